@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -10,10 +11,12 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from ue_cli.errors import UeError
+from ue_cli.errors import ExitCode, UeError
 
 FloatArray = NDArray[np.float32]
 PixelArray = NDArray[np.uint8] | NDArray[np.uint16]
+OnStep = Callable[[int, int, float], None]
+"""Called after every step of an optimisation with (steps done, steps in all, objective)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,11 +81,99 @@ class Budget:
             An array of ``clean``'s dtype with max |result − clean| ≤ ``radius``.
         """
         radius = self.radius(clean.dtype)
-        wide = clean.astype(np.int32)
-        rounded = np.rint(image).astype(np.int32) if image.dtype.kind == "f" else image
         top = np.iinfo(clean.dtype).max
-        low, high = np.maximum(wide - radius, 0), np.minimum(wide + radius, top)
-        return np.clip(rounded, low, high).astype(clean.dtype)
+        if image.dtype.kind == "f":
+            image = np.rint(image)
+        # Into the value range first: what follows then stays in clean's own dtype, whose SIMD
+        # lanes are 2 to 4 times as many as a wider type's, and nothing wraps around.
+        ranged = np.clip(image, 0, top).astype(clean.dtype)
+        step = clean.dtype.type(radius)
+        low = np.maximum(clean, step) - step
+        high = np.minimum(clean, clean.dtype.type(top - radius)) + step
+        clipped: PixelArray = np.clip(ranged, low, high)
+        return clipped
+
+
+@dataclass(frozen=True, slots=True)
+class Provenance:
+    """Where a bank comes from; all of it JSON.
+
+    Attributes:
+        method: ``csd``, ``tue``, ``pue`` …
+        space: ``pixel``: entries are cells laid over the image.
+        recipe: hyperparameters and what was measured while optimising.
+        created_by: program and version, such as ``ue 0.1.0``.
+    """
+
+    method: str
+    space: str
+    recipe: Mapping[str, Any]
+    created_by: str
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Bank:
+    """Optimised perturbations of some classes, in whole levels.
+
+    Attributes:
+        delta: int8 levels, (classes, per_class, 3, h, w), RGB; per_class 1 is class-wise.
+            Made read-only.
+        classes: one name per entry.
+        budget: the ball that every value lies in.
+        provenance: how it was made.
+
+    Raises:
+        UeError: on construction, when the parts do not fit together.
+    """
+
+    delta: NDArray[np.int8]
+    classes: tuple[str, ...]
+    budget: Budget
+    provenance: Provenance
+
+    def __post_init__(self) -> None:
+        shape, dtype = self.delta.shape, self.delta.dtype
+        if dtype != np.int8:
+            raise _bad_bank(f"its values must be int8 levels, got {dtype}")
+        if len(shape) != 5 or shape[2] != 3 or min(shape) < 1:
+            raise _bad_bank(f"its shape must be (classes, per_class, 3, h, w), got {shape}")
+        if len(self.classes) != shape[0] or len(set(self.classes)) != shape[0]:
+            raise _bad_bank(f"{shape[0]} entries need as many distinct class names")
+        low, high = int(self.delta.min()), int(self.delta.max())
+        if max(-low, high) > self.budget.levels:
+            raise _bad_bank(
+                f"its values reach {low} to {high}, outside its stated budget of "
+                f"±{self.budget.levels} levels"
+            )
+        self.delta.flags.writeable = False
+
+    def entry(self, name: str, variant: int = 0) -> NDArray[np.int8]:
+        """One perturbation, (3, h, w); ``variant`` counts on around the class's samples.
+
+        Raises:
+            UeError: the bank has no such class.
+        """
+        if name not in self.classes:
+            raise UeError(
+                "bank-class",
+                f"The perturbation has no entry for class {name!r}; "
+                f"it has {len(self.classes)}: {', '.join(self.classes[:10])}.",
+                "Optimise it for this class, or choose another perturbation.",
+                exit_code=ExitCode.PERTURBATION_UNAVAILABLE,
+            )
+        found: NDArray[np.int8] = self.delta[
+            self.classes.index(name), variant % self.delta.shape[1]
+        ]
+        return found
+
+
+def _bad_bank(why: str) -> UeError:
+    return UeError(
+        "bank-invalid",
+        f"This perturbation cannot be used: {why}.",
+        "Make it again with ue optimize, or fetch it again.",
+        exit_code=ExitCode.PERTURBATION_UNAVAILABLE,
+    )
 
 
 class Field(Protocol):
@@ -186,3 +277,112 @@ class FileRecord:
     bytes_out: int
     removed: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """How far apart two decoded images are.
+
+    Attributes:
+        linf: the largest absolute difference, in steps of the images' own depth.
+        mean_abs: mean absolute difference, in 8-bit levels.
+        mse: mean squared difference, in squared 8-bit levels.
+        over: how many values differ by more than the limit that was asked about.
+    """
+
+    linf: int
+    mean_abs: float
+    mse: float
+    over: int
+
+
+@dataclass(frozen=True, slots=True)
+class BudgetCertificate:
+    """What was measured on every written file, against the promise that was made.
+
+    Attributes:
+        files: how many files it covers.
+        limit: the budget in 8-bit levels.
+        linf: the largest certified difference of any file, in 8-bit levels.
+        over_count: how many files exceed their limit.
+        over: the names of the first of them.
+        mean_abs, median_abs, lowest_abs: mean, median and minimum over files of the per-file
+            mean |δ|, in 8-bit levels; 0 where there is no file.
+        histogram: files by mean |δ|, equal bins from 0 to ``limit``.
+        underused_count: how many files use less than a quarter of the ball on average.
+        underused: the names of the weakest of them, weakest first.
+        reencoded: files certified *before* their encoding as JPEG.
+        linf_reencoded: the largest difference of those after decoding, in 8-bit levels.
+    """
+
+    files: int
+    limit: int
+    linf: float
+    over_count: int
+    over: tuple[str, ...]
+    mean_abs: float
+    median_abs: float
+    lowest_abs: float
+    histogram: tuple[int, ...]
+    underused_count: int
+    underused: tuple[str, ...]
+    reencoded: int
+    linf_reencoded: float
+
+    @property
+    def passed(self) -> bool:
+        """True where no file exceeds its limit."""
+        return self.over_count == 0
+
+
+@dataclass(frozen=True, slots=True)
+class Fidelity:
+    """How much a protected photo looks like its original (certify/fidelity.py has the definitions).
+
+    Attributes:
+        psnr: in dB; infinite for equal images.
+        ssim: structural similarity of the luma, 1 for equal images.
+        delta_e_median, delta_e_p95: CIEDE2000 over all pixels.
+        flat_delta_e_median, flat_delta_e_p95: the same over flat areas; None without any.
+        flat_fraction: share of the measured area that is flat.
+        flattest: row and column, in stored pixels, of the centre of the flattest spot.
+    """
+
+    psnr: float
+    ssim: float
+    delta_e_median: float
+    delta_e_p95: float
+    flat_delta_e_median: float | None
+    flat_delta_e_p95: float | None
+    flat_fraction: float
+    flattest: tuple[int, int]
+
+
+@dataclass(frozen=True, slots=True)
+class FidelitySummary:
+    """Fidelity over a sample of the photos.
+
+    Attributes:
+        measured: how many photos were measured.
+        total: of how many.
+        median: each number's median over photos.
+        worst: each number's worst value over photos; not one photo's numbers.
+    """
+
+    measured: int
+    total: int
+    median: Fidelity
+    worst: Fidelity
+
+
+class Phases(Protocol):
+    """What a pipeline tells while it works: phases, each with a total and steps."""
+
+    def start(self, title: str, total: int) -> None:
+        """Begin a phase of ``total`` steps; the phase before it is over."""
+
+    def step(self, count: int = 1) -> None:
+        """``count`` more steps of the current phase are done."""
+
+    def note(self, text: str) -> None:
+        """One line that the user should see as soon as it is known."""

@@ -1,0 +1,1 @@
+"""What was achieved, measured on the written files: the budget and the fidelity."""
