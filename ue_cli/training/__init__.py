@@ -1,0 +1,1 @@
+"""Victims and surrogates: small networks, batched augmentation, one supervised trainer."""

@@ -1,0 +1,198 @@
+"""One supervised trainer for victims: uint8 in memory, batched augmentation, no DataLoader."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from ue_cli.training.augment import random_resized_crop, random_shift, whole
+from ue_cli.training.nets import small_resnet
+
+
+@dataclass(frozen=True, slots=True)
+class VictimRecipe:
+    """Everything that decides a training besides the data and the seed.
+
+    Attributes:
+        epochs: passes over the training files.
+        size: side of what the network sees, in pixels.
+        augment: ``resized-crop`` (RandomResizedCrop) or ``shift`` (padded crop); both with flips.
+        min_scale: smallest share of the area of a resized crop.
+        reach: largest shift in pixels.
+        batch: images per step.
+        lr: peak of a linear warm-up and cosine decay.
+        warmup: share of the steps that warms up.
+        momentum: of Nesterov SGD.
+        weight_decay: on weights of two or more dimensions.
+        label_smoothing: of the cross-entropy.
+        widths: channels per stage of the `SmallResNet`.
+        blocks: blocks per stage.
+    """
+
+    epochs: int = 30
+    size: int = 48
+    augment: Literal["resized-crop", "shift"] = "resized-crop"
+    min_scale: float = 0.35
+    reach: int = 4
+    batch: int = 128
+    lr: float = 0.2
+    warmup: float = 0.2
+    momentum: float = 0.9
+    weight_decay: float = 5e-4
+    label_smoothing: float = 0.0
+    widths: tuple[int, ...] = (16, 32, 64)
+    blocks: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class VictimResult:
+    """What one training gave; every share counts each image exactly once.
+
+    Attributes:
+        accuracy: on the test images after each epoch, in [0, 1].
+        fit: accuracy on its own training files under its own augmentation, at the end.
+        seconds: of training and testing.
+    """
+
+    accuracy: tuple[float, ...]
+    fit: float
+    seconds: float
+    state: dict[str, Tensor] = field(repr=False, compare=False)
+
+    @property
+    def last(self) -> float:
+        """Test accuracy after the last epoch."""
+        return self.accuracy[-1]
+
+    @property
+    def best(self) -> float:
+        """The best epoch: what an adversary with clean validation data stops at."""
+        return max(self.accuracy)
+
+
+def train_victim(
+    images: Tensor,
+    labels: Tensor,
+    test_images: Tensor,
+    test_labels: Tensor,
+    recipe: VictimRecipe,
+    *,
+    seed: int,
+    device: str = "cpu",
+    on_epoch: Callable[[int, float], None] | None = None,
+) -> VictimResult:
+    """Train a `SmallResNet` on ``images`` and test it on the whole test set after each epoch.
+
+    Args:
+        images: (n, 3, h, w) uint8.
+        labels: (n,) int64, from 0.
+        test_images: (m, 3, h, w) uint8.
+        test_labels: (m,) int64.
+        recipe: the hyperparameters.
+        seed: decides the weights, the order and the augmentation; nothing global is seeded.
+        device: ``cpu``, ``cuda`` or ``mps``.
+        on_epoch: called with the epoch from 1 and its test accuracy.
+
+    Returns:
+        The accuracies and the final weights.
+    """
+    began = time.perf_counter()
+    images, labels = images.to(device), labels.to(device)
+    test_images, test_labels = test_images.to(device), test_labels.to(device)
+    classes = int(max(labels.max().item(), test_labels.max().item())) + 1
+    net = small_resnet(classes, recipe.widths, recipe.blocks, seed=seed)
+    net = net.to(device).to(memory_format=torch.channels_last)
+    generator = torch.Generator().manual_seed(seed)
+    steps_per_epoch = max(1, len(images) // recipe.batch)
+    steps = recipe.epochs * steps_per_epoch
+    optimiser = _optimiser(net, recipe)
+    scheduler = torch.optim.lr_scheduler.LambdaLR(
+        optimiser, lambda step: _lr_share(step / steps, recipe.warmup)
+    )
+    accuracy: list[float] = []
+    for epoch in range(1, recipe.epochs + 1):
+        net.train()
+        order = torch.randperm(len(images), generator=generator).to(device)
+        for chosen in torch.split(order[: steps_per_epoch * recipe.batch], recipe.batch):
+            batch = _augmented(images[chosen], recipe, generator)
+            with _autocast(device):
+                loss = functional.cross_entropy(
+                    net(batch), labels[chosen], label_smoothing=recipe.label_smoothing
+                )
+            optimiser.zero_grad(set_to_none=True)
+            torch.autograd.backward(loss)
+            optimiser.step()
+            scheduler.step()
+        share = test_accuracy(net, test_images, test_labels, size=recipe.size)
+        accuracy.append(share)
+        if on_epoch is not None:
+            on_epoch(epoch, share)
+    fit = _fit(net, images, labels, recipe, generator)
+    state = {name: value.detach().cpu() for name, value in net.state_dict().items()}
+    return VictimResult(tuple(accuracy), fit, time.perf_counter() - began, state)
+
+
+@torch.inference_mode()
+def test_accuracy(net: nn.Module, images: Tensor, labels: Tensor, *, size: int) -> float:
+    """The share of ``images`` that ``net`` gets right, each whole frame counted once."""
+    net.eval()
+    right = 0
+    for some, truth in zip(torch.split(images, 500), torch.split(labels, 500), strict=True):
+        with _autocast(images.device.type):
+            logits = net(whole(some, size))
+        right += int((logits.argmax(1) == truth).sum())
+    return right / len(images)
+
+
+test_accuracy.__test__ = False  # type: ignore[attr-defined]  # pytest collects it by its name
+
+
+@torch.inference_mode()
+def _fit(
+    net: nn.Module, images: Tensor, labels: Tensor, recipe: VictimRecipe, draw: torch.Generator
+) -> float:
+    net.eval()
+    right = 0
+    for some, truth in zip(torch.split(images, 500), torch.split(labels, 500), strict=True):
+        with _autocast(images.device.type):
+            logits = net(_augmented(some, recipe, draw))
+        right += int((logits.argmax(1) == truth).sum())
+    return right / len(images)
+
+
+def _augmented(images: Tensor, recipe: VictimRecipe, generator: torch.Generator) -> Tensor:
+    if recipe.augment == "resized-crop":
+        return random_resized_crop(images, recipe.size, recipe.min_scale, generator)
+    return random_shift(images, recipe.reach, generator)
+
+
+def _autocast(device: str) -> torch.autocast:
+    return torch.autocast(torch.device(device).type, torch.bfloat16)
+
+
+def _lr_share(done: float, warmup: float) -> float:
+    if done < warmup:
+        return max(done, 1e-3) / warmup
+    return 0.5 + 0.5 * math.cos(math.pi * (done - warmup) / (1 - warmup))
+
+
+def _optimiser(net: nn.Module, recipe: VictimRecipe) -> torch.optim.SGD:
+    """Nesterov SGD; BatchNorm's parameters and biases do not decay."""
+    groups: list[dict[str, Any]] = [
+        {"params": [p for p in net.parameters() if p.ndim > 1]},
+        {"params": [p for p in net.parameters() if p.ndim <= 1], "weight_decay": 0.0},
+    ]
+    return torch.optim.SGD(
+        groups,
+        lr=recipe.lr,
+        momentum=recipe.momentum,
+        nesterov=True,
+        weight_decay=recipe.weight_decay,
+    )
