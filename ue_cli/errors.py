@@ -49,7 +49,7 @@ def _rebuild(code: str, message: str, hint: str, exit_code: int) -> UeError:
     return UeError(code, message, hint, exit_code=ExitCode(exit_code))
 
 
-class SkipFile(Exception):  # noqa: N818 - a decision about one file, not a failure of the run
+class SkipFile(Exception):
     """One file cannot be protected; the run goes on and lists it.
 
     Args:

@@ -1,0 +1,222 @@
+"""`ue protect`, `ue verify`, `ue restore`: flags to typed calls.
+
+Nothing heavy is imported before a command needs it, so that ``ue --help`` answers at once.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ue_cli import __version__
+from ue_cli.cli.keys import keys
+from ue_cli.cli.run import (
+    HomeOption,
+    JobsOption,
+    JsonOption,
+    beside,
+    home_folder,
+    process_count,
+    run_command,
+)
+from ue_cli.errors import ExitCode
+
+if TYPE_CHECKING:
+    from ue_cli.output import Output
+
+app = typer.Typer(
+    name="ue",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    help="Protect published images with unlearnable examples, and measure what that is worth.",
+    epilog="Exit codes: 0 done, 1 bug, 2 usage, 3 nothing usable, 4 perturbation unavailable, "
+    "5 budget or verification failed, 6 done but some files skipped, 130 interrupted.",
+)
+app.add_typer(keys, name="key")
+
+
+class Space(StrEnum):
+    """Where CSD is optimised."""
+
+    texture = "texture"
+    pixel = "pixel"
+
+
+class Gradient(StrEnum):
+    """Which gradient of CSD the pixel space follows."""
+
+    paper = "paper"
+    released = "released"
+
+
+class Format(StrEnum):
+    """What is written."""
+
+    keep = "keep"
+    png = "png"
+    webp = "webp"
+    jpeg = "jpeg"
+
+
+def _print_version(value: bool) -> None:
+    if value:
+        typer.echo(f"ue {__version__}")
+        raise typer.Exit()
+
+
+@app.callback()
+def root(
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", callback=_print_version, is_eager=True, help="Show the version and exit."
+        ),
+    ] = False,
+) -> None:
+    """Protect published images with unlearnable examples, and measure what that is worth."""
+
+
+@app.command()
+def protect(
+    src: Annotated[Path, typer.Argument(help="Folder of images; never written to.")],
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", "-o", help="Folder to publish. [default: SRC-protected]"),
+    ] = None,
+    epsilon: Annotated[
+        str,
+        typer.Option(help="L∞ budget: 1 or more are 8-bit levels, below 1 a fraction; 8/255 too."),
+    ] = "8",
+    labels: Annotated[
+        str,
+        typer.Option(help="auto, folders, metadata, clusters, single, or a CSV or JSONL file."),
+    ] = "auto",
+    space: Annotated[
+        Space, typer.Option(help="Where CSD separates the classes: textures or pixels.")
+    ] = Space.texture,
+    cells: Annotated[
+        int, typer.Option(min=1, max=256, help="Pixel space: cells per side of a pattern.")
+    ] = 8,
+    gradient: Annotated[
+        Gradient, typer.Option(help="Pixel space: the paper's gradient or the released code's.")
+    ] = Gradient.paper,
+    device: Annotated[str, typer.Option(help="Pixel space: auto, cpu, cuda or mps.")] = "auto",
+    format: Annotated[
+        Format, typer.Option("--format", help="keep: every file stays what it is.")
+    ] = Format.keep,
+    strip_gps: Annotated[
+        bool, typer.Option("--strip-gps", help="Leave the position out of the written files.")
+    ] = False,
+    strip_metadata: Annotated[
+        bool,
+        typer.Option("--strip-metadata", help="Keep only orientation and colour profile."),
+    ] = False,
+    opt_out: Annotated[
+        bool,
+        typer.Option("--opt-out", help="Write the IPTC/PLUS field that forbids AI training."),
+    ] = False,
+    max_pixels: Annotated[
+        int, typer.Option(min=1, help="Refuse larger images (decompression bombs).")
+    ] = 200_000_000,
+    jobs: JobsOption = None,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Write files anew that are already finished.")
+    ] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say what would be done; write nothing.")
+    ] = False,
+    home: HomeOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Write a protected copy of a folder of images, and a report beside it."""
+
+    def work(output: Output) -> ExitCode:
+        from ue_cli.pipeline.options import ProtectOptions
+        from ue_cli.pipeline.protect import protect as run
+        from ue_cli.render import protect_rows
+        from ue_cli.types import Budget
+
+        options = ProtectOptions(
+            src=src,
+            out=out if out is not None else beside(src, "-protected"),
+            home=home_folder(home),
+            budget=Budget.parse(epsilon),
+            labels=labels,
+            space=space.value,
+            cells=cells,
+            gradient=gradient.value,
+            device=device,
+            format=format.value,
+            strip_gps=strip_gps,
+            strip_metadata=strip_metadata,
+            opt_out=opt_out,
+            max_pixels=max_pixels,
+            jobs=process_count(jobs),
+            overwrite=overwrite,
+            dry_run=dry_run,
+        )
+        with output.phases() as phases:
+            result = run(options, phases)
+        rows, lists = protect_rows(result)
+        output.result(result.to_json(), rows, lists=lists, exit_code=result.exit_code)
+        return result.exit_code
+
+    run_command("protect", as_json, work)
+
+
+@app.command()
+def verify(
+    out: Annotated[Path, typer.Argument(help="The protected folder.")],
+    original: Annotated[Path, typer.Option("--original", help="The originals' folder.")],
+    jobs: JobsOption = None,
+    home: HomeOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Read every written file again; check budget, completeness and hashes."""
+
+    def work(output: Output) -> ExitCode:
+        from ue_cli.pipeline.verify import verify as run
+        from ue_cli.render import verify_rows
+
+        with output.phases() as phases:
+            result = run(
+                out, original, home=home_folder(home), jobs=process_count(jobs), phases=phases
+            )
+        rows, lists = verify_rows(result)
+        output.result(result.to_json(), rows, lists=lists, exit_code=result.exit_code)
+        return result.exit_code
+
+    run_command("verify", as_json, work)
+
+
+@app.command()
+def restore(
+    out: Annotated[Path, typer.Argument(help="The protected folder.")],
+    to: Annotated[
+        Path | None, typer.Option("--to", help="Folder to write. [default: OUT-restored]")
+    ] = None,
+    jobs: JobsOption = None,
+    home: HomeOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Give the originals' pixels back, from the protected files and the owner's state."""
+
+    def work(output: Output) -> ExitCode:
+        from ue_cli.pipeline.restore import restore as run
+        from ue_cli.render import restore_rows
+
+        target = to if to is not None else beside(out, "-restored")
+        with output.phases() as phases:
+            result = run(
+                out, target, home=home_folder(home), jobs=process_count(jobs), phases=phases
+            )
+        rows, lists = restore_rows(result)
+        output.result(result.to_json(), rows, lists=lists, exit_code=result.exit_code)
+        return result.exit_code
+
+    run_command("restore", as_json, work)

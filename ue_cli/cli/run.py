@@ -1,0 +1,95 @@
+"""From a command's work to an exit code: every error becomes a sentence, never a traceback."""
+
+from __future__ import annotations
+
+import os
+import sys
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, NoReturn
+
+import typer
+
+from ue_cli import __version__
+from ue_cli.errors import ExitCode, UeError
+
+if TYPE_CHECKING:
+    from ue_cli.output import Output
+
+HomeOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--home", envvar="UE_HOME", help="Folder of the owner's key and state.", show_default=False
+    ),
+]
+JsonOption = Annotated[
+    bool, typer.Option("--json", help="Print one versioned JSON envelope on stdout.")
+]
+JobsOption = Annotated[
+    int | None,
+    typer.Option("--jobs", "-j", min=1, help="Processes. [default: one per usable CPU]"),
+]
+
+
+def home_folder(home: Path | None) -> Path:
+    """The app directory, unless ``--home`` or ``UE_HOME`` names another."""
+    return home if home is not None else Path(typer.get_app_dir("ue"))
+
+
+def beside(folder: Path, suffix: str) -> Path:
+    """``./photos/`` and ``-protected`` give ``./photos-protected``, for ``.`` too."""
+    whole = Path(os.path.normpath(Path.cwd() / folder))
+    return whole.with_name(whole.name + suffix)
+
+
+def process_count(jobs: int | None) -> int:
+    """``--jobs``, or one process per CPU that this one may use."""
+    if jobs is not None:
+        return jobs
+    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return max(1, min(usable or 1, 16))
+
+
+def run_command(command: str, as_json: bool, work: Callable[[Output], ExitCode]) -> NoReturn:
+    """Do a command's work and end the process with its exit code; no traceback for bad input."""
+    from ue_cli.output import Output
+
+    output = Output(command, as_json=as_json)
+    try:
+        code = work(output)
+    except UeError as error:
+        output.error(error)
+        code = error.exit_code
+    except KeyboardInterrupt:
+        output.error(
+            UeError(
+                "interrupted",
+                "Interrupted. What is written is whole.",
+                "Run the same command again to go on where it stopped.",
+                exit_code=ExitCode.INTERRUPTED,
+            )
+        )
+        code = ExitCode.INTERRUPTED
+    except (OSError, MemoryError) as error:
+        output.error(_environment_error(error))
+        code = ExitCode.USAGE
+    except Exception as error:
+        traceback.print_exc(file=sys.stderr)
+        output.error(
+            UeError(
+                "bug",
+                f"This is a bug in ue {__version__}: {type(error).__name__}: {error}",
+                "Please report it with the lines above; nothing half-written was left.",
+                exit_code=ExitCode.BUG,
+            )
+        )
+        code = ExitCode.BUG
+    sys.exit(int(code))
+
+
+def _environment_error(error: OSError | MemoryError) -> UeError:
+    if isinstance(error, MemoryError):
+        return UeError("memory", "The machine ran out of memory.", "Try again with --jobs 1.")
+    name = f" ({os.fsdecode(error.filename)})" if error.filename else ""
+    return UeError("io", f"{error.strerror or error}{name}.", "Mend that and run it again.")

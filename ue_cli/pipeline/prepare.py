@@ -1,0 +1,226 @@
+"""Before the first image: the collection that OUT belongs to, and what its classes carry."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ue_cli.errors import UeError
+from ue_cli.perturbation.bank import load_bank, save_bank
+from ue_cli.perturbation.texture import TextureCode, TextureRecipe, recipe_to_json
+from ue_cli.photos.clusters import Clusters, thumbnail_features
+from ue_cli.photos.collection_info import CollectionInfo, find_collection, new_id, now
+from ue_cli.photos.key import OwnerKey, Subkey
+from ue_cli.photos.labels import label
+from ue_cli.photos.manifest import MANIFEST_FILE, read_manifest
+from ue_cli.photos.scan import Scan
+from ue_cli.photos.state import Collection
+from ue_cli.pipeline.options import ProtectOptions
+from ue_cli.pipeline.pattern import CellPattern, Pattern, TexturePattern
+from ue_cli.pipeline.workers import Crashed, WorkerPool
+from ue_cli.types import Bank, FloatArray, Phases, PhotoSet
+
+CODE_VERSION = 1
+"""Of the way from a class's seed to its code; part of the seed, so that a new way is a new code."""
+
+RECIPE = TextureRecipe()
+BANK_FILE = "bank.safetensors"
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """What CSD did for a new or joined class, for the report.
+
+    Attributes:
+        device: where it ran.
+        csd_before, csd_after: of the codes as drawn and as chosen; None for one class.
+    """
+
+    device: str
+    csd_before: float | None
+    csd_after: float | None
+
+
+def known_collection(options: ProtectOptions) -> CollectionInfo | None:
+    """The collection that OUT already belongs to, or None where OUT is new.
+
+    Raises:
+        UeError: OUT's manifest is damaged, its state is not here, or the flags differ from those
+            that it was made with.
+    """
+    if not (options.out / MANIFEST_FILE).exists():
+        return None
+    fingerprint = read_manifest(options.out).collection
+    info = find_collection(options.home, fingerprint)
+    if info is None:
+        raise UeError(
+            "state-missing",
+            f"{options.out} belongs to collection {fingerprint}, whose state is not here.",
+            "Import it with ue key import BACKUP, or give another -o.",
+        )
+    wanted = _byte_options(options) | {"levels": options.budget.levels}
+    made = info.options | {"levels": info.levels}
+    differing = [name for name, value in wanted.items() if made.get(name) != value]
+    if differing:
+        was = ", ".join(f"{name} {made.get(name)}" for name in differing)
+        now_ = ", ".join(f"{name} {wanted[name]}" for name in differing)
+        raise UeError(
+            "options-differ",
+            f"{options.out} was made with {was}; this run asks for {now_}.",
+            "Use the same flags, or give another -o.",
+        )
+    return info
+
+
+def label_photos(
+    found: Scan, options: ProtectOptions, info: CollectionInfo | None, phases: Phases
+) -> tuple[PhotoSet, Clusters | None]:
+    """Label a scan, by the collection's own rule where there is one."""
+    rule, clusters = options.labels, None
+    if info is not None and rule == "auto":
+        rule = info.label_rule if info.label_rule in ("folders", "single", "clusters") else rule
+        clusters = Clusters.from_json(info.clusters) if info.clusters is not None else None
+
+    def features(paths: Sequence[Path]) -> Iterable[FloatArray | None]:
+        phases.start("Looking for groups", len(paths))
+        rows: list[FloatArray | None] = [None] * len(paths)
+        pool = WorkerPool(_features, options.jobs, _no_setup, ())
+        for (index, _), row in pool.run(enumerate(paths)):
+            rows[index] = None if isinstance(row, Crashed) else row
+            phases.step()
+        return rows
+
+    return label(found, rule, features=features, clusters=clusters)
+
+
+def _features(task: tuple[int, Path]) -> FloatArray | None:
+    return thumbnail_features(task[1])
+
+
+def _no_setup() -> None:
+    """Thumbnails share nothing."""
+
+
+def create_collection(
+    options: ProtectOptions,
+    owner: OwnerKey,
+    photos: PhotoSet,
+    clusters: Clusters | None,
+    phases: Phases,
+) -> tuple[Collection, Pattern, Made]:
+    """Make a new collection's perturbation and its state, before the first image is written."""
+    info = CollectionInfo(
+        id=new_id(),
+        created=now(),
+        source=str(options.src),
+        method="csd",
+        levels=options.budget.levels,
+        label_rule=photos.label_rule,
+        recipe=_recipe(options),
+        options=_byte_options(options),
+        clusters=clusters.to_json() if clusters is not None else None,
+    )
+    secret = info.subkey(owner)
+    if options.space == "pixel":
+        bank, made = _cells(photos.classes, secret, options, None, phases)
+        collection = Collection.create(options.home, owner, info, {BANK_FILE: _bytes(bank)})
+        return collection, CellPattern(bank), made
+    codes, made = _codes(photos.classes, secret, options, {}, phases)
+    collection = Collection.create(options.home, owner, info)
+    collection.add_codes({name: code.to_json() for name, code in codes.items()})
+    return collection, TexturePattern(codes), made
+
+
+def join_collection(
+    collection: Collection, options: ProtectOptions, photos: PhotoSet, phases: Phases
+) -> tuple[Pattern, Made | None]:
+    """Make what classes that are new to a collection carry; whatever it has stays frozen."""
+    if options.space == "pixel":
+        bank = load_bank(collection.folder / BANK_FILE)
+        joining = [name for name in photos.classes if name not in bank.classes]
+        if not joining:
+            return CellPattern(bank), None
+        bank, made = _cells(joining, collection.subkey, options, bank, phases)
+        save_bank(bank, collection.folder / BANK_FILE)
+        return CellPattern(bank), made
+    frozen = {name: TextureCode.from_json(x) for name, x in collection.info.codes.items()}
+    joining = [name for name in photos.classes if name not in frozen]
+    if not joining:
+        return TexturePattern(frozen), None
+    codes, made = _codes(joining, collection.subkey, options, frozen, phases)
+    collection.add_codes({name: code.to_json() for name, code in codes.items()})
+    return TexturePattern(frozen | codes), made
+
+
+def _codes(
+    names: Sequence[str],
+    secret: Subkey,
+    options: ProtectOptions,
+    frozen: Mapping[str, TextureCode],
+    phases: Phases,
+) -> tuple[dict[str, TextureCode], Made]:
+    from ue_cli.methods.texture_csd import optimise_codes
+
+    phases.start("Choosing class textures", 1)
+    seeds = {name: secret.class_seed(name, CODE_VERSION) for name in names}
+    pool = 1 if options.selection == "random" else None
+    chosen = optimise_codes(seeds, RECIPE, frozen=frozen, pool=pool)
+    phases.step()
+    return chosen.codes, Made("cpu", chosen.csd_before, chosen.csd_after)
+
+
+def _cells(
+    names: Sequence[str],
+    secret: Subkey,
+    options: ProtectOptions,
+    frozen: Bank | None,
+    phases: Phases,
+) -> tuple[Bank, Made]:
+    from ue_cli.pipeline.backend import resolve_device
+
+    device = resolve_device(options.device)
+    from ue_cli.methods.csd import PixelCsd
+
+    method = PixelCsd(cells=options.cells, gradient=options.gradient)
+    seeds = {name: secret.class_seed(name, CODE_VERSION) for name in names}
+    phases.start("Optimising cells", method.steps)
+    bank = method.optimise(
+        tuple(names),
+        seeds,
+        options.budget,
+        frozen=frozen,
+        device=device,
+        on_step=lambda *_: phases.step(),
+    )
+    return bank, Made(device, None, None)
+
+
+def _bytes(bank: Bank) -> bytes:
+    with tempfile.TemporaryDirectory(prefix="ue-") as folder:
+        path = Path(folder) / BANK_FILE
+        save_bank(bank, path)
+        return path.read_bytes()
+
+
+def _byte_options(options: ProtectOptions) -> dict[str, Any]:
+    """Every flag, besides the budget, that changes what is written."""
+    chosen: dict[str, Any] = {
+        "space": options.space,
+        "selection": options.selection,
+        "format": options.format,
+        "strip-gps": options.strip_gps,
+        "strip-metadata": options.strip_metadata,
+        "opt-out": options.opt_out,
+    }
+    if options.space == "pixel":
+        chosen |= {"cells": options.cells, "gradient": options.gradient}
+    return chosen
+
+
+def _recipe(options: ProtectOptions) -> dict[str, Any]:
+    if options.space == "pixel":
+        return {"cells": options.cells, "gradient": options.gradient}
+    return recipe_to_json(RECIPE) | {"code_version": CODE_VERSION}

@@ -1,0 +1,184 @@
+"""`ue protect`: a folder in, a protected copy of the tree and a report out."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+
+from ue_cli.errors import ExitCode, UeError
+from ue_cli.photos.decode import DECODER
+from ue_cli.photos.embedded import MetadataPolicy
+from ue_cli.photos.key import load_or_create_key
+from ue_cli.photos.manifest import ManifestWriter
+from ue_cli.photos.places import check_places, no_files
+from ue_cli.photos.scan import Scan, output_names, scan
+from ue_cli.photos.state import Collection, protected_hashes
+from ue_cli.photos.write import sweep
+from ue_cli.pipeline.onefile import Shared, Task, protect_file, set_up
+from ue_cli.pipeline.options import ProtectOptions
+from ue_cli.pipeline.prepare import (
+    Made,
+    create_collection,
+    join_collection,
+    known_collection,
+    label_photos,
+)
+from ue_cli.pipeline.results import ProtectResult, Run
+from ue_cli.pipeline.summary import write_summary
+from ue_cli.pipeline.workers import Crashed, WorkerPool
+from ue_cli.types import Phases, PhotoSet, Skipped
+
+EXAMINED = 24
+"""How many photos the report measures fidelity on and shows."""
+
+
+def protect(options: ProtectOptions, phases: Phases) -> ProtectResult:
+    """Do the main job (product.md, Commands).
+
+    Raises:
+        UeError: nothing could be done, or a guarantee could not be kept; what was written until
+            then is whole, and the same call goes on from there.
+    """
+    started = time.monotonic()
+    check_places(options.src, options.out)
+    phases.start("Scanning", 1)
+    found = scan(options.src)
+    phases.step()
+    if not found.files:
+        raise no_files(options.src)
+    info = known_collection(options)
+    photos, clusters = label_photos(found, options, info, phases)
+    phases.note(f"Labels: {photos.label_reason}")
+    if options.dry_run:
+        return _plan(found, photos, options, started)
+
+    owner = load_or_create_key(options.home)
+    made: Made | None
+    if info is None:
+        collection, pattern, made = create_collection(options, owner, photos, clusters, phases)
+    else:
+        collection = Collection.open(options.home, owner, info.subkey(owner).fingerprint)
+    with collection:
+        if info is not None:
+            pattern, made = join_collection(collection, options, photos, phases)
+        options.out.mkdir(exist_ok=True)
+        sweep(options.out)
+        shared = Shared(
+            out=options.out,
+            subkey=collection.subkey,
+            pattern=pattern,
+            budget=options.budget,
+            format=options.format,
+            policy=_policy(options),
+            max_pixels=options.max_pixels,
+            protected=protected_hashes(options.home).load(),
+        )
+        run = Run(skipped=list(found.skipped))
+        with ManifestWriter(
+            options.out, collection=collection.fingerprint, decoder=DECODER
+        ) as manifest:
+            _write_files(photos, collection, manifest, shared, options, run, phases)
+            if run.fresh + run.kept == 0:
+                raise _nothing_usable(run)
+            manifest.finish()
+        return write_summary(options, photos, collection, run, made, started, phases)
+
+
+def _write_files(
+    photos: PhotoSet,
+    collection: Collection,
+    manifest: ManifestWriter,
+    shared: Shared,
+    options: ProtectOptions,
+    run: Run,
+    phases: Phases,
+) -> None:
+    phases.start("Protecting", len(photos.photos))
+    pool = WorkerPool(protect_file, options.jobs, set_up, (shared,))
+    try:
+        for task, outcome in pool.run(_tasks(photos, collection, options)):
+            phases.step()
+            if isinstance(outcome, Crashed):
+                outcome = Skipped(task.name, "crashed", "Reading it ended the process; left alone.")
+            if isinstance(outcome, Skipped):
+                run.skipped.append(outcome)
+                continue
+            if outcome.fresh:
+                run.fresh += 1
+                collection.append(outcome.record, outcome.undo)
+            else:
+                run.kept += 1
+            manifest.add(outcome.record.output, outcome.record.sha256)
+            if outcome.examined is not None:
+                run.examined[task.name] = outcome.examined
+    finally:
+        # Ctrl-C included: what is on disk is on record before this process ends.
+        collection.flush()
+
+
+def _tasks(photos: PhotoSet, collection: Collection, options: ProtectOptions) -> Iterator[Task]:
+    names = [photo.name for photo in photos.photos]
+    # A name that an earlier run gave stays, whatever has joined since.
+    given = {r.name: r.output for r in collection.records() if _suffix(r.name) == _suffix(r.output)}
+    base = dict(zip(names, output_names([(name, "") for name in names], given), strict=True))
+    stems = {name.rpartition(".")[0].casefold() for name in names}
+    sample = _sample(names, collection)
+    for photo in photos.photos:
+        yield Task(
+            name=photo.name,
+            path=photo.path,
+            label=photo.label or "",
+            output=base[photo.name],
+            crowded=photo.name.casefold() in stems,
+            finished=None if options.overwrite else collection.finished(photo.name),
+            examine=photo.name in sample,
+        )
+
+
+def _suffix(name: str) -> str:
+    return name.rpartition(".")[2].casefold()
+
+
+def _sample(names: list[str], collection: Collection) -> set[str]:
+    """The photos that the report examines: chosen by the key, so that resuming changes nothing."""
+    if len(names) <= EXAMINED:
+        return set(names)
+    return set(sorted(names, key=collection.subkey.photo_seed)[:EXAMINED])
+
+
+def _policy(options: ProtectOptions) -> MetadataPolicy:
+    return MetadataPolicy(
+        strip_gps=options.strip_gps, strip_all=options.strip_metadata, opt_out=options.opt_out
+    )
+
+
+def _nothing_usable(run: Run) -> UeError:
+    first = run.skipped[0]
+    return UeError(
+        "nothing-usable",
+        f"None of the {len(run.skipped)} files could be protected; the first is "
+        f"{first.name}: {first.reason}",
+        "ue protects still images that Pillow can decode: JPEG, PNG, WebP, TIFF, BMP and others.",
+        exit_code=ExitCode.NOTHING_USABLE,
+    )
+
+
+def _plan(found: Scan, photos: PhotoSet, options: ProtectOptions, started: float) -> ProtectResult:
+    return ProtectResult(
+        dry_run=True,
+        out=options.out,
+        report=None,
+        fingerprint=None,
+        found=len(photos.photos),
+        fresh=0,
+        kept=0,
+        skipped=found.skipped,
+        classes=photos.classes,
+        label_rule=photos.label_rule,
+        label_reason=photos.label_reason,
+        budget=None,
+        levels=options.budget.levels,
+        routes={},
+        cautions=(),
+        seconds=time.monotonic() - started,
+    )

@@ -1,0 +1,203 @@
+"""After the last image: the certificate over the whole collection, cautions, and the report."""
+
+from __future__ import annotations
+
+import platform
+import time
+from collections import Counter
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from ue_cli import __version__
+from ue_cli.certify.budget import certify
+from ue_cli.certify.fidelity import summarise
+from ue_cli.photos.decode import DECODER
+from ue_cli.photos.state import Collection
+from ue_cli.pipeline.benchmarks import effect_table, transformation_table
+from ue_cli.pipeline.options import ProtectOptions
+from ue_cli.pipeline.prepare import Made
+from ue_cli.pipeline.results import ProtectResult, Run
+from ue_cli.report import Caution, Labels, Report, write_report
+from ue_cli.types import Phases, PhotoSet
+
+FEW_PER_CLASS = 20
+CROPS = 3
+
+
+def report_folder(out: Path) -> Path:
+    """Where the report of OUT lies: beside it, never inside what is published."""
+    return out.with_name(out.name + ".report")
+
+
+def write_summary(
+    options: ProtectOptions,
+    photos: PhotoSet,
+    collection: Collection,
+    run: Run,
+    made: Made | None,
+    started: float,
+    phases: Phases,
+) -> ProtectResult:
+    """Write the report on a finished run and return its result."""
+    phases.start("Writing the report", 1)
+    budget = certify(collection.records(), options.budget)
+    routes: Counter[str] = Counter()
+    classes: Counter[str] = Counter()
+    removed = 0
+    for record in collection.records():
+        routes[record.route] += 1
+        classes[record.label] += 1
+        removed += bool(record.removed)
+    skipped = tuple(sorted(run.skipped, key=lambda one: one.name))
+    cautions = _cautions(options, photos, run, classes, routes, removed, budget.reencoded)
+    examined = [run.examined[name] for name in sorted(run.examined)]
+    flattest = sorted(examined, key=lambda one: -one.fidelity.flat_fraction)[:CROPS]
+    folder = report_folder(options.out)
+    report = Report(
+        created=datetime.now(UTC).astimezone().isoformat(timespec="seconds"),
+        versions=_versions(),
+        source=photos.root.name,
+        output=options.out.name,
+        device="CPU" if made is None else made.device.upper(),
+        method=_method(options, collection, made),
+        collection=collection.fingerprint,
+        decoder=DECODER,
+        labels=Labels(photos.label_rule, photos.label_reason, dict(sorted(classes.items()))),
+        budget=budget,
+        fidelity=summarise([e.fidelity for e in examined], budget.files) if examined else None,
+        counts={
+            "found": len(photos.photos),
+            "protected in this run": run.fresh,
+            "kept from an earlier run": run.kept,
+            "skipped": len(skipped),
+        },
+        skipped=skipped,
+        cautions=cautions,
+        thumbnails=tuple(one.thumbnail for one in examined),
+        flat_crops=tuple(one.flat_crop for one in flattest),
+        effect=effect_table(options),
+        transformations=transformation_table(options),
+    )
+    write_report(report, collection.records(), folder)
+    phases.step()
+    return ProtectResult(
+        dry_run=False,
+        out=options.out,
+        report=folder,
+        fingerprint=collection.fingerprint,
+        found=len(photos.photos),
+        fresh=run.fresh,
+        kept=run.kept,
+        skipped=skipped,
+        classes=photos.classes,
+        label_rule=photos.label_rule,
+        label_reason=photos.label_reason,
+        budget=budget,
+        levels=options.budget.levels,
+        routes=dict(routes),
+        cautions=cautions,
+        seconds=time.monotonic() - started,
+    )
+
+
+def _method(options: ProtectOptions, collection: Collection, made: Made | None) -> dict[str, str]:
+    words = {
+        "method": "CSD" if options.selection == "csd" else "random codes (a baseline)",
+        "space": options.space,
+        "key": "fresh, the owner's own",
+        "epsilon": f"{options.budget.levels}/255",
+    }
+    words |= {name: str(value) for name, value in collection.info.recipe.items()}
+    if made is not None and made.csd_before is not None and made.csd_after is not None:
+        words["CSD of the codes"] = f"{made.csd_before:.3f} as drawn, {made.csd_after:.3f} chosen"
+    return words
+
+
+def _cautions(
+    options: ProtectOptions,
+    photos: PhotoSet,
+    run: Run,
+    classes: Mapping[str, int],
+    routes: Mapping[str, int],
+    removed: int,
+    reencoded: int,
+) -> tuple[Caution, ...]:
+    found: list[Caution] = []
+    if reencoded:
+        found.append(
+            Caution(
+                "re-encoded",
+                f"{reencoded} files were compressed anew as JPEG, which moves pixels outside any "
+                "budget by itself; for them the budget holds before that step only.",
+                "Leave --format out: JPEGs then stay within the budget, without recompression.",
+            )
+        )
+    if len(classes) == 1:
+        found.append(
+            Caution(
+                "one-class",
+                "All photos carry one texture. A model that is trained on them beside other "
+                "people's photos can still learn the other classes, and yours from elsewhere; "
+                "what one protected class is worth in such a mixture is not measured here.",
+                "Sort the photos into a folder per subject, or give labels, if they have any.",
+            )
+        )
+    if photos.label_rule == "clusters":
+        found.append(
+            Caution(
+                "pseudo-classes",
+                "The classes were guessed from the look of the photos. A trainer who labels them "
+                "by subject mixes several textures in one class, which weakens the effect.",
+                "Sort the photos into a folder per subject, or give a labels.csv.",
+            )
+        )
+    bare = Counter(p.label or "" for p in photos.photos if p.name in {s.name for s in run.skipped})
+    if partly := sorted(name for name in bare if classes.get(name)):
+        found.append(
+            Caution(
+                "part-of-a-class",
+                f"{sum(bare[name] for name in partly)} files of the classes "
+                f"{', '.join(partly[:5])} are not protected; clean photos of a class teach a "
+                "model what the others withhold.",
+                "Look through the skipped files below; do not publish those originals.",
+            )
+        )
+    if few := sorted(name for name, count in classes.items() if count < FEW_PER_CLASS):
+        found.append(
+            Caution(
+                "few-images",
+                f"{len(few)} classes have fewer than {FEW_PER_CLASS} photos. The effect was "
+                "measured with hundreds per class, and cannot be measured on so few.",
+                "Take the benchmark table for what it is: another data set.",
+            )
+        )
+    if options.out.absolute().parent == options.src.absolute().parent:
+        found.append(
+            Caution(
+                "originals-near",
+                "The originals lie beside the protected folder.",
+                "Publish the protected folder alone: not the originals, not this report.",
+            )
+        )
+    if removed:
+        found.append(
+            Caution(
+                "embedded-copies",
+                f"{removed} files carried embedded copies of the unprotected picture, such as "
+                "thumbnails; they were removed.",
+                "Nothing to do; `ue restore` brings them back for you.",
+            )
+        )
+    return tuple(found)
+
+
+def _versions() -> dict[str, str]:
+    versions = {"ue": __version__, "python": platform.python_version()}
+    for package in ("pillow", "numpy", "jpeglib"):
+        try:
+            versions[package] = version(package)
+        except PackageNotFoundError:  # vendored or frozen into an executable
+            versions[package] = "unknown"
+    return versions

@@ -1,0 +1,116 @@
+"""A process pool that keeps a bounded window of work, survives a crashing file and a Ctrl-C."""
+
+from __future__ import annotations
+
+import itertools
+import multiprocessing
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
+from multiprocessing.connection import wait as wait_connections
+from typing import Any, Generic, TypeVar
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+_THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+
+
+@dataclass(frozen=True, slots=True)
+class Crashed:
+    """The task whose worker process died under it, alone in the pool."""
+
+
+@dataclass
+class WorkerPool(Generic[T, R]):
+    """Runs ``function`` over tasks in ``jobs`` processes and yields results as they come.
+
+    Attributes:
+        function: a module-level function of one task.
+        jobs: number of processes.
+        setup: called once in each process with ``setup_args``, to receive what all tasks share.
+        setup_args: its arguments.
+    """
+
+    function: Callable[[T], R]
+    jobs: int
+    setup: Callable[..., None]
+    setup_args: tuple[Any, ...]
+
+    def run(self, tasks: Iterable[T]) -> Iterator[tuple[T, R | Crashed]]:
+        """Yield (task, result), in the order of completion.
+
+        At most a few tasks per process are in flight, so that memory does not grow with their
+        number. When a process dies, whatever was in flight runs again one task at a time, and the
+        task that dies alone is reported as `Crashed`.
+
+        Raises:
+            Exception: whatever ``function`` raised.
+        """
+        queue = iter(tasks)
+        while True:
+            suspects: list[T] = []
+            with self._pool(self.jobs) as pool:
+                flight: dict[Future[R], T] = {}
+                try:
+                    for task in itertools.islice(queue, 3 * self.jobs):
+                        flight[pool.submit(self.function, task)] = task
+                    while flight:
+                        done, _ = wait(flight, return_when=FIRST_COMPLETED)
+                        for future in done:
+                            task = flight.pop(future)
+                            if isinstance(future.exception(), BrokenProcessPool):
+                                suspects.append(task)
+                                continue
+                            yield task, future.result()
+                            for following in itertools.islice(queue, 1):
+                                flight[pool.submit(self.function, following)] = following
+                except BrokenProcessPool:  # from submit: the pool died between two results
+                    suspects.extend(flight.values())
+                    suspects.append(following)
+                except BaseException:
+                    pool.shutdown(wait=True, cancel_futures=True)
+                    raise
+            if not suspects:
+                return
+            yield from self._one_by_one(suspects)
+
+    def _one_by_one(self, tasks: list[T]) -> Iterator[tuple[T, R | Crashed]]:
+        for task in tasks:
+            with self._pool(1) as pool:
+                try:
+                    result: R | Crashed = pool.submit(self.function, task).result()
+                except BrokenProcessPool:
+                    result = Crashed()
+            yield task, result
+
+    def _pool(self, jobs: int) -> ProcessPoolExecutor:
+        # One thread of linear algebra per process: the processes are the parallelism. The
+        # libraries read these at import, which spawned children do afresh.
+        for variable in _THREAD_VARIABLES:
+            os.environ.setdefault(variable, "1")
+        return ProcessPoolExecutor(
+            jobs,
+            mp_context=multiprocessing.get_context("spawn"),
+            initializer=_start_worker,
+            initargs=(self.setup, self.setup_args),
+        )
+
+
+def _start_worker(setup: Callable[..., None], arguments: tuple[Any, ...]) -> None:
+    # Ctrl-C reaches the whole group: the parent alone decides, so that files in flight finish.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_die_with_parent, daemon=True).start()
+    setup(*arguments)
+
+
+def _die_with_parent() -> None:
+    # A parent that was killed with SIGKILL cannot tell its children to stop.
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        wait_connections([parent.sentinel])
+        os._exit(1)

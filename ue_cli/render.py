@@ -1,0 +1,101 @@
+"""Results as rows and lists for people; the JSON is the results' own."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ue_cli.output import printable
+from ue_cli.pipeline.keys import KeyReport
+from ue_cli.pipeline.results import Problem, ProtectResult, RestoreResult, VerifyResult
+from ue_cli.report import Caution
+from ue_cli.types import Skipped
+
+SHOWN = 20
+ROUTES = {
+    "jpeg-coefficients": "JPEG, in its own coefficients",
+    "lossless": "encoded losslessly",
+    "jpeg-reencoded": "compressed anew as JPEG",
+}
+
+Rows = list[tuple[str, str]]
+Lists = list[tuple[str, list[str]]]
+
+
+def protect_rows(result: ProtectResult) -> tuple[Rows, Lists]:
+    """`ue protect`, dry or not."""
+    labels = f"{len(result.classes)} ({_some(result.classes)}), by {result.label_rule}"
+    skipped = _listed("Skipped", [f"{s.name}: {s.reason}" for s in result.skipped])
+    if result.dry_run or result.budget is None:
+        rows = [
+            ("Would protect", f"up to {result.found} files, ε = {result.levels}/255"),
+            ("Into", printable(str(result.out))),
+            ("Classes", labels),
+        ]
+        return rows, skipped
+    budget = result.budget
+    verdict = "kept" if budget.passed else "EXCEEDED"
+    routes = ", ".join(f"{n} {ROUTES.get(name, name)}" for name, n in result.routes.items())
+    rows = [
+        ("Protected", _protected(result)),
+        ("Budget", f"{verdict}: largest difference {budget.linf:g} of {budget.limit} levels"),
+        ("Mean |δ|", f"{budget.mean_abs:.2f} of {budget.limit} levels"),
+        ("Written", routes),
+        ("Classes", labels),
+        ("Publish", printable(str(result.out))),
+        ("Keep private", printable(str(result.report)) + " (open report.html)"),
+        ("Time", f"{result.seconds:.1f} s"),
+    ]
+    return rows, [*skipped, ("Warnings", [_caution(c) for c in result.cautions])]
+
+
+def verify_rows(result: VerifyResult) -> tuple[Rows, Lists]:
+    """`ue verify`."""
+    verdict = f"FAILED, {len(result.problems)} problems" if result.problems else "verified"
+    rows = [
+        ("Result", verdict),
+        ("Files", f"{result.listed} listed, {result.measured} compared with their originals"),
+        ("Budget", f"largest difference {result.linf:g} of {result.levels} levels"),
+        ("Mean |δ|", f"{result.mean_abs:.2f} levels"),
+    ]
+    return rows, _problems(result.problems)
+
+
+def restore_rows(result: RestoreResult) -> tuple[Rows, Lists]:
+    """`ue restore`."""
+    rows = [
+        ("Restored", f"{result.restored} files"),
+        ("Into", printable(str(result.target))),
+    ]
+    return rows, _problems(result.problems)
+
+
+def key_rows(report: KeyReport) -> tuple[Rows, Lists]:
+    """`ue key …`."""
+    rows = [(name, printable(value)) for name, value in report.facts]
+    return rows, [("Collections", [printable(line) for line in report.collections])]
+
+
+def _protected(result: ProtectResult) -> str:
+    kept = f", {result.kept} finished earlier" if result.kept else ""
+    skipped = f", {len(result.skipped)} skipped" if result.skipped else ""
+    return f"{result.fresh} files{kept}{skipped}"
+
+
+def _caution(caution: Caution) -> str:
+    return printable(f"{caution.text} {caution.remedy}")
+
+
+def _problems(problems: Sequence[Problem]) -> Lists:
+    return _listed("Problems", [f"{p.name}: {p.text}" for p in problems])
+
+
+def _listed(title: str, lines: Sequence[str | Skipped]) -> Lists:
+    shown = [printable(str(line)) for line in lines[:SHOWN]]
+    if len(lines) > SHOWN:
+        shown.append(f"… and {len(lines) - SHOWN} more; --json and the report list all.")
+    return [(title, shown)]
+
+
+def _some(names: Sequence[str]) -> str:
+    shown = ", ".join(printable(name) for name in names[:6])
+    return shown + (", …" if len(names) > 6 else "")
