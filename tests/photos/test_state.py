@@ -311,8 +311,7 @@ def test_a_second_run_is_told_and_a_reader_is_not(tmp_path: Path) -> None:
     script = (
         "import sys, pathlib\n"
         "from ue_cli.errors import UeError\n"
-        "from ue_cli.photos.journal import Journal
-from ue_cli.photos.key import OwnerKey\n"
+        "from ue_cli.photos.key import OwnerKey\n"
         "from ue_cli.photos.state import Collection\n"
         "home, fingerprint = pathlib.Path(sys.argv[1]), sys.argv[2]\n"
         "for readonly in (True, False):\n"
@@ -368,10 +367,14 @@ def test_a_killed_run_keeps_what_it_noted_and_its_workers_do_not_keep_the_lock(
 @pytest.fixture
 def small_disk() -> Iterator[None]:
     """No file may grow beyond 20,000 bytes, as on a disk that is full."""
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, before[1]))
+    limit_files(20_000)
     yield
-    resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    limit_files(None)
+
+
+def limit_files(size: int | None) -> None:
+    hard = resource.getrlimit(resource.RLIMIT_FSIZE)[1]
+    resource.setrlimit(resource.RLIMIT_FSIZE, (hard if size is None else size, hard))
 
 
 @pytest.mark.parametrize("undo", [b"", b"u" * 3000])
@@ -386,7 +389,7 @@ def test_a_full_disk_is_a_sentence_and_nothing_is_torn(
             noted += 1
     assert caught.value.code == "disk-full"
     assert 5 <= noted < 1000
-    resource.setrlimit(resource.RLIMIT_FSIZE, (40_000, resource.getrlimit(resource.RLIMIT_FSIZE)[1]))
+    limit_files(40_000)
     collection.append(record("more.png"), undo)
     collection.close()
     with reopen(tmp_path) as collection:
