@@ -1,0 +1,98 @@
+"""HTML that cannot be injected into: plain strings are escaped, only ``Html`` is not."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from html import escape
+
+# Control characters, line separators, bidirectional overrides and lone surrogates: they would be
+# lost, break a line, reorder a name on the screen, or fail to encode.
+_HIDDEN = re.compile(
+    "[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff\ud800-\udfff]"
+)
+_SHORT = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
+_VOID = frozenset({"meta", "link", "img", "br"})
+
+
+class Html(str):
+    """Text that is HTML already."""
+
+    __slots__ = ()
+
+
+def visible(text: str) -> str:
+    r"""Spell out what a reader could not see: a newline as ``\n``, a stray byte as ``\x80``.
+
+    Args:
+        text: any string, also one with surrogate escapes (a file name that is not UTF-8).
+
+    Returns:
+        A string without control characters and surrogates.
+    """
+    return _HIDDEN.sub(_spell, text)
+
+
+def _spell(match: re.Match[str]) -> str:
+    code = ord(match[0])
+    if match[0] in _SHORT:
+        return _SHORT[match[0]]
+    if 0xDC80 <= code <= 0xDCFF:  # how Python carries a byte that is not UTF-8 in a name
+        return f"\\x{code - 0xDC00:02x}"
+    return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}"
+
+
+def text(content: str) -> Html:
+    """Escape a string for use between tags and in attributes; ``Html`` passes unchanged."""
+    return content if isinstance(content, Html) else Html(escape(visible(content)))
+
+
+def tag(name: str, /, *children: str, **attributes: str | int) -> Html:
+    """Build an element.
+
+    Args:
+        name: of the element.
+        children: strings, escaped unless they are ``Html``.
+        attributes: escaped; ``class_`` is written ``class`` and ``aria_label`` ``aria-label``.
+    """
+    fields = "".join(
+        f' {key.rstrip("_").replace("_", "-")}="{text(str(value))}"'
+        for key, value in attributes.items()
+    )
+    if name in _VOID:
+        return Html(f"<{name}{fields}>")
+    return Html(f"<{name}{fields}>{join(*children)}</{name}>")
+
+
+def join(*parts: str) -> Html:
+    """Put pieces one after another, escaping the plain ones."""
+    return Html("".join(text(part) for part in parts))
+
+
+def table(
+    columns: tuple[str, ...],
+    rows: Sequence[tuple[str, ...]],
+    *,
+    numeric: frozenset[int] = frozenset(),
+) -> Html:
+    """Build a table that scrolls sideways by itself where the screen is narrow.
+
+    Args:
+        columns: the heads.
+        rows: one cell per column.
+        numeric: indices of the columns that are set flush right.
+    """
+
+    def line(cells: tuple[str, ...], kind: str) -> Html:
+        return tag(
+            "tr",
+            *(
+                tag(kind, cell, class_="num") if i in numeric else tag(kind, cell)
+                for i, cell in enumerate(cells)
+            ),
+        )
+
+    body = tag("tbody", *(line(row, "td") for row in rows))
+    inner = tag("table", tag("thead", line(columns, "th")), body)
+    # Focusable, so that a keyboard can scroll it.
+    return tag("div", inner, class_="scroll", tabindex=0, role="region", aria_label=columns[0])
