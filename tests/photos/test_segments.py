@@ -120,6 +120,10 @@ COPIES = {
         with_segments(PICTURE, segment(0xE7, noise(8, 5000))),
         noise(8, 5000),
     ),
+    "stray continuation of EXIF": (
+        with_segments(PICTURE, EXIF, COMMENT, segment(0xE1, b"Exif\0\0" + noise(14, 999))),
+        noise(14, 999),
+    ),
     "picture in comment": (with_segments(PICTURE, segment(0xFE, b"see" + THUMBNAIL)), THUMBNAIL),
     "thermal picture (FLIR)": (
         with_segments(PICTURE, segment(0xE1, b"FLIR\0\1\0\0" + noise(9, 999))),
