@@ -1,0 +1,149 @@
+"""Cells onto any image, and any field onto pixels that EXIF turns for display."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ue_cli.types import Bank, Field, FloatArray
+
+Interpolation = Literal["nearest", "bilinear"]
+"""Bicubic is left out on purpose: it overshoots the cells, 8 levels to 12."""
+
+INTERPOLATIONS: tuple[Interpolation, ...] = ("nearest", "bilinear")
+
+
+@dataclass(frozen=True, slots=True)
+class CellField:
+    """One entry of a bank, stretched over the displayed frame (a `Field`).
+
+    Stretched, not tiled: a trainer's resize averages a fine tiling away and keeps a stretched
+    pattern (RMS 0.48 against 7.62 of 8 levels on a 12-megapixel photo).
+
+    Attributes:
+        cells: (h, w, 3) in [−1, 1], RGB, in units of ε.
+        height, width: of the displayed image, in pixels.
+        interpolation: ``nearest`` (flat cells) or ``bilinear`` (between cell centres; the outer
+            half of the border cells is flat).
+    """
+
+    cells: FloatArray
+    height: int
+    width: int
+    interpolation: Interpolation = "nearest"
+
+    def sample(self, y: FloatArray, x: FloatArray) -> FloatArray:
+        """Evaluate on the outer grid y × x (see `Field.sample`).
+
+        Interpolation is separable: rows of cells are widened to the image by gathering, and then
+        mixed down the height by one matrix product.
+        """
+        rows, columns, _ = self.cells.shape
+        above, below, part = _neighbours(y, self.height, rows, self.interpolation)
+        # A chunk of the image touches few rows of cells; leaving out the others makes the cost of
+        # a fine bank on a large image that of a coarse one.
+        first, last = int(above.min(initial=rows - 1)), int(below.max(initial=0))
+        cells = self.cells[first : last + 1]
+        left, right, share = _neighbours(x, self.width, columns, self.interpolation)
+        strips = cells[:, left]
+        if self.interpolation == "bilinear":
+            strips += share[:, None] * (cells[:, right] - strips)
+        at = np.arange(len(y))
+        weights = np.zeros((len(y), len(cells)), np.float32)
+        weights[at, above - first] = 1 - part
+        weights[at, below - first] += part
+        out = weights @ strips.reshape(len(cells), -1)
+        return out.reshape(len(y), len(x), 3)
+
+
+def _neighbours(
+    position: FloatArray, length: int, cells: int, interpolation: Interpolation
+) -> tuple[NDArray[np.intp], NDArray[np.intp], FloatArray]:
+    """The cells before and after each position, and the share of the one after."""
+    u = position.astype(np.float64) * (cells / length)
+    if interpolation == "nearest":
+        index = np.clip(np.floor(u), 0, cells - 1).astype(np.intp)
+        return index, index, np.zeros(len(position), np.float32)
+    u = np.clip(u - 0.5, 0, cells - 1)
+    index = np.floor(u).astype(np.intp)
+    return index, np.minimum(index + 1, cells - 1), (u - index).astype(np.float32)
+
+
+def cell_field(
+    bank: Bank,
+    name: str,
+    variant: int = 0,
+    *,
+    height: int,
+    width: int,
+    interpolation: Interpolation = "nearest",
+) -> CellField:
+    """A bank's entry for one image.
+
+    Args:
+        bank: where from.
+        name: the image's class.
+        variant: which of the class's samples, counted around.
+        height: of the displayed image, in pixels.
+        width: likewise.
+        interpolation: see `CellField`.
+
+    Raises:
+        UeError: the bank has no such class.
+    """
+    levels: NDArray[np.int8] = bank.entry(name, variant)
+    cells = levels.transpose(1, 2, 0).astype(np.float32) / np.float32(bank.budget.levels)
+    return CellField(np.ascontiguousarray(cells), height, width, interpolation)
+
+
+@dataclass(frozen=True, slots=True)
+class OrientedField:
+    """A field in displayed coordinates, sampled in the coordinates of the stored pixels.
+
+    Stored pixels are never rotated; what their EXIF orientation does for display is done to the
+    positions instead.
+
+    Attributes:
+        field: of the displayed image.
+        orientation: EXIF's, 1 to 8.
+        stored_height, stored_width: of the pixels as the file holds them.
+    """
+
+    field: Field
+    orientation: int
+    stored_height: int
+    stored_width: int
+
+    def sample(self, y: FloatArray, x: FloatArray) -> FloatArray:
+        """Evaluate on the outer grid y × x of stored positions (see `Field.sample`)."""
+        if self.orientation in (3, 4, 6, 7):
+            y = np.float32(self.stored_height) - y
+        if self.orientation in (2, 3, 7, 8):
+            x = np.float32(self.stored_width) - x
+        if self.orientation >= 5:
+            return self.field.sample(x, y).transpose(1, 0, 2)
+        return self.field.sample(y, x)
+
+
+def displayed_size(orientation: int, stored_height: int, stored_width: int) -> tuple[int, int]:
+    """Height and width of the image as it is shown."""
+    if orientation >= 5:
+        return stored_width, stored_height
+    return stored_height, stored_width
+
+
+def oriented(field: Field, orientation: int, stored_height: int, stored_width: int) -> Field:
+    """The field for stored pixels; the field itself where nothing is turned.
+
+    Args:
+        field: of the displayed image.
+        orientation: EXIF's; a value outside 1 to 8 counts as 1, as viewers take it.
+        stored_height: of the pixels as the file holds them.
+        stored_width: likewise.
+    """
+    if not 2 <= orientation <= 8:
+        return field
+    return OrientedField(field, orientation, stored_height, stored_width)
