@@ -35,6 +35,7 @@ from ue_cli.photos.metadata import (
     filter_xmp,
     orientation,
 )
+from ue_cli.photos.tiff import Tiff
 
 KEEP, NO_GPS, NOTHING = (
     MetadataPolicy(),
@@ -70,6 +71,8 @@ def test_thumbnail_and_preview_go_and_the_rest_stays(order: str, prefix: bytes) 
     assert dict(after) == dict(before) and after[0x0112] == 6
     assert after.get_ifd(0x8825) == before.get_ifd(0x8825)
     assert not after.get_ifd(1)
+    bare = Tiff(result[len(prefix) :])
+    assert bare.next_ifd(bare.first) == 0
     inner, was = dict(after.get_ifd(0x8769)), dict(before.get_ifd(0x8769))
     blanked = MAKER_NOTE.replace(PREVIEW, bytes(len(PREVIEW)))
     assert inner.pop(0x927C) == blanked and was.pop(0x927C) == MAKER_NOTE
@@ -165,6 +168,16 @@ def test_unreadable_exif_loses_its_picture_and_under_strip_gps_itself() -> None:
     assert result == b"not a TIFF structure" + bytes(len(THUMBNAIL)) + b"the end"
     assert removed[0].data == THUMBNAIL
     assert filter_exif(block, NO_GPS)[0] is None
+
+
+def test_the_orientation_outlives_a_picture_that_lies_across_its_directory() -> None:
+    block = tiff(">", {"ifd0": [(0xFFD8, SHORT, (1,)), (0x0112, SHORT, (6,))]}, {})
+    damaged = block.replace(b"\xff\xd8\0\3", b"\xff\xd8\xff\xe0")
+    assert damaged != block and orientation(damaged) == 6
+    result, removed = filter_exif(damaged, KEEP)
+    assert result is not None and dict(read(result)) == {0x0112: 6}
+    assert b"\xff\xd8\xff" not in result
+    assert removed[-1].what == "damaged EXIF" and removed[-1].data == damaged
 
 
 def test_directories_that_loop_or_lie_on_each_other_end() -> None:
