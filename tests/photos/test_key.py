@@ -231,6 +231,17 @@ def test_a_damaged_key_is_replaced_on_demand(tmp_path: Path) -> None:
         install_key(tmp_path, OWNER, replace=False)
     install_key(tmp_path, OWNER, replace=True)
     assert load_key(tmp_path) == OWNER
+    assert sum(path.name.endswith(".old") for path in tmp_path.iterdir()) == 1
+
+
+def test_installing_where_there_is_no_key_and_going_back_and_forth(tmp_path: Path) -> None:
+    home, other = tmp_path / "home", OwnerKey(bytes(32))
+    install_key(home, OWNER, replace=False)
+    for key in (other, OWNER, other):
+        install_key(home, key, replace=True)
+        assert load_key(home) == key
+    olds = {f"{KEY_FILE}.{key.fingerprint}.old" for key in (OWNER, other)}
+    assert {path.name for path in home.iterdir()} == {KEY_FILE, *olds}
 
 
 FROZEN = {

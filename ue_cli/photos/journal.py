@@ -37,6 +37,10 @@ _KINDS: dict[str, type | tuple[type, ...]] = {
     "int | None": (int, type(None)),
     "tuple[str, ...]": list,
 }
+_FIELDS = tuple(
+    (f.name, _KINDS[str(f.type)], f.default is dataclasses.MISSING)
+    for f in dataclasses.fields(FileRecord)
+)
 
 
 class Journal:
@@ -226,7 +230,7 @@ def _lines(path: Path) -> Iterator[tuple[int, bytes]]:
 
 
 def _line(record: FileRecord, pointer: Pointer) -> bytes:
-    value = {f.name: getattr(record, f.name) for f in dataclasses.fields(record)}
+    value = {name: getattr(record, name) for name, _, _ in _FIELDS}
     # ASCII: a name that is not UTF-8 on disk survives as \udcXX.
     return json.dumps({"record": value, "undo": pointer}).encode("ascii") + b"\n"
 
@@ -245,17 +249,17 @@ def _parse(line: bytes) -> tuple[FileRecord, Pointer] | None:
 
 def _record(value: dict[str, Any]) -> FileRecord:
     fields: dict[str, Any] = {}
-    for f in dataclasses.fields(FileRecord):
-        if f.name not in value and f.default is not dataclasses.MISSING:
+    for name, kinds, required in _FIELDS:
+        if name not in value and not required:
             continue
-        item = value[f.name]
-        if not isinstance(item, _KINDS[str(f.type)]) or isinstance(item, bool):
-            raise ValueError(f"{f.name} has the wrong type")
+        item = value[name]
+        if not isinstance(item, kinds) or isinstance(item, bool):
+            raise ValueError(f"{name} has the wrong type")
         if isinstance(item, list):
             if not all(isinstance(text, str) for text in item):
-                raise ValueError(f"{f.name} has the wrong type")
+                raise ValueError(f"{name} has the wrong type")
             item = tuple(item)
-        fields[f.name] = item
+        fields[name] = item
     return FileRecord(**fields)
 
 

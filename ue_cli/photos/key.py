@@ -13,6 +13,8 @@ import json
 import os
 import re
 import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -201,47 +203,55 @@ def install_key(home: Path, key: OwnerKey, *, replace: bool) -> None:
     except UeError:
         if not replace:
             raise
-        with explain_write(path):
-            path.replace(path.with_name(f"{KEY_FILE}.damaged-{secrets.token_hex(4)}.old"))
-        present = None
-    if present is not None and present != key:
+        aside = path.with_name(f"{KEY_FILE}.damaged-{secrets.token_hex(4)}.old")
+    else:
+        if present is None:
+            present = _create(home, key)
+        if present == key:
+            return
         if not replace:
             raise UeError(
                 "key-exists",
                 f"{path} holds another key (fingerprint {present.fingerprint}).",
                 "Back it up with: ue key export FILE, then import again with --replace.",
             )
-        with explain_write(path):
-            path.replace(path.with_name(f"{KEY_FILE}.{present.fingerprint}.old"))
-    if _create(home, key) != key:
-        raise UeError(
-            "key-exists",
-            f"Another process made a key at {path} in the meantime.",
-            "Run the same command again.",
-        )
+        aside = path.with_name(f"{KEY_FILE}.{present.fingerprint}.old")
+    with explain_write(path), _temporary_key(home, key) as temporary:
+        # At every moment there is a key here: without one, the next run would make a third.
+        with suppress(FileExistsError):
+            os.link(path, aside)
+        temporary.replace(path)
+        sync_folder(home)
 
 
 def _create(home: Path, key: OwnerKey) -> OwnerKey:
     """Put ``key`` at its place unless one is there; return the one that is there then."""
     path = private_folder(home) / KEY_FILE
-    # The name is unique because several processes may be here; the link is what decides.
-    temporary = path.with_name(f".ue-tmp-{secrets.token_hex(8)}")
-    with explain_write(path):
-        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        try:
-            write_all(descriptor, key.to_bytes())
-            os.fsync(descriptor)
+    with explain_write(path), _temporary_key(home, key) as temporary:
+        # Several processes may be here with a key each; the link decides.
+        with suppress(FileExistsError):
             os.link(temporary, path)
-        except FileExistsError:
-            pass
-        finally:
-            os.close(descriptor)
-            temporary.unlink(missing_ok=True)
         sync_folder(home)
     present = load_key(home)
     if present is None:
         raise UeError("key-vanished", f"{path} was removed while it was being made.", "Try again.")
     return present
+
+
+@contextmanager
+def _temporary_key(home: Path, key: OwnerKey) -> Iterator[Path]:
+    """A whole, synced key file under a name of its own, gone again afterwards."""
+    temporary = home / f".ue-tmp-{secrets.token_hex(8)}"
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    try:
+        try:
+            write_all(descriptor, key.to_bytes())
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+        yield temporary
+    finally:
+        temporary.unlink(missing_ok=True)
 
 
 def _encode(name: str) -> bytes:
