@@ -1,0 +1,217 @@
+"""CSD, the Classwise Separability Discriminant, and the descent on it (Ren et al., ICLR 2023).
+
+    CSD = 1/M Σ_i 1/(M−1) Σ_{j≠i} (σ_i + σ_j) / d_ij          (eq. 2–4; lower: more separable)
+
+c_k is the mean of class k's δ, σ_k the mean Euclidean distance to it, d_ij = ‖c_i − c_j‖₂.
+It is 0 for *any* distinct class-wise constants, so a low CSD is no evidence of protection.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from ue_cli.errors import UeError
+from ue_cli.types import OnStep
+
+Gradient = Literal["paper", "released"]
+"""``released``: as the authors' code has it. The spreads are constants to the gradient, so that
+centroids are only pushed apart, and 1e-5 is added to numerator and denominator."""
+
+# The paper's quotient is 0/0 when every δ is 0. This is far below any spread or distance that
+# float32 sums leave, and makes that value 1 with gradient 0, as the released code has it.
+_OFFSET: dict[Gradient, float] = {"paper": 1e-12, "released": 1e-5}
+
+
+def csd(delta: Tensor, labels: Tensor, *, gradient: Gradient = "paper") -> Tensor:
+    """CSD of a batch, differentiable in δ.
+
+    Args:
+        delta: (n, d) perturbations in units of full scale.
+        labels: (n,) integers. Classes with no sample are left out.
+        gradient: see `Gradient`.
+
+    Returns:
+        A scalar.
+
+    Raises:
+        UeError: fewer than two classes have a sample.
+    """
+    present, index, counts = torch.unique(labels, return_inverse=True, return_counts=True)
+    if len(present) < 2:
+        raise _too_few(len(present))
+    member = functional.one_hot(index, len(present)).to(delta.dtype)
+    mean = (member / counts).T
+    centroids = mean @ delta
+    spreads = mean @ _norm(delta - member @ centroids)
+    return _value(centroids, spreads.detach() if gradient == "released" else spreads, gradient)
+
+
+def _value(centroids: Tensor, spreads: Tensor, gradient: Gradient) -> Tensor:
+    """CSD of M centroids (M, d) and spreads (M,)."""
+    offset, m = _OFFSET[gradient], len(centroids)
+    apart = ~torch.eye(m, dtype=torch.bool, device=centroids.device)
+    # Not by matrix product: the cancellation in ‖a‖² + ‖b‖² − 2ab loses close centroids.
+    # torch gives the distance of coinciding points the gradient 0.
+    distances = torch.cdist(centroids, centroids, compute_mode="donot_use_mm_for_euclid_dist")[
+        apart
+    ]
+    sums = (spreads[:, None] + spreads)[apart]
+    return ((sums + offset) / (distances + offset)).mean()
+
+
+def _norm(rows: Tensor) -> Tensor:
+    """Euclidean norm over the last axis, with gradient 0 (not NaN) at 0."""
+    square = rows.square().sum(-1)
+    some = square > 0
+    return torch.where(some, torch.where(some, square, 1).sqrt(), 0)
+
+
+def _too_few(found: int) -> UeError:
+    return UeError(
+        "csd-classes",
+        f"CSD compares classes: it needs samples of at least 2, got {found}.",
+        "Add a second class, or protect in texture space (--space texture).",
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """What CSD sees of a set of classes: centroids (M, d) and spreads (M,)."""
+
+    centroids: Tensor
+    spreads: Tensor
+
+    def value(self, gradient: Gradient = "paper") -> float:
+        """CSD. Raises UeError for fewer than two classes."""
+        if len(self.centroids) < 2:
+            raise _too_few(len(self.centroids))
+        return float(_value(self.centroids, self.spreads, gradient))
+
+    def joined(self, other: Summary) -> Summary:
+        """These classes, then the other's."""
+        return Summary(
+            torch.cat([self.centroids, other.centroids]), torch.cat([self.spreads, other.spreads])
+        )
+
+    def pull(self, gradient: Gradient) -> tuple[Tensor, Tensor]:
+        """∂CSD/∂σ_k, (M,), and ∂CSD/∂c_k at fixed spreads, (M, d), in closed form.
+
+        With a = 2/(M(M−1)) and w_ij = 1/d_ij: ∂/∂σ_i = a Σ_j w_ij and
+        ∂/∂c_i = −a Σ_j (σ_i + σ_j) w_ij² (c_i − c_j)/d_ij.
+        """
+        offset, m = _OFFSET[gradient], len(self.centroids)
+        distances = torch.cdist(
+            self.centroids, self.centroids, compute_mode="donot_use_mm_for_euclid_dist"
+        )
+        scale = 2 / (m * (m - 1))
+        inverse = (1 / (distances + offset)).fill_diagonal_(0)
+        unit = torch.where(distances > 0, inverse / distances.clamp_min(1e-30), 0)
+        weight = scale * (self.spreads[:, None] + self.spreads + offset) * inverse * unit
+        towards = weight @ self.centroids - weight.sum(1, keepdim=True) * self.centroids
+        along = torch.zeros_like(self.spreads) if gradient == "released" else scale * inverse.sum(1)
+        return along, towards
+
+
+BLOCK_VALUES = 1 << 18
+"""Values handled at a time: bounds what is needed beside δ itself, and 1 MB stays in cache."""
+
+
+def _blocks(delta: Tensor) -> Iterator[tuple[slice, slice]]:
+    """Views of a (classes, per_class, d) tensor: several classes at once, or a part of one."""
+    m, per_class, d = delta.shape
+    room = BLOCK_VALUES if delta.device.type == "cpu" else BLOCK_VALUES << 6
+    classes = max(1, room // (per_class * d))
+    samples = per_class if classes > 1 else max(1, min(per_class, room // d))
+    for a in range(0, m, classes):
+        for p in range(0, per_class, samples):
+            yield slice(a, a + classes), slice(p, p + samples)
+
+
+def summarise(delta: Tensor) -> Summary:
+    """Exact centroids and spreads over all samples.
+
+    Args:
+        delta: (classes, per_class, d).
+    """
+    centroids = delta.mean(1)
+    return Summary(centroids, _spread(delta, centroids)[0])
+
+
+def _spread(delta: Tensor, centroids: Tensor) -> tuple[Tensor, Tensor]:
+    """σ, (m,), and the mean over a class of its unit vectors away from the centroid, (m, d)."""
+    spreads, units = torch.zeros_like(centroids[:, 0]), torch.zeros_like(centroids)
+    for a, p in _blocks(delta):
+        away = delta[a, p] - centroids[a, None]
+        length = torch.linalg.vector_norm(away, dim=2)
+        spreads[a] += length.sum(1)
+        inverse = torch.where(length > 0, 1 / length, 0)
+        units[a] += torch.bmm(inverse[:, None], away)[:, 0]
+    return spreads / delta.shape[1], units / delta.shape[1]
+
+
+def descend(
+    delta: Tensor,
+    *,
+    radius: float,
+    step: float,
+    steps: int,
+    gradient: Gradient = "paper",
+    fixed: Summary | None = None,
+    on_step: OnStep | None = None,
+) -> None:
+    """Signed-gradient steps on CSD over *all* samples at once, in place.
+
+    Centroids are the whole set's, and exact: batches that start apart do not agree on theirs, and
+    the effect vanishes. The gradient is the closed form (with u the unit vectors δ − c):
+    n_k ∂CSD/∂δ_i = ∂CSD/∂σ_k (u_i − ū_k) + ∂CSD/∂c_k. Two passes over δ per step.
+
+    Args:
+        delta: (classes, per_class, d) in units of full scale; start it at random, as CSD has
+            gradient 0 at δ = 0.
+        radius: of the L∞ ball, same units.
+        step: size of a step, same units.
+        steps: how many.
+        gradient: see `Gradient`.
+        fixed: classes that are already there and do not move.
+        on_step: called after each step with the CSD *before* it.
+
+    Raises:
+        UeError: fewer than two classes, the fixed ones included.
+    """
+    m, tiny = len(delta), torch.finfo(delta.dtype).tiny
+    total = m + (0 if fixed is None else len(fixed.centroids))
+    if total < 2:
+        raise _too_few(total)
+    centroids = delta.mean(1)
+    for done in range(steps):
+        spreads, units = _spread(delta, centroids)
+        own = Summary(centroids, spreads)
+        every = own if fixed is None else own.joined(fixed)
+        along, towards = every.pull(gradient)
+        following = torch.zeros_like(centroids)
+        if gradient == "paper":
+            # The gradient times n_k |δ_i − c_k| / along_k > 0, which leaves its sign alone:
+            # (δ_i − c_k) + |δ_i − c_k| · drift_k.
+            drift = towards[:m] / along[:m, None] - units
+            for a, p in _blocks(delta):
+                block = delta[a, p]
+                away = block - centroids[a, None]
+                # A sample on its centroid has no direction of its own, but still drifts.
+                length = torch.linalg.vector_norm(away, dim=2, keepdim=True).clamp_min_(tiny)
+                away.addcmul_(length, drift[a, None]).sign_()
+                block.sub_(away, alpha=step).clamp_(-radius, radius)
+                following[a] += block.sum(1)
+        else:
+            move = step * towards[:m].sign()
+            for a, p in _blocks(delta):
+                block = delta[a, p].sub_(move[a, None]).clamp_(-radius, radius)
+                following[a] += block.sum(1)
+        centroids = following / delta.shape[1]
+        if on_step is not None:
+            on_step(done + 1, steps, every.value(gradient))
