@@ -1,0 +1,1 @@
+"""Files in, files out: scanning, labels, decoding, writing, the JPEG coefficient domain, state."""
