@@ -22,7 +22,8 @@ COLOUR_SAMPLES = 32_768
 """Pixels per photo on which ΔE00 is computed, once over all pixels and once over flat ones."""
 BLOCK = 16
 FLAT_STD = 3.0
-"""A block of 16×16 pixels is flat where its luma varies by at most this many levels (std)."""
+"""A block of 16×16 pixels is flat where its luma varies by at most this many levels (std), and is
+neither deep black nor pure white."""
 _SPOT = 8  # blocks on a side of the window in which the flattest spot is looked for: 128 pixels
 
 _K1, _K2, _WINDOW, _SIGMA = 0.01, 0.03, 11, 1.5
@@ -61,7 +62,7 @@ def fidelity(
     luma_before, luma_after = _luma(before), _luma(after)
     spread, mean = _block_stats(luma_before)
     row, column = _flattest(spread, mean, luma_before.shape)
-    flat = spread <= FLAT_STD
+    flat = (spread <= FLAT_STD) & _mid(mean)
     rng = np.random.default_rng(seed)
     everywhere = _delta_e(before, after, *_any_pixels(rng, height, width))
     median_all, p95_all = np.percentile(everywhere, (50, 95))
@@ -220,10 +221,16 @@ def _block_stats(luma: FloatArray) -> tuple[FloatArray, FloatArray]:
     return np.sqrt((centred * centred).mean(axis=(1, 3))), mean
 
 
+def _mid(mean: FloatArray) -> NDArray[np.bool_]:
+    """Neither deep black nor pure white: clipping halves a perturbation there and flatters it."""
+    return (mean >= 16) & (mean <= 239)
+
+
 def _flattest(spread: FloatArray, mean: FloatArray, shape: tuple[int, ...]) -> tuple[int, int]:
     """Centre of the window of blocks with the least variation, not in deep black or pure white."""
-    # Clipping at 0 and 255 halves a perturbation: such a spot would flatter it.
-    cost = spread + np.where((mean < 40) | (mean > 215), np.float32(50), np.float32(0))
+    # A busy block is no worse than another busy block: what counts is how much of the window is
+    # flat.
+    cost = np.minimum(spread, 30) + np.where(_mid(mean), np.float32(0), np.float32(10))
     size = (min(_SPOT, cost.shape[0]), min(_SPOT, cost.shape[1]))
     sums = np.lib.stride_tricks.sliding_window_view(cost, size).mean(axis=(2, 3))
     row, column = np.unravel_index(int(sums.argmin()), sums.shape)

@@ -64,6 +64,11 @@ def tag(name: str, /, *children: str, **attributes: str | int) -> Html:
     return Html(f"<{name}{fields}>{join(*children)}</{name}>")
 
 
+def p(*children: str, **attributes: str | int) -> Html:
+    """Build a paragraph."""
+    return tag("p", *children, **attributes)
+
+
 def join(*parts: str) -> Html:
     """Put pieces one after another, escaping the plain ones."""
     return Html("".join(text(part) for part in parts))

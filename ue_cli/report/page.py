@@ -6,7 +6,7 @@ from base64 import b64encode
 from hashlib import sha256
 from importlib.resources import files as resources
 
-from ue_cli.report import files, sections
+from ue_cli.report import claims, files, measured
 from ue_cli.report.digest import Digest
 from ue_cli.report.markup import Html, join, tag
 from ue_cli.report.model import Report
@@ -25,12 +25,12 @@ def render(report: Report, digest: Digest) -> str:
         data: URIs; everything else is refused, whatever a file name might smuggle in.
     """
     content = (
-        ("budget", "Budget", sections.budget(report, digest)),
-        ("fidelity", "Fidelity", sections.fidelity(report)),
-        ("learnability", "Learnability", sections.learnability(report)),
-        ("effect", "Effect", sections.effect(report)),
-        ("limits", "Limits, in plain words", sections.limits(report)),
-        ("warnings", "Warnings", sections.warnings(report)),
+        ("budget", "Budget", measured.budget(report, digest)),
+        ("fidelity", "Fidelity", measured.fidelity(report)),
+        ("learnability", "Learnability", claims.learnability(report)),
+        ("effect", "Effect", claims.effect(report)),
+        ("limits", "Limits, in plain words", claims.limits(report)),
+        ("warnings", "Warnings", claims.warnings(report)),
         ("files", "Files", files.files(report, digest)),
         ("origin", "How this was made", files.origin(report)),
     )

@@ -17,6 +17,8 @@ from ue_cli.report.page import render
 from ue_cli.types import FileRecord
 
 _PICTURES = frozenset({"thumbnails", "flat_crops"})
+_RECORD = tuple(field.name for field in fields(FileRecord) if field.name != "original_hmac")
+_COMPACT = json.JSONEncoder(ensure_ascii=False, allow_nan=False)
 
 
 def write_report(report: Report, records: Iterable[FileRecord], folder: Path) -> None:
@@ -71,10 +73,7 @@ def _write_json(out: TextIO, report: Report, records: Iterable[FileRecord], dige
     separator = "\n  "
     for record in records:
         digest.add(record)
-        entry = plain(record)
-        # Proof of the original, for the owner's state alone.
-        del entry["original_hmac"]
-        out.write(separator + _dumps(entry))
+        out.write(separator + _line(record))
         separator = ",\n  "
     tail = {
         "routes": [
@@ -88,7 +87,19 @@ def _write_json(out: TextIO, report: Report, records: Iterable[FileRecord], dige
     out.write("\n ],\n" + _dumps(plain(tail), indent=1).removeprefix("{\n") + "\n")
 
 
-def _dumps(value: object, indent: int | None = None) -> str:
+def _line(record: FileRecord) -> str:
+    """One file, without the proof of its original, which belongs to the owner's state alone."""
+    entry = {name: getattr(record, name) for name in _RECORD}
+    try:
+        # Nearly every record needs no conversion, and there may be 10⁵ of them.
+        line = _COMPACT.encode(entry)
+        line.encode()
+    except ValueError:  # UnicodeEncodeError included: a name that is not UTF-8, a number not finite
+        line = _COMPACT.encode(plain(entry))
+    return line
+
+
+def _dumps(value: object, indent: int) -> str:
     return json.dumps(value, ensure_ascii=False, allow_nan=False, indent=indent)
 
 

@@ -1,4 +1,4 @@
-"""The numbered sections of report.html; each function returns one section's content."""
+"""The sections on what was measured on the written files: budget and fidelity."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from base64 import b64encode
 
 from ue_cli.report.chart import histogram
 from ue_cli.report.digest import Digest
-from ue_cli.report.markup import Html, join, table, tag
-from ue_cli.report.model import Comparison, Report, Table
+from ue_cli.report.markup import Html, join, p, table, tag
+from ue_cli.report.model import Comparison, Report
 from ue_cli.report.words import count, levels, share, size
 from ue_cli.types import FidelitySummary
 
@@ -21,14 +21,11 @@ ROUTES = {
 }
 
 
-def p(*children: str, **attributes: str | int) -> Html:
-    """Build a paragraph."""
-    return tag("p", *children, **attributes)
-
-
 def budget(report: Report, digest: Digest) -> Html:
     """1: did every file keep the promise, and how much of the ball could it use."""
     found = report.budget
+    if not found.files:
+        return p("No file was written, so there is nothing to measure.")
     limit = f"{found.limit} of 255 levels"
     parts = []
     if found.passed:
@@ -36,7 +33,8 @@ def budget(report: Report, digest: Digest) -> Html:
             p(
                 tag("strong", "Passed. ", class_="good"),
                 f"Every file was read back after it was written. The largest difference of any "
-                f"value is {levels(found.linf)}, the limit is {limit} (ε\u00a0=\u00a0{found.limit}/255).",
+                f"value is {levels(found.linf)}, the limit is {limit} "
+                f"(ε\u00a0=\u00a0{found.limit}/255).",
             )
         )
     else:
@@ -205,98 +203,6 @@ def _figure(picture: Comparison, kind: str) -> Html:
 def _data_uri(data: bytes) -> str:
     kind = "png" if data.startswith(b"\x89PNG") else "jpeg"
     return f"data:image/{kind};base64,{b64encode(data).decode('ascii')}"
-
-
-def learnability(report: Report) -> Html:
-    """3: not part of a protect run."""
-    return join(
-        p(
-            "Not measured in this run. A bound on what a model can learn from these files takes "
-            "surrogate models trained on them; this report gives none."
-        )
-    )
-
-
-def effect(report: Report) -> Html:
-    """4: what the method did elsewhere."""
-    parts = [
-        p(
-            "Not measured on these files in this run. No model was trained on them, so this report "
-            "does not say how well your own photos are protected."
-        )
-    ]
-    if report.effect is not None:
-        parts.append(p("What the same method did to benchmark files, for orientation and no more:"))
-        parts.append(_measured(report.effect))
-    return join(*parts)
-
-
-def limits(report: Report) -> Html:
-    """5: what defeats it."""
-    radius = f"{report.budget.limit}/255"
-    known = (
-        f"Adversarial training with a radius near ε\u00a0=\u00a0{radius}.",
-        "Purification of the files with a diffusion model.",
-        "Dilution with many clean images: 4,000 clean ones beside 40,000 protected ones restore "
-        "about 80 % accuracy on CIFAR-10.",
-        "A leak of pairs of original and protected file: 500 pairs restore 84 to 94 %. Keep your "
-        "originals, and this report, to yourself.",
-        "Originals that are already public elsewhere.",
-    )
-    parts = [
-        p(
-            "This raises the cost of training on your photos. It does not make it impossible. Each "
-            "of these defeats every published method, this one included:"
-        ),
-        tag("ul", *(tag("li", line) for line in known)),
-        p(
-            "It is not encryption: a pattern that many files of a class share can be estimated by "
-            "averaging them. Anybody can still look at, copy and print the photos."
-        ),
-        tag("h3", "Processing that it survives, and processing that it does not"),
-    ]
-    if report.transformations is None:
-        parts.append(
-            p(
-                "Not measured in this run: resizing, recompression, blurring or conversion to gray "
-                "may weaken the perturbation of these files or remove it."
-            )
-        )
-    else:
-        parts.append(_measured(report.transformations))
-    return join(*parts)
-
-
-def _measured(found: Table) -> Html:
-    numeric = frozenset(
-        i
-        for i in range(1, len(found.columns))
-        if all(row[i][:1].isdigit() or row[i] in ("", "–") for row in found.rows)
-    )
-    parts = [
-        tag("p", found.caption, class_="caption"),
-        table(found.columns, found.rows, numeric=numeric),
-    ]
-    if found.note:
-        parts.append(p(found.note, class_="note"))
-    return join(*parts)
-
-
-def warnings(report: Report) -> Html:
-    """6: each with what to do."""
-    if not report.cautions:
-        return p("None.")
-    return join(
-        *(
-            tag(
-                "div",
-                p(tag("strong", caution.text)),
-                p(tag("span", "What to do: ", class_="label"), caution.remedy),
-                class_="caution",
-            )
-            for caution in report.cautions
-        )
-    )
 
 
 def _details(summary: str, *children: str) -> Html:

@@ -1,0 +1,108 @@
+"""report.html in a real browser, at the width of a phone and of a desk.
+
+The report runs no script and its policy allows none, so it is loaded unchanged into a frame
+(``srcdoc``: its own policy applies) of a page that may look inside. What the policy refuses, the
+browser logs as a console error: none may appear, and a planted remote picture must make one.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import subprocess
+from html import escape, unescape
+from pathlib import Path
+
+import pytest
+from report_samples import RECORD, records, report
+
+from ue_cli.report import write_report
+
+CHROMIUM = next(
+    filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
+)
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine")
+
+OUTER = """<!doctype html><meta charset="utf-8"><body><pre id="found"></pre>
+<iframe id="phone" width="390" height="800" srcdoc="{page}"></iframe>
+<iframe id="desk" width="1200" height="800" srcdoc="{page}"></iframe>
+<script>
+addEventListener("load", () => {{
+  const found = {{}};
+  for (const id of ["phone", "desk"]) {{
+    const inner = document.getElementById(id).contentDocument;
+    inner.querySelectorAll("details").forEach(d => d.open = true);
+    const root = inner.documentElement, images = [...inner.images];
+    found[id] = {{
+      width: root.clientWidth, needed: root.scrollWidth,
+      images: images.length,
+      shown: images.filter(i => i.complete && i.naturalWidth == i.getAttribute("width")).length,
+      styled: getComputedStyle(inner.querySelector(".banner")).textAlign,
+    }};
+  }}
+  document.getElementById("found").textContent = JSON.stringify(found);
+}});
+</script>"""
+
+
+def browse(source: str, folder: Path) -> tuple[dict[str, dict[str, object]], list[str]]:
+    """Load a page in both frames; what was found there, and the console's lines."""
+    assert CHROMIUM is not None
+    outer = folder / "outer.html"
+    outer.write_text(OUTER.format(page=escape(source)), "utf-8")
+    done = subprocess.run(
+        [
+            CHROMIUM,
+            "--headless",
+            "--no-sandbox",
+            "--disable-gpu",
+            "--disable-dev-shm-usage",
+            "--disable-quic",
+            "--no-first-run",
+            "--disable-background-networking",
+            "--disable-component-update",
+            "--disable-sync",
+            "--host-resolver-rules=MAP * ~NOTFOUND",
+            f"--user-data-dir={folder / 'profile'}",
+            "--enable-logging=stderr",
+            "--virtual-time-budget=10000",
+            "--dump-dom",
+            outer.as_uri(),
+        ],
+        capture_output=True,
+        timeout=120,
+        check=True,
+    )
+    dom = done.stdout.decode()
+    match = re.search(r'<pre id="found">(.*?)</pre>', dom, re.DOTALL)
+    assert match is not None, dom[:500]
+    lines = done.stderr.decode("utf-8", "replace").splitlines()
+    return json.loads(unescape(match[1])), [line for line in lines if "CONSOLE" in line]
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> str:
+    write_report(report(), [*records(), *[RECORD] * 20], tmp_path / "r")
+    return (tmp_path / "r" / "report.html").read_text("utf-8")
+
+
+def test_the_report_opens_offline_on_a_phone_and_a_desk(source: str, tmp_path: Path) -> None:
+    found, console = browse(source, tmp_path)
+    assert console == []
+    for place, width in (("phone", 390), ("desk", 1200)):
+        seen = found[place]
+        assert seen["images"] == seen["shown"] == 6
+        assert seen["styled"] == "center", "the style sheet was refused"
+        needed, given = seen["needed"], seen["width"]
+        assert isinstance(needed, int) and isinstance(given, int)
+        assert needed <= given <= width
+
+
+def test_the_check_sees_a_remote_picture_and_a_script(source: str, tmp_path: Path) -> None:
+    smuggled = '<img src="https://example.invalid/x.png"><script>document.title = 1</script>'
+    found, console = browse(source.replace("<main>", "<main>" + smuggled), tmp_path)
+    assert found["desk"]["images"] == 7 and found["desk"]["shown"] == 6
+    refused = [line for line in console if "Content Security Policy" in line]
+    assert any("example.invalid" in line for line in refused)
+    assert any("script" in line for line in refused)
