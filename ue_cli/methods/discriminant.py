@@ -118,14 +118,14 @@ class Summary:
         return along, towards
 
 
-BLOCK_VALUES = 1 << 18
-"""Values handled at a time: bounds what is needed beside δ itself, and 1 MB stays in cache."""
+BLOCK_VALUES = 1 << 20
+"""Values handled at a time: bounds what is needed beside δ itself, and 4 MB stay near the core."""
 
 
 def _blocks(delta: Tensor) -> Iterator[tuple[slice, slice]]:
     """Views of a (classes, per_class, d) tensor: several classes at once, or a part of one."""
     m, per_class, d = delta.shape
-    room = BLOCK_VALUES if delta.device.type == "cpu" else BLOCK_VALUES << 6
+    room = BLOCK_VALUES if delta.device.type == "cpu" else BLOCK_VALUES << 4
     classes = max(1, room // (per_class * d))
     samples = per_class if classes > 1 else max(1, min(per_class, room // d))
     for a in range(0, m, classes):
