@@ -15,9 +15,9 @@ from html import escape, unescape
 from pathlib import Path
 
 import pytest
-from report_samples import RECORD, records, report
 
-from ue_cli.report import write_report
+from ue_cli.report import Report, write_report
+from ue_cli.types import FileRecord
 
 CHROMIUM = next(
     filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
@@ -82,8 +82,8 @@ def browse(source: str, folder: Path) -> tuple[dict[str, dict[str, object]], lis
 
 
 @pytest.fixture
-def source(tmp_path: Path) -> str:
-    write_report(report(), [*records(), *[RECORD] * 20], tmp_path / "r")
+def source(tmp_path: Path, report: Report, records: list[FileRecord]) -> str:
+    write_report(report, records * 7, tmp_path / "r")
     return (tmp_path / "r" / "report.html").read_text("utf-8")
 
 

@@ -11,16 +11,13 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from report_samples import HOSTILE, RECORD, records, report
 
 from ue_cli.certify.budget import certify
-from ue_cli.report import Labels, write_report
+from ue_cli.report import Labels, Report, write_report
 from ue_cli.report.digest import ROWS
 from ue_cli.report.markup import tag, visible
 from ue_cli.report.write import plain
 from ue_cli.types import Budget, FileRecord, Skipped
-
-BASE = report()
 
 
 class Page(HTMLParser):
@@ -85,20 +82,24 @@ def both(folder: Path) -> tuple[dict[str, object], str]:
     return json.loads(raw), (folder / "report.html").read_bytes().decode()
 
 
-def test_the_folder_is_private_and_holds_two_files(tmp_path: Path) -> None:
+def test_the_folder_is_private_and_holds_two_files(
+    tmp_path: Path, report: Report, records: list[FileRecord]
+) -> None:
     folder = tmp_path / "deep" / "photos.report"
-    write_report(report(), records(), folder)
-    write_report(report(), records(), folder)
+    write_report(report, records, folder)
+    write_report(report, records, folder)
     assert sorted(path.name for path in folder.iterdir()) == ["report.html", "report.json"]
     assert folder.stat().st_mode & 0o777 == 0o700
     assert all(path.stat().st_mode & 0o777 == 0o600 for path in folder.iterdir())
     folder.chmod(0o755)
-    write_report(report(), records(), folder)
+    write_report(report, records, folder)
     assert folder.stat().st_mode & 0o777 == 0o700
 
 
-def test_json_has_a_frozen_schema(tmp_path: Path) -> None:
-    write_report(report(), records(), tmp_path)
+def test_json_has_a_frozen_schema(
+    tmp_path: Path, report: Report, records: list[FileRecord]
+) -> None:
+    write_report(report, records, tmp_path)
     data, _ = both(tmp_path)
     assert data["schema"] == "ue-report/1"
     assert (
@@ -121,24 +122,28 @@ def test_json_has_a_frozen_schema(tmp_path: Path) -> None:
     ]
 
 
-def test_the_owners_proof_and_strange_bytes_stay_out_of_both_files(tmp_path: Path) -> None:
-    write_report(report(), records(), tmp_path)
+def test_the_owners_proof_and_strange_bytes_stay_out_of_both_files(
+    tmp_path: Path, report: Report, records: list[FileRecord]
+) -> None:
+    write_report(report, records, tmp_path)
     data, page = both(tmp_path)
-    assert RECORD.original_hmac not in page + json.dumps(data)
+    assert records[0].original_hmac not in page + json.dumps(data)
     files = data["files"]
     assert isinstance(files, list)
-    assert files[1]["name"] == visible(HOSTILE)
+    assert files[1]["name"] == visible(records[1].name)
     assert files[1]["name"].endswith("\\x80.jpg")
 
 
-def test_json_holds_no_infinity() -> None:
-    found = report().fidelity
+def test_json_holds_no_infinity(report: Report) -> None:
+    found = report.fidelity
     assert found is not None
     assert plain(replace(found.median, psnr=float("inf")))["psnr"] is None
 
 
-def test_the_page_says_what_was_and_was_not_measured(tmp_path: Path) -> None:
-    write_report(report(), records(), tmp_path)
+def test_the_page_says_what_was_and_was_not_measured(
+    tmp_path: Path, report: Report, records: list[FileRecord]
+) -> None:
+    write_report(report, records, tmp_path)
     page = check_safe(both(tmp_path)[1])
     for sentence in (
         "Do not publish:",
@@ -155,7 +160,7 @@ def test_the_page_says_what_was_and_was_not_measured(tmp_path: Path) -> None:
         "EXIF thumbnail (1)",
         "31 levels",
         "7f3a-91c2",
-        visible(HOSTILE),
+        visible(records[1].name),
         "<b>bold</b>",
         "<i>noted</i>",
     ):
@@ -164,9 +169,11 @@ def test_the_page_says_what_was_and_was_not_measured(tmp_path: Path) -> None:
     assert page.tags.count("img") == 6
 
 
-def test_a_broken_budget_is_the_headline(tmp_path: Path) -> None:
-    files = [*records(), replace(RECORD, name="too/far.jpg", linf=11)]
-    write_report(report(files), files, tmp_path)
+def test_a_broken_budget_is_the_headline(
+    tmp_path: Path, report: Report, records: list[FileRecord]
+) -> None:
+    files = [*records, replace(records[0], name="too/far.jpg", linf=11)]
+    write_report(replace(report, budget=certify(files, Budget(8))), files, tmp_path)
     data, source = both(tmp_path)
     text = check_safe(source).text
     assert "1 of 4 photos exceed the budget." in text
@@ -175,9 +182,9 @@ def test_a_broken_budget_is_the_headline(tmp_path: Path) -> None:
     assert isinstance(data["budget"], dict) and data["budget"]["passed"] is False
 
 
-def test_nothing_protected_is_still_a_report(tmp_path: Path) -> None:
+def test_nothing_protected_is_still_a_report(tmp_path: Path, report: Report) -> None:
     empty = replace(
-        report(),
+        report,
         budget=certify([], Budget(8)),
         fidelity=None,
         thumbnails=(),
@@ -193,8 +200,10 @@ def test_nothing_protected_is_still_a_report(tmp_path: Path) -> None:
     assert "No photo was protected." in text and "Fidelity was not measured" in text
 
 
-def test_the_policy_admits_its_own_style_sheet_and_pictures_only(tmp_path: Path) -> None:
-    write_report(report(), records(), tmp_path)
+def test_the_policy_admits_its_own_style_sheet_and_pictures_only(
+    tmp_path: Path, report: Report, records: list[FileRecord]
+) -> None:
+    write_report(report, records, tmp_path)
     source = both(tmp_path)[1]
     style = source.split("<style>")[1].split("</style>")[0]
     digest = b64encode(sha256(style.encode()).digest()).decode()
@@ -206,14 +215,16 @@ def test_the_policy_admits_its_own_style_sheet_and_pictures_only(tmp_path: Path)
     assert "http://" not in source and "https://" not in source and "url(" not in style
 
 
-def test_any_number_of_files_streams_through(tmp_path: Path) -> None:
+def test_any_number_of_files_streams_through(
+    tmp_path: Path, report: Report, records: list[FileRecord]
+) -> None:
     total = ROWS + 700
 
     def many() -> Iterator[FileRecord]:
         for i in range(total):
-            yield replace(RECORD, name=f"birds/{i:05}.jpg")
+            yield replace(records[0], name=f"birds/{i:05}.jpg")
 
-    write_report(report(), many(), tmp_path)
+    write_report(report, many(), tmp_path)
     data, source = both(tmp_path)
     files = data["files"]
     assert isinstance(files, list) and len(files) == total
@@ -222,28 +233,32 @@ def test_any_number_of_files_streams_through(tmp_path: Path) -> None:
     assert "And 700 more, all in report.json." in text
 
 
-def test_an_interrupted_report_leaves_the_old_one_whole(tmp_path: Path) -> None:
-    write_report(report(), records(), tmp_path)
+def test_an_interrupted_report_leaves_the_old_one_whole(
+    tmp_path: Path, report: Report, records: list[FileRecord]
+) -> None:
+    write_report(report, records, tmp_path)
     before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
 
     def breaks() -> Iterator[FileRecord]:
-        yield RECORD
+        yield records[0]
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        write_report(report(), breaks(), tmp_path)
+        write_report(report, breaks(), tmp_path)
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
 
 
 @settings(deadline=None, max_examples=25)
-@given(st.text(st.characters(), min_size=1, max_size=60))
-def test_no_string_gets_out_of_its_place(tmp_path_factory: pytest.TempPathFactory, s: str) -> None:
+@given(s=st.text(st.characters(), min_size=1, max_size=60))
+def test_no_string_gets_out_of_its_place(
+    tmp_path_factory: pytest.TempPathFactory, report: Report, records: list[FileRecord], s: str
+) -> None:
     folder = tmp_path_factory.mktemp("report")
-    files = [replace(RECORD, name=s, output=s, label=s, route=s, route_reason=s, notes=(s,))]
+    files = [replace(records[0], name=s, output=s, label=s, route=s, route_reason=s, notes=(s,))]
     sample = replace(
-        BASE,
+        report,
         budget=certify(files, Budget(8)),
-        thumbnails=(replace(BASE.thumbnails[0], name=s),),
+        thumbnails=(replace(report.thumbnails[0], name=s),),
         source=s,
         output=s,
         method={s: s},

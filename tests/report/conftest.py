@@ -1,10 +1,11 @@
-"""A small complete report for the tests."""
+"""A small complete report, with hostile names in it."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 
 import numpy as np
+import pytest
 
 from ue_cli.certify.budget import certify
 from ue_cli.certify.fidelity import fidelity, summarise
@@ -40,7 +41,9 @@ RECORD = FileRecord(
 )
 
 
+@pytest.fixture(scope="session")
 def records() -> list[FileRecord]:
+    """One file per route; the second has markup, a stray byte and more in its name."""
     return [
         RECORD,
         replace(
@@ -57,7 +60,8 @@ def records() -> list[FileRecord]:
     ]
 
 
-def report(files: list[FileRecord] | None = None) -> Report:
+@pytest.fixture(scope="session")
+def report(records: list[FileRecord]) -> Report:
     rng = np.random.default_rng(0)
     original = np.repeat(np.arange(60, 180, dtype=np.uint8)[None, :, None], 90, 0).repeat(3, 2)
     protected = (original + rng.integers(-8, 9, original.shape)).astype(np.uint8)
@@ -72,7 +76,7 @@ def report(files: list[FileRecord] | None = None) -> Report:
         collection="7f3a-91c2",
         decoder="Pillow with libjpeg-turbo",
         labels=Labels("folders", "the first path component names the class.", {"birds": 3}),
-        budget=certify(records() if files is None else files, Budget(8)),
+        budget=certify(records, Budget(8)),
         fidelity=summarise([found, found], 9),
         counts={"Found": 4},
         skipped=(Skipped(HOSTILE, "truncated", "ends <early>"),),
