@@ -141,6 +141,16 @@ def test_tiff_keeps_its_metadata_and_compression(
         assert found.info == dataclasses.replace(given.info, text=(), png_chunks=())
 
 
+def test_layout_tags_in_exif_do_not_reach_the_tiff() -> None:
+    given = described(np.uint8, "tiff_lzw", 6, False)
+    exif = Image.Exif()
+    exif[0x0112], exif[0x0103], exif[0x0111], exif[0x0116] = 6, 6, 8, 99999
+    info = dataclasses.replace(given.info, exif=exif.tobytes().removeprefix(b"Exif\0\0"))
+    found = decode(encode(dataclasses.replace(given, info=info), given.pixels, "TIFF"))
+    np.testing.assert_array_equal(found.pixels, given.pixels)
+    assert found.orientation == 6
+
+
 @pytest.mark.parametrize("format", ["PNG", "WEBP", "JPEG"])
 def test_other_formats_carry_what_they_can(format: str) -> None:
     given = described(np.uint8, "raw", 6, False)

@@ -9,7 +9,8 @@ from PIL import Image, ImageFile
 
 from ue_cli.photos import containers
 
-_TIFF_TAGS = (270, 271, 272, 274, 285, 305, 306, 315, 316, 33432)  # what describes, not lays out
+# Tags that describe the picture; all others lay out the file, and would break another one.
+DESCRIPTIVE_TAGS = (270, 271, 272, 274, 285, 305, 306, 315, 316, 18246, 33432, *range(40091, 40096))
 _EXIF_IFD, _GPS_IFD, _INTEROP_IFD = 0x8769, 0x8825, 0xA005
 
 
@@ -81,7 +82,7 @@ def read_tiff_info(image: ImageFile.ImageFile) -> tuple[Info, int, int]:
     undo = read.get(274, 1)
     orientation = tags.get(274, 1)
     block = Image.Exif()
-    for tag in _TIFF_TAGS:
+    for tag in DESCRIPTIVE_TAGS:
         if tag in tags:
             block[tag] = tags[tag]
     for ifd in (_EXIF_IFD, _GPS_IFD):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import logging
 import threading
 import warnings
 from collections.abc import Iterator
@@ -15,6 +16,9 @@ from ue_cli.errors import SkipFile
 from ue_cli.photos import containers
 
 DEFAULT_MAX_PIXELS = 200_000_000
+
+# Without any handler, Python prints what Pillow logs about damaged files.
+logging.getLogger("PIL").addHandler(logging.NullHandler())
 
 # Stubs decode nothing, EPS runs Ghostscript, and the rest accept files on no signature at all.
 _REFUSED = {"EPS", "WMF", "BUFR", "GRIB", "HDF5", "MPEG", "IM", "IMT", "IPTC", "PCD", "SPIDER"}

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from PIL.TiffImagePlugin import ImageFileDirectory_v2
 
-from ue_cli.photos.info import Info
+from ue_cli.photos.info import DESCRIPTIVE_TAGS, Info
 from ue_cli.types import PixelArray
 
 LOSSLESS = {"raw", "tiff_lzw", "tiff_adobe_deflate", "packbits"}
@@ -84,7 +84,11 @@ def _describe(directory: ImageFileDirectory_v2, info: Info) -> None:
         exif = Image.Exif()
         exif.load(info.exif)
         for tag, value in exif.items():
-            directory[tag] = exif.get_ifd(tag) if tag in _SUB_DIRECTORIES else value
+            if tag in DESCRIPTIVE_TAGS:
+                directory[tag] = value
+        for tag in _SUB_DIRECTORIES:
+            if entries := exif.get_ifd(tag):
+                directory[tag] = entries
     for tag, body in ((700, info.xmp), (33723, info.iptc), (34377, info.photoshop)):
         if body:
             directory[tag] = body
