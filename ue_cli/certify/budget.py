@@ -15,6 +15,8 @@ import numpy as np
 from ue_cli.errors import UeError
 from ue_cli.types import Budget, BudgetCertificate, Difference, FileRecord, PixelArray
 
+__all__ = ["HISTOGRAM_BINS", "Difference", "certify", "measure"]
+
 HISTOGRAM_BINS = 32
 UNDERUSE = 0.25
 """A file whose mean |δ| is below this share of the budget is named in the certificate."""
