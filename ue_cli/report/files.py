@@ -131,7 +131,7 @@ def origin(report: Report) -> Html:
         "Into": report.output,
         "Collection": report.collection,
         "Device": report.device,
-        **{name[:1].upper() + name[1:]: value for name, value in report.method.items()},
+        **report.method,
         "Decoder": report.decoder,
         "Versions": ", ".join(f"{name} {version}" for name, version in report.versions.items()),
     }
@@ -141,7 +141,10 @@ def origin(report: Report) -> Html:
 def _pairs(facts: dict[str, str]) -> Html:
     return tag(
         "dl",
-        *(tag("div", tag("dt", name), tag("dd", value)) for name, value in facts.items()),
+        *(
+            tag("div", tag("dt", name[:1].upper() + name[1:]), tag("dd", value))
+            for name, value in facts.items()
+        ),
     )
 
 
