@@ -389,6 +389,8 @@ def test_a_full_disk_is_a_sentence_and_nothing_is_torn(
             noted += 1
     assert caught.value.code == "disk-full"
     assert 5 <= noted < 1000
+    pack = folder_of(tmp_path) / "undo-00000.pack"
+    assert pack.stat().st_size % (16 + len(undo)) == 0
     limit_files(40_000)
     collection.append(record("more.png"), undo)
     collection.close()
