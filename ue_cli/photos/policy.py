@@ -30,7 +30,13 @@ def filter_info(info: Info, policy: MetadataPolicy) -> tuple[Info, tuple[Removed
     if iptc:
         iptc, gone = filter_iptc(iptc)
         removed += gone
-    text = info.text
+    # ImageMagick keeps whole EXIF, IPTC and Photoshop blocks, thumbnails included, in PNG text.
+    text = tuple(one for one in info.text if not one[0].startswith("Raw profile type"))
+    removed += [
+        Removed.of(f"PNG text {key}", value.encode())
+        for key, value in info.text
+        if (key, value) not in text
+    ]
     if policy.strip_all:
         removed += [
             Removed.of(what, data)

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+import numpy as np
+from numpy.typing import NDArray
+
 from ue_cli.certify.budget import Difference, measure
 from ue_cli.errors import ExitCode, UeError
 from ue_cli.perturbation import apply
@@ -107,15 +110,20 @@ def _in_coefficients(
         whole, removed = finish_jpeg(data, written, policy, (size[0], size[1]))
         return whole
 
-    def look(written: bytes) -> PixelArray:
-        return decode(written, max_pixels=limit).pixels
+    seen = decoded.pixels
 
-    result = protect_jpeg(data, decoded.pixels, stored, budget, look, finish)
-    difference = _within_budget(decoded.pixels, result.pixels, budget)
+    def look(written: bytes) -> NDArray[np.uint8]:
+        nonlocal seen
+        seen = decode(written, max_pixels=limit).pixels
+        return seen.astype(np.uint8, copy=False)
+
+    levels = decoded.pixels.astype(np.uint8, copy=False)
+    result = protect_jpeg(data, levels, stored, budget, decode=look, finish=finish)
+    difference = _within_budget(decoded.pixels, seen, budget)
     undo = JpegUndo(result.deltas, pack_jpeg_container(data)).to_bytes()
     return Made(
         data=result.data,
-        pixels=result.pixels,
+        pixels=seen,
         difference=difference,
         route="jpeg-coefficients",
         reason="",

@@ -11,11 +11,12 @@ from numpy.typing import NDArray
 
 from ue_cli.certify.fidelity import fidelity
 from ue_cli.errors import SkipFile
-from ue_cli.photos import scan, write
+from ue_cli.photos import write
 from ue_cli.photos.decode import Decoded, decode
 from ue_cli.photos.embedded import MetadataPolicy
 from ue_cli.photos.key import Subkey
 from ue_cli.photos.manifest import safe_join
+from ue_cli.photos.places import output_names
 from ue_cli.pipeline.embed import make
 from ue_cli.pipeline.pattern import Pattern
 from ue_cli.report import Comparison, make_flat_crop, make_thumbnail
@@ -143,7 +144,7 @@ def _protect(task: Task, shared: Shared) -> Written:
     output = task.output
     if made.extension:
         claimed = {"": output + made.extension} if task.crowded else None
-        (output,) = scan.output_names([(output, made.extension)], claimed)
+        (output,) = output_names([(output, made.extension)], claimed)
     target = safe_join(shared.out, output)
     target.parent.mkdir(parents=True, exist_ok=True)
     write.write_atomic(target, made.data)

@@ -10,7 +10,7 @@ from typing import Any
 
 from ue_cli.errors import UeError
 from ue_cli.perturbation.bank import load_bank, save_bank
-from ue_cli.perturbation.texture import TextureCode, TextureRecipe, recipe_to_json
+from ue_cli.perturbation.texture import TextureCode, TextureRecipe, draw_code, recipe_to_json
 from ue_cli.photos.clusters import Clusters, thumbnail_features
 from ue_cli.photos.collection_info import CollectionInfo, find_collection, new_id, now
 from ue_cli.photos.key import OwnerKey, Subkey
@@ -164,11 +164,22 @@ def _codes(
 ) -> tuple[dict[str, TextureCode], Made]:
     from ue_cli.methods.texture_csd import optimise_codes
 
-    phases.start("Choosing class textures", 1)
+    phases.start("Choosing class textures", 100)
     seeds = {name: secret.class_seed(name, CODE_VERSION) for name in names}
-    pool = 1 if options.selection == "random" else None
-    chosen = optimise_codes(seeds, RECIPE, frozen=frozen, pool=pool)
-    phases.step()
+    done = 0
+
+    def on_step(share: float) -> None:
+        nonlocal done
+        phases.step(round(100 * share) - done)
+        done = round(100 * share)
+
+    chosen = optimise_codes(
+        seeds,
+        lambda seed: draw_code(seed, RECIPE),
+        frozen=frozen,
+        pool=1 if options.selection == "random" else None,
+        on_step=on_step,
+    )
     return chosen.codes, Made("cpu", chosen.csd_before, chosen.csd_after)
 
 

@@ -10,8 +10,8 @@ from ue_cli.photos.decode import DECODER
 from ue_cli.photos.embedded import MetadataPolicy
 from ue_cli.photos.key import load_or_create_key
 from ue_cli.photos.manifest import ManifestWriter
-from ue_cli.photos.places import check_places, no_files
-from ue_cli.photos.scan import Scan, output_names, scan
+from ue_cli.photos.places import check_places, no_files, output_names
+from ue_cli.photos.scan import Scan, scan
 from ue_cli.photos.state import Collection, protected_hashes
 from ue_cli.photos.write import sweep
 from ue_cli.pipeline.onefile import Shared, Task, protect_file, set_up

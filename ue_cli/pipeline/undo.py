@@ -7,13 +7,13 @@ from dataclasses import dataclass, field, replace
 
 from ue_cli.errors import ExitCode, UeError
 from ue_cli.perturbation import apply
+from ue_cli.perturbation.apply import DeltaArray
 from ue_cli.photos import write
-from ue_cli.photos.coefficients import pack_deltas, remove_deltas, unpack_deltas
+from ue_cli.photos.coefficients import Deltas, pack_deltas, remove_deltas, unpack_deltas
 from ue_cli.photos.decode import Decoded, decode
 from ue_cli.photos.info import Info
 from ue_cli.photos.jpeg import read_coefficients, write_coefficients
 from ue_cli.photos.segments import restore_jpeg_container
-from ue_cli.types import CoefficientDeltas, DeltaArray
 
 _JPEG, _PIXELS = b"J", b"P"
 
@@ -27,7 +27,7 @@ class JpegUndo:
         container: from ``pack_jpeg_container``.
     """
 
-    deltas: CoefficientDeltas
+    deltas: Deltas
     container: bytes = field(repr=False)
 
     def to_bytes(self) -> bytes:
@@ -72,8 +72,7 @@ def restore_file(protected: bytes, undo: bytes, *, max_pixels: int) -> bytes:
     if kind == _JPEG and len(parts) == 2:
         container, packed = parts
         coefficients = read_coefficients(protected)
-        planes = remove_deltas(coefficients.planes, unpack_deltas(packed))
-        written = write_coefficients(coefficients.with_planes(planes))
+        written = write_coefficients(remove_deltas(coefficients, unpack_deltas(packed)))
         return restore_jpeg_container(container, written)
     if kind == _PIXELS and len(parts) == 6:
         decoded = decode(protected, max_pixels=max_pixels)

@@ -14,7 +14,8 @@ from ue_cli.photos.collection_info import find_collection
 from ue_cli.photos.decode import decode
 from ue_cli.photos.key import load_key
 from ue_cli.photos.manifest import Manifest, read_manifest, safe_join
-from ue_cli.photos.scan import check_source, scan
+from ue_cli.photos.places import check_source
+from ue_cli.photos.scan import scan
 from ue_cli.photos.state import Collection
 from ue_cli.pipeline.options import MAX_PIXELS
 from ue_cli.pipeline.results import Problem, VerifyResult

@@ -104,6 +104,10 @@ class WorkerPool(Generic[T, R]):
 def _start_worker(setup: Callable[..., None], arguments: tuple[Any, ...]) -> None:
     # Ctrl-C reaches the whole group: the parent alone decides, so that files in flight finish.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # C libraries print their complaints about damaged files; ours are sentences, from the parent.
+    null = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(null, 2)
+    os.close(null)
     threading.Thread(target=_die_with_parent, daemon=True).start()
     setup(*arguments)
 

@@ -1,0 +1,103 @@
+"""Small folders of real files, and the command line as a user runs it."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+
+@dataclass(frozen=True)
+class Done:
+    """A finished `ue` process."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def envelope(self) -> dict[str, Any]:
+        value = json.loads(self.out)
+        assert isinstance(value, dict)
+        return value
+
+    @property
+    def result(self) -> dict[str, Any]:
+        result = self.envelope["result"]
+        assert isinstance(result, dict)
+        return result
+
+
+Ue = Callable[..., Done]
+"""ue("protect", folder, ...) in a home of its own; `--json` unless ``people=True``."""
+
+
+@pytest.fixture
+def ue(tmp_path: Path) -> Ue:
+    def run(*arguments: object, people: bool = False, home: str = "home") -> Done:
+        command = [
+            sys.executable,
+            "-W",
+            "error",
+            "-m",
+            "ue_cli",
+            *map(os.fspath, _texts(arguments)),
+        ]
+        command += ["--home", str(tmp_path / home)]
+        if not people:
+            command.append("--json")
+        done = subprocess.run(
+            command, capture_output=True, text=True, errors="surrogateescape", check=False
+        )
+        assert "Traceback" not in done.stderr, done.stderr
+        return Done(done.returncode, done.stdout, done.stderr)
+
+    return run
+
+
+def _texts(arguments: tuple[object, ...]) -> list[str]:
+    return [os.fspath(x) if isinstance(x, os.PathLike) else str(x) for x in arguments]
+
+
+def picture(path: Path, seed: int, *, size: tuple[int, int] = (72, 56), **options: Any) -> Path:
+    """A small photograph-like file of the type that its name says."""
+    rng = np.random.default_rng(seed)
+    coarse = rng.integers(40, 215, (6, 7, 3), dtype=np.uint8)
+    image = Image.fromarray(coarse).resize(size, Image.Resampling.BICUBIC)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    image.save(path, **options)
+    return path
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> Path:
+    """Two classes, six files: four JPEGs (4:2:0), a PNG, a lossless WebP."""
+    root = tmp_path / "photos"
+    for index in range(2):
+        picture(root / "cats" / f"{index}.jpg", index, quality=90)
+        picture(root / "dogs" / f"{index}.jpg", 10 + index, quality=75)
+    picture(root / "cats" / "drawn.png", 20)
+    picture(root / "dogs" / "web.webp", 21, lossless=True)
+    return root
+
+
+def tree(root: Path) -> dict[str, bytes]:
+    """Every file below a folder and its bytes."""
+    return {
+        str(p.relative_to(root)): p.read_bytes() for p in sorted(root.rglob("*")) if p.is_file()
+    }
+
+
+def pixels(path: Path) -> np.ndarray[Any, np.dtype[np.int16]]:
+    """Decoded by Pillow directly, not by the code under test."""
+    with Image.open(path) as image:
+        return np.asarray(image.convert("RGB")).astype(np.int16)
