@@ -1,0 +1,26 @@
+"""The nouns: frozen values that every layer speaks in. Nothing here needs torch or Pillow."""
+
+from ue_cli.types.arrays import FloatArray, OnStep, Phases, PixelArray
+from ue_cli.types.budget import Budget
+from ue_cli.types.certificates import BudgetCertificate, Difference, Fidelity, FidelitySummary
+from ue_cli.types.perturbation import Bank, Field, Provenance
+from ue_cli.types.photos import FileRecord, Photo, PhotoSet, Skipped
+
+__all__ = [
+    "Bank",
+    "Budget",
+    "BudgetCertificate",
+    "Difference",
+    "Fidelity",
+    "FidelitySummary",
+    "Field",
+    "FileRecord",
+    "FloatArray",
+    "OnStep",
+    "Phases",
+    "Photo",
+    "PhotoSet",
+    "PixelArray",
+    "Provenance",
+    "Skipped",
+]

@@ -1,0 +1,27 @@
+"""Arrays, and what is called while work goes on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+FloatArray = NDArray[np.float32]
+PixelArray = NDArray[np.uint8] | NDArray[np.uint16]
+OnStep = Callable[[int, int, float], None]
+"""Called after every step of an optimisation with (steps done, steps in all, objective)."""
+
+
+class Phases(Protocol):
+    """What a pipeline tells while it works: phases, each with a total and steps."""
+
+    def start(self, title: str, total: int) -> None:
+        """Begin a phase of ``total`` steps; the phase before it is over."""
+
+    def step(self, count: int = 1) -> None:
+        """``count`` more steps of the current phase are done."""
+
+    def note(self, text: str) -> None:
+        """One line that the user should see as soon as it is known."""

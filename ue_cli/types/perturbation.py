@@ -1,0 +1,112 @@
+"""A perturbation: as a function of position, and as optimised cells."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ue_cli.errors import ExitCode, UeError
+from ue_cli.types.arrays import FloatArray
+from ue_cli.types.budget import Budget
+
+
+class Field(Protocol):
+    """A perturbation of one image as a function of position, before any budget is applied."""
+
+    def sample(self, y: FloatArray, x: FloatArray) -> FloatArray:
+        """Evaluate on the outer grid of two axes.
+
+        Args:
+            y: positions along the height in displayed pixels, pixel i's centre at i + 0.5, (m,).
+            x: positions along the width, (n,).
+
+        Returns:
+            (m, n, 3) in [−1, 1], RGB, in units of ε.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Provenance:
+    """Where a bank comes from; all of it JSON.
+
+    Attributes:
+        method: ``csd``, ``tue``, ``pue`` …
+        space: ``pixel``: entries are cells laid over the image.
+        recipe: hyperparameters and what was measured while optimising.
+        created_by: program and version, such as ``ue 0.1.0``.
+    """
+
+    method: str
+    space: str
+    recipe: Mapping[str, Any]
+    created_by: str
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Bank:
+    """Optimised perturbations of some classes, in whole levels.
+
+    Attributes:
+        delta: int8 levels, (classes, per_class, 3, h, w), RGB; per_class 1 is class-wise.
+            Made read-only.
+        classes: one name per entry.
+        budget: the ball that every value lies in.
+        provenance: how it was made.
+
+    Raises:
+        UeError: on construction, when the parts do not fit together.
+    """
+
+    delta: NDArray[np.int8]
+    classes: tuple[str, ...]
+    budget: Budget
+    provenance: Provenance
+
+    def __post_init__(self) -> None:
+        shape, dtype = self.delta.shape, self.delta.dtype
+        if dtype != np.int8:
+            raise _bad_bank(f"its values must be int8 levels, got {dtype}")
+        if len(shape) != 5 or shape[2] != 3 or min(shape) < 1:
+            raise _bad_bank(f"its shape must be (classes, per_class, 3, h, w), got {shape}")
+        if len(self.classes) != shape[0] or len(set(self.classes)) != shape[0]:
+            raise _bad_bank(f"{shape[0]} entries need as many distinct class names")
+        low, high = int(self.delta.min()), int(self.delta.max())
+        if max(-low, high) > self.budget.levels:
+            raise _bad_bank(
+                f"its values reach {low} to {high}, outside its stated budget of "
+                f"±{self.budget.levels} levels"
+            )
+        self.delta.flags.writeable = False
+
+    def entry(self, name: str, variant: int = 0) -> NDArray[np.int8]:
+        """One perturbation, (3, h, w); ``variant`` counts on around the class's samples.
+
+        Raises:
+            UeError: the bank has no such class.
+        """
+        if name not in self.classes:
+            raise UeError(
+                "bank-class",
+                f"The perturbation has no entry for class {name!r}; "
+                f"it has {len(self.classes)}: {', '.join(self.classes[:10])}.",
+                "Optimise it for this class, or choose another perturbation.",
+                exit_code=ExitCode.PERTURBATION_UNAVAILABLE,
+            )
+        found: NDArray[np.int8] = self.delta[
+            self.classes.index(name), variant % self.delta.shape[1]
+        ]
+        return found
+
+
+def _bad_bank(why: str) -> UeError:
+    return UeError(
+        "bank-invalid",
+        f"This perturbation cannot be used: {why}.",
+        "Make it again with ue optimize, or fetch it again.",
+        exit_code=ExitCode.PERTURBATION_UNAVAILABLE,
+    )
