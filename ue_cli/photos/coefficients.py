@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ue_cli.photos.dcsearch import Grid, Headroom, search, search_gray
+from ue_cli.photos.dcsearch import search, search_gray
 from ue_cli.photos.jpeg import (
     COEFFICIENT_LIMIT,
     JpegCoefficients,
@@ -22,6 +22,7 @@ from ue_cli.photos.jpeg import (
     read_coefficients,
     write_coefficients,
 )
+from ue_cli.photos.lattice import Grid, Headroom
 from ue_cli.types import Budget, Field, FloatArray
 
 Deltas = tuple[NDArray[np.int16], ...]
@@ -29,6 +30,7 @@ Pixels = NDArray[np.uint8]
 
 _KEPT = (0.8, 0.5, 0.0, 0.0, 0.0)  # of an offending tile's steps, round by round
 _STRIP_ROWS = 64
+_CHUNK = 2048
 
 
 @dataclass(frozen=True)
@@ -187,7 +189,8 @@ def compare(original: Pixels, other: Pixels) -> Comparison:
 
     def per_pixel() -> Pixels:
         difference = _absolute_difference(original, other)
-        return difference.reshape(*difference.shape[:2], -1).max(2)
+        worst: Pixels = difference.reshape(*difference.shape[:2], -1).max(2)
+        return worst
 
     return Comparison(linf, total / count, squares / count, per_pixel)
 
@@ -267,21 +270,21 @@ def _headroom(
     margin = budget.levels + 1
     image = pixels.reshape(*pixels.shape[:2], -1)
     # Luma is a mean of the channels, so where no channel is near an end, luma is not.
-    near = (_block_extreme(image, np.maximum) >= 255 - margin) | (
-        _block_extreme(image, np.minimum) <= margin
-    )
+    near = _block_max(image) >= 255 - margin
+    near |= _block_max(np.invert(image)) >= 255 - margin
     up = np.full((grid.ty * grid.fy, grid.tx * grid.fx), 255, np.float32)
     down = up.copy()
     y, x = np.nonzero(near[:rows, :columns])
-    if len(y):
-        waves = np.cos((2 * np.arange(8) + 1)[:, None] * np.arange(8) * np.pi / 16) / 2
-        waves[:, 0] = np.sqrt(1 / 8)
-        inverse = np.einsum("ik,jl->klij", waves, waves) * coefficients.tables[0][:, :, None, None]
-        luma = plane[y, x].reshape(-1, 64).astype(np.float32) @ inverse.reshape(64, 64).astype(
-            np.float32
-        )
-        up[y, x] = np.maximum(np.ceil(127 - luma.max(1) - 0.7), 0)
-        down[y, x] = np.maximum(np.ceil(128 + luma.min(1) - 0.7), 0)
+    waves = np.cos((2 * np.arange(8) + 1)[:, None] * np.arange(8) * np.pi / 16) / 2
+    waves[:, 0] = np.sqrt(1 / 8)
+    inverse = np.einsum("ik,jl->klij", waves, waves) * coefficients.tables[0][:, :, None, None]
+    inverse = inverse.reshape(64, 64).astype(np.float32)
+    for first in range(0, len(y), _CHUNK):
+        at = y[first : first + _CHUNK], x[first : first + _CHUNK]
+        luma = plane[at].reshape(-1, 64).astype(np.float32) @ inverse
+        # Whole levels, short by less than the inverse transform's own rounding.
+        up[at] = np.floor(127.3 - luma.max(1))
+        down[at] = np.floor(128.3 + luma.min(1))
 
     def tiled(a: FloatArray) -> FloatArray:
         blocks = a.reshape(grid.ty, grid.fy, grid.tx, grid.fx).transpose(1, 3, 0, 2)
@@ -290,11 +293,15 @@ def _headroom(
     return Headroom(tiled(up), tiled(down))
 
 
-def _block_extreme(image: Pixels, extreme: np.ufunc) -> Pixels:
-    """The extreme over each 8×8 block and all channels, (block rows, block columns)."""
+def _block_max(image: Pixels) -> Pixels:
+    """The maximum over each 8×8 block and all channels, (block rows, block columns)."""
     height, width, channels = image.shape
-    strips = extreme.reduceat(image.reshape(height, -1), np.arange(0, height, 8), axis=0)
-    blocks: Pixels = extreme.reduceat(strips, np.arange(0, width * channels, 8 * channels), axis=1)
+    full = height // 8 * 8
+    strips = image[:full].reshape(-1, 8, width * channels).max(1)
+    if full < height:
+        strips = np.concatenate([strips, image[full:].reshape(1, -1, width * channels).max(1)])
+    strips = np.pad(strips, ((0, 0), (0, -width % 8 * channels)))
+    blocks: Pixels = strips.reshape(len(strips), -1, 8 * channels).max(2)
     return blocks
 
 
@@ -302,4 +309,5 @@ def _within_range(dc: NDArray[np.int16], step: NDArray[np.int16]) -> NDArray[np.
     """Steps that leave every coefficient writable."""
     low = np.minimum(dc, -COEFFICIENT_LIMIT)
     high = np.maximum(dc, COEFFICIENT_LIMIT)
-    return (np.clip(dc + step, low, high) - dc).astype(np.int16)
+    limited: NDArray[np.int16] = (np.clip(dc + step, low, high) - dc).astype(np.int16)
+    return limited

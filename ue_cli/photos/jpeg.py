@@ -133,7 +133,7 @@ def write_coefficients(coefficients: JpegCoefficients) -> bytes:
     Raises:
         NotInCoefficientDomain: a coefficient is out of range, so that the writer failed.
     """
-    written = _encode(coefficients, FAST, b"")
+    written = _encode(coefficients, FAST, b"") if _in_range(coefficients.planes) else b""
     if not written:
         raise NotInCoefficientDomain("jpeg-write", "its coefficients cannot be coded")
     progressive = b""
@@ -172,6 +172,21 @@ def _encode(coefficients: JpegCoefficients, version: str, source: bytes) -> byte
             version=version,
         )
         return contents() if done else b""
+
+
+def _in_range(planes: tuple[Coefficients, ...]) -> bool:
+    """Whether every coefficient has a code: the fast writer does not check."""
+    for plane in planes:
+        if plane.max() > COEFFICIENT_LIMIT or plane.min() < -COEFFICIENT_LIMIT:
+            constant = plane[:, :, 0, 0]
+            rest = plane.copy()
+            rest[:, :, 0, 0] = 0
+            # Constant terms are coded as differences, which have one bit more.
+            if constant.max() > 1023 or constant.min() < -1024:
+                return False
+            if rest.max() > COEFFICIENT_LIMIT or rest.min() < -COEFFICIENT_LIMIT:
+                return False
+    return True
 
 
 def _splice(coefficients: JpegCoefficients, written: bytes, progressive: bool) -> bytes:
