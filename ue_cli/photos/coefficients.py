@@ -105,8 +105,8 @@ def embed(coefficients: JpegCoefficients, pixels: Pixels, field: Field, budget: 
     grid = _grid(coefficients)
     target = _block_means(field, grid, min(coefficients.height, coefficients.width))
     if len(coefficients.planes) == 1:
-        mean = target.mean(0).reshape(grid.ty, grid.tx)
-        steps = [search_gray(mean, int(coefficients.tables[0][0, 0]), budget.levels)]
+        total = target.sum(0).reshape(grid.ty, grid.tx)
+        steps = [search_gray(total, int(coefficients.tables[0][0, 0]), budget.levels)]
     else:
         y, cb, cr = (int(table[0, 0]) for table in coefficients.tables)
         room = _headroom(coefficients, pixels, grid, budget)

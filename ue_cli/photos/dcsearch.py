@@ -47,11 +47,11 @@ def search_gray(target: FloatArray, step: int, limit: int) -> IntArray:
     """Quantiser steps for a grayscale image.
 
     Args:
-        target: block means of the target in [−1, 1], any shape.
+        target: block means of the target's channels, summed; any shape.
         step: the DC quantiser.
         limit: the budget in levels.
     """
-    wanted = target * (limit * 8 / step) * 1.5
+    wanted = target * (_PUSH * limit * 8 / step)
     most = np.floor(limit * 8 / step)
     placed: IntArray = np.clip(np.rint(wanted), -most, most).astype(np.int16)
     return placed
