@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ue_cli.errors import ExitCode, UeError
-from ue_cli.photos.places import MANIFEST, check_places, output_names
+from ue_cli.photos.names import output_names
+from ue_cli.photos.places import MANIFEST, check_places
 from ue_cli.photos.scan import Scan, scan
 
 POSIX = pytest.mark.skipif(os.name != "posix", reason="needs POSIX files")

@@ -40,6 +40,12 @@ def home_folder(home: Path | None) -> Path:
 def beside(folder: Path, suffix: str) -> Path:
     """``./photos/`` and ``-protected`` give ``./photos-protected``, for ``.`` too."""
     whole = Path(os.path.normpath(Path.cwd() / folder))
+    if not whole.name:
+        raise UeError(
+            "no-name-beside",
+            f"There is no place beside {whole} for a folder named after it.",
+            "Say where to write, with -o or --to.",
+        )
     return whole.with_name(whole.name + suffix)
 
 

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ue_cli.errors import SkipFile, UeError
-from ue_cli.photos.opening import DEFAULT_MAX_PIXELS, open_still, pillow
+from ue_cli.photos.opening import DEFAULT_MAX_PIXELS, open_still, pillow, read_file
 from ue_cli.types import FloatArray
 
 FEATURE_VERSION = "thumbnail-1"
@@ -93,7 +93,7 @@ def thumbnail_features(path: Path) -> FloatArray | None:
         the file is no image.
     """
     try:
-        raw = path.read_bytes()
+        raw = read_file(path, DEFAULT_MAX_PIXELS)
         with pillow(DEFAULT_MAX_PIXELS), open_still(raw) as image:
             image.draft("RGB", (_DRAFT, _DRAFT))
             small = np.asarray(image.convert("RGB").resize((_SIDE, _SIDE), resample=4))

@@ -27,7 +27,7 @@ from PIL import __version__ as _pillow
 from ue_cli.errors import SkipFile
 from ue_cli.photos import containers
 from ue_cli.photos.info import Info, read_info, read_tiff_info
-from ue_cli.photos.opening import DEFAULT_MAX_PIXELS, damaged, open_still, pillow
+from ue_cli.photos.opening import DEFAULT_MAX_PIXELS, damaged, open_still, pillow, read_file
 from ue_cli.types import PixelArray
 
 _jpeg = features.version("libjpeg_turbo")
@@ -91,11 +91,11 @@ def decode(data: bytes | Path, *, max_pixels: int = DEFAULT_MAX_PIXELS) -> Decod
         max_pixels: more than this is refused before any pixel is decoded.
 
     Raises:
-        SkipFile: ``unreadable-file``, ``empty``, ``not-an-image``, ``heif-missing``,
+        SkipFile: ``unreadable-file``, ``too-large``, ``empty``, ``not-an-image``, ``heif-missing``,
             ``too-many-pixels``, ``animated``, ``colour-mode``, ``16-bit-colour``, ``truncated``
             or ``corrupt``.
     """
-    raw = _read(data) if isinstance(data, Path) else data
+    raw = read_file(data, max_pixels) if isinstance(data, Path) else data
     with pillow(max_pixels), open_still(raw, max_pixels) as image:
         # Pillow meets damaged files with a dozen exception types; none may end the run.
         try:
@@ -106,15 +106,6 @@ def decode(data: bytes | Path, *, max_pixels: int = DEFAULT_MAX_PIXELS) -> Decod
             raise SkipFile("too-many-pixels", "There is not enough memory to decode it.") from None
         except Exception as error:
             raise damaged(raw, error) from None
-
-
-def _read(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise SkipFile(
-            "unreadable-file", f"The file cannot be read: {error.strerror or error}."
-        ) from None
 
 
 def _decode(image: ImageFile.ImageFile, raw: bytes) -> Decoded:

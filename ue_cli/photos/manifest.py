@@ -91,7 +91,7 @@ class ManifestWriter:
             UeError: ``disk-full`` or ``write-failed``; the file ends before this line.
         """
         if self.entries.get(path) != sha256:
-            if problem := _path_problem(path):
+            if problem := path_problem(path):
                 raise ValueError(f"a manifest cannot hold {path!r}: {problem}")
             end = os.fstat(self._fd).st_size
             with explain_write(self._path):
@@ -110,6 +110,11 @@ class ManifestWriter:
         """
         self._write(complete=True)
         self.close()
+
+    def discard(self) -> None:
+        """Remove the file: nothing was protected, and OUT is nobody's again."""
+        self.close()
+        self._path.unlink(missing_ok=True)
 
     def close(self) -> None:
         """Let go of the file; without `finish` it stays incomplete, and readable."""
@@ -166,7 +171,7 @@ def read_manifest(root: Path) -> Manifest:
                 raise _invalid(path, f"it has {size:,} bytes; the limit is {_MAX_FILE:,}")
             lines = iter(lambda: file.readline(_MAX_LINE), b"")
             return _parse(path, lines)
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         raise UeError(
             "manifest-missing",
             f"Expected {path}; it is not there.",
@@ -176,7 +181,7 @@ def read_manifest(root: Path) -> Manifest:
         raise _invalid(path, f"cannot be read as a plain file: {error.strerror or error}") from None
 
 
-def safe_join(root: Path, path: str) -> Path:
+def safe_join(root: Path, path: str, *, native: bool = False) -> Path:
     """Where an entry of a manifest lies, if that is below ``root`` without any link on the way.
 
     Nothing has to exist there yet. Call it at the time of use.
@@ -184,11 +189,13 @@ def safe_join(root: Path, path: str) -> Path:
     Args:
         root: the folder; may itself be reached through links.
         path: POSIX path from a manifest or from state.
+        native: it is the name of a file on a system like this one, where a backslash may be an
+            ordinary letter. A manifest comes from anywhere and may go anywhere.
 
     Raises:
         UeError: ``path-unsafe``, or ``path-is-link``.
     """
-    if problem := _path_problem(path):
+    if problem := path_problem(path, native=native):
         raise _broken("path-unsafe", f"Refused the path {path!r} below {root}: {problem}.")
     place = root
     for part in path.split("/"):
@@ -220,7 +227,7 @@ def _parse(path: Path, lines: Iterator[bytes]) -> Manifest:
             raise _invalid(path, "expected a path and a sha256", number)
         if not isinstance(digest, str) or not _SHA256.fullmatch(digest):
             raise _invalid(path, "sha256 is not 64 hex digits", number)
-        if problem := _path_problem(name):
+        if problem := path_problem(name):
             raise _invalid(path, f"the path {name[:80]!r} is refused: {problem}", number)
         if complete and name in entries:
             raise _invalid(path, f"{name!r} comes twice", number)
@@ -240,8 +247,8 @@ def _object(path: Path, number: int, line: bytes) -> dict[str, Any]:
     return value
 
 
-def _path_problem(path: str) -> str:
-    """Why ``path`` is not a plain relative path, or an empty text."""
+def path_problem(path: str, *, native: bool = False) -> str:
+    """Why ``path`` is not a plain relative path, or an empty text; see `safe_join`."""
     try:
         raw = path.encode("utf-8", "surrogateescape")
     except UnicodeEncodeError:
@@ -253,8 +260,9 @@ def _path_problem(path: str) -> str:
     if "\0" in path:
         return "it holds a zero byte"
     # A backslash is an ordinary letter here and a separator elsewhere: safe in both readings.
-    parts = path.replace("\\", "/").split("/")
-    if not parts[0] or _DRIVE.match(path):
+    foreign = not native or os.sep == "\\"
+    parts = (path.replace("\\", "/") if foreign else path).split("/")
+    if not parts[0] or (foreign and _DRIVE.match(path)):
         return "it is absolute"
     if not {"", ".", ".."}.isdisjoint(parts):
         return "it has an empty part, '.' or '..'"

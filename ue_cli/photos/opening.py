@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import io
 import logging
+import os
 import threading
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from PIL import Image, ImageFile, UnidentifiedImageError
 
 from ue_cli.errors import SkipFile
 from ue_cli.photos import containers
+from ue_cli.photos.private import open_regular
 
 DEFAULT_MAX_PIXELS = 200_000_000
+_BYTES_PER_PIXEL = 16  # four channels of 16 bits, twice over
+_OVERHEAD = 1 << 28
 
 # Without any handler, Python prints what Pillow logs about damaged files.
 logging.getLogger("PIL").addHandler(logging.NullHandler())
@@ -63,6 +68,28 @@ def pillow(max_pixels: int) -> Iterator[None]:
                 Image.MAX_IMAGE_PIXELS = _outer[1]
                 _outer[0].__exit__(None, None, None)
                 _outer = None
+
+
+def read_file(path: Path, max_pixels: int) -> bytes:
+    """Read an input file, unless it is larger than any image of so many pixels.
+
+    Raises:
+        SkipFile: ``unreadable-file``, ``too-large``.
+    """
+    limit = _BYTES_PER_PIXEL * max_pixels + _OVERHEAD
+    try:
+        with open_regular(path, follow_links=True) as file:
+            size = os.fstat(file.fileno()).st_size
+            if size > limit:  # a sparse file of a terabyte takes no room on the disk
+                raise SkipFile(
+                    "too-large",
+                    f"{size:,} bytes are more than an image of {max_pixels:,} pixels can have.",
+                )
+            return file.read()
+    except OSError as error:
+        raise SkipFile(
+            "unreadable-file", f"The file cannot be read: {error.strerror or error}."
+        ) from None
 
 
 def open_still(raw: bytes, max_pixels: int = DEFAULT_MAX_PIXELS) -> ImageFile.ImageFile:

@@ -1,20 +1,15 @@
-"""Where SRC and OUT may lie, and what the output files are called."""
+"""Where SRC and OUT may lie."""
 
 from __future__ import annotations
 
 import errno
 import os
-import unicodedata
-from collections.abc import Iterable, Mapping, Sequence
-from hashlib import sha256
 from pathlib import Path
 
 from ue_cli.errors import ExitCode, UeError
 
 MANIFEST = "ue-manifest.jsonl"
 LITTER = {"thumbs.db", "ehthumbs.db", "desktop.ini", "__macosx", "$recycle.bin"}
-
-_NAME_BYTES = 255
 
 
 def within(path: str, folder: str) -> bool:
@@ -89,6 +84,46 @@ def check_places(src: Path, out: Path) -> None:
         )
 
 
+def check_private(src: Path, out: Path, report: Path, home: Path) -> None:
+    """Refuse a report or an app directory that would end up in what is published, or in SRC.
+
+    Raises:
+        UeError: ``home-inside-out``, ``report-in-src``, ``report-not-ours``.
+    """
+    if within(os.path.realpath(home), os.path.realpath(out)):
+        raise UeError(
+            "home-inside-out",
+            f"The owner's key should lie outside OUT, but {home} is inside {out}.",
+            "Publishing OUT would publish the key; give another --home or -o.",
+        )
+    if within(os.path.realpath(report), os.path.realpath(src)):
+        raise UeError(
+            "report-in-src",
+            f"The report on {out} goes to {report}, but that is inside SRC.",
+            "Give another -o; originals are never written to.",
+        )
+    if not os.path.lexists(report):
+        return
+    if not report.is_dir():
+        raise UeError(
+            "report-not-ours",
+            f"The report on {out} goes to {report}, but that is {_kind(report)}.",
+            "Give another -o, or move it away.",
+        )
+    with os.scandir(report) as entries:
+        foreign = next((e.name for e in entries if not _of_report(e.name)), None)
+    if foreign is not None:
+        raise UeError(
+            "report-not-ours",
+            f"The report on {out} goes to {report}, but that holds something else: {foreign}.",
+            "Give another -o, or move it away.",
+        )
+
+
+def _of_report(name: str) -> bool:
+    return name.lstrip(".").startswith(("report.", "DS_Store")) or name.lower() in LITTER
+
+
 def no_files(src: Path) -> UeError:
     """The error for a SRC in which there is nothing to protect."""
     return UeError(
@@ -154,67 +189,3 @@ def _holds_something(folder: Path) -> bool:
         if error.errno in (errno.EACCES, errno.EPERM):
             return True
         raise
-
-
-def output_names(
-    items: Sequence[tuple[str, str]], assigned: Mapping[str, str] | None = None
-) -> list[str]:
-    """A name in OUT for every input, distinct on any file system.
-
-    A file that keeps its type keeps its name. One that changes gets the new extension *after* the
-    old one (``a.heic`` → ``a.heic.png``), so that no file that joins later, ``a.png`` included,
-    can claim it. Names that differ only in case or in Unicode composition would be one file on
-    macOS and Windows: the first in order keeps the name, the others get a mark made of their own.
-
-    Args:
-        items: (name, extension of the output, empty where the name stays).
-        assigned: what earlier runs chose, name → output: kept, so that joining moves nothing.
-
-    Returns:
-        POSIX paths below OUT, in the order of ``items``.
-    """
-    kept = dict(assigned or {})
-    taken = {_key(out) for out in kept.values()} | {_key(MANIFEST)}
-    parents = _parents([*(name for name, _ in items), *kept.values()])
-    chosen = dict(kept)
-    # Files that need no change choose first, whatever sorts before them.
-    for name, extension in sorted(set(items), key=lambda item: (item[1] != "", item[0])):
-        if name in chosen:
-            continue
-        candidate, attempt = _fit(name, extension), 0
-        while _key(candidate) in taken or _key(candidate) in parents:
-            attempt += 1
-            candidate = _fit(name, extension, attempt)
-        taken.add(_key(candidate))
-        chosen[name] = candidate
-    return [chosen[name] for name, _ in items]
-
-
-def _key(name: str) -> str:
-    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())
-
-
-def _parents(names: Iterable[str]) -> set[str]:
-    folders = {name.rpartition("/")[0] for name in names}
-    return {
-        _key("/".join(parts[:depth]))
-        for parts in (folder.split("/") for folder in folders if folder)
-        for depth in range(1, len(parts) + 1)
-    }
-
-
-def _fit(name: str, extension: str, attempt: int = 0) -> str:
-    """``name`` with an extension, and a mark of its own if too long or if not the first attempt."""
-    folder, slash, base = name.rpartition("/")
-    if not attempt and len(os.fsencode(base + extension)) <= _NAME_BYTES:
-        return f"{folder}{slash}{base}{extension}"
-    mark = f"~{sha256(os.fsencode(name) + b'/' * attempt).hexdigest()[:12]}"
-    stem, dot, old = base.rpartition(".")
-    stem, old = (stem, dot + old) if stem else (base, "")
-    if len(os.fsencode(old)) > 16:  # a dot early in a long name begins no extension
-        stem, old = base, ""
-    tail = f"{mark}{old}{extension}"
-    room = _NAME_BYTES - len(os.fsencode(tail))
-    while len(os.fsencode(stem)) > room:
-        stem = stem[:-1]
-    return f"{folder}{slash}{stem}{tail}"

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ue_cli.certify.budget import Difference, measure
-from ue_cli.errors import ExitCode, UeError
+from ue_cli.errors import SkipFile
 from ue_cli.perturbation import apply
 from ue_cli.perturbation.layout import oriented
 from ue_cli.photos import write
@@ -20,6 +20,8 @@ from ue_cli.photos.policy import filter_info
 from ue_cli.photos.segments import finish_jpeg, pack_jpeg_container
 from ue_cli.pipeline.undo import JpegUndo, PixelUndo
 from ue_cli.types import Budget, Field, PixelArray
+
+OVER_BUDGET = "over-budget"
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +69,7 @@ def make(
     budget: Budget,
     policy: MetadataPolicy,
     *,
-    format: str,
+    format: write.Requested,
 ) -> Made:
     """Protect one decoded image.
 
@@ -80,8 +82,7 @@ def make(
         format: ``keep``, ``png``, ``webp`` or ``jpeg``.
 
     Raises:
-        SkipFile: the file cannot be protected.
-        UeError: with exit code 5, the budget could not be kept.
+        SkipFile: the file cannot be protected; ``over-budget``: the budget could not be kept.
     """
     rows, columns = decoded.pixels.shape[:2]
     stored = oriented(shown, decoded.orientation, rows, columns)
@@ -169,16 +170,14 @@ def _within_budget(original: PixelArray, protected: PixelArray, budget: Budget) 
     """Measure the decoded file; the last gate before a file is written.
 
     Raises:
-        UeError: with exit code 5; the file is not written.
+        SkipFile: ``over-budget``; the file is not written, and the run ends with exit code 5.
     """
     difference = measure(original, protected)
     radius = budget.radius(original.dtype)
     if difference.linf > radius:
-        raise UeError(
-            "budget",
-            f"A protected file would differ by {difference.linf} where {radius} is the budget; "
-            "it was not written.",
-            "This is a defect of ue: please report it with the file.",
-            exit_code=ExitCode.VERIFICATION_FAILED,
+        raise SkipFile(
+            OVER_BUDGET,
+            f"Protected, it would differ by {difference.linf} where {radius} is the budget; it was "
+            "not written. This is a defect of ue: please report it with the file.",
         )
     return difference

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -9,18 +10,22 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from ue_cli import __version__
 from ue_cli.certify.fidelity import fidelity
-from ue_cli.errors import SkipFile
+from ue_cli.errors import SkipFile, UeError
 from ue_cli.photos import write
 from ue_cli.photos.decode import Decoded, decode
 from ue_cli.photos.embedded import MetadataPolicy
 from ue_cli.photos.key import Subkey
 from ue_cli.photos.manifest import safe_join
-from ue_cli.photos.places import output_names
+from ue_cli.photos.names import Naming
+from ue_cli.photos.opening import read_file
 from ue_cli.pipeline.embed import make
 from ue_cli.pipeline.pattern import Pattern
 from ue_cli.report import Comparison, make_flat_crop, make_thumbnail
 from ue_cli.types import Budget, Fidelity, FileRecord, PixelArray, Skipped
+
+BUG = "bug"
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +47,7 @@ class Shared:
     subkey: Subkey
     pattern: Pattern
     budget: Budget
-    format: str
+    format: write.Requested
     policy: MetadataPolicy
     max_pixels: int
     protected: NDArray[np.bytes_] = field(repr=False)
@@ -56,8 +61,7 @@ class Task:
         name: its path below SRC.
         path: where it lies.
         label: its class.
-        output: the name in OUT if the file keeps its type.
-        crowded: another input is called ``output`` plus an extension.
+        naming: what its output can be called.
         finished: what an earlier run recorded, where its output is to be kept.
         examine: measure fidelity and make pictures for the report.
     """
@@ -65,8 +69,7 @@ class Task:
     name: str
     path: Path
     label: str
-    output: str
-    crowded: bool
+    naming: Naming
     finished: FileRecord | None
     examine: bool
 
@@ -110,7 +113,7 @@ def protect_file(task: Task) -> Written | Skipped:
     """Protect one file, or say why not. Nothing over budget is ever written.
 
     Raises:
-        UeError: the disk is full, or (exit code 5) the budget could not be kept.
+        UeError, OSError, MemoryError: the disk is full, say: no file would fare better.
     """
     if _shared is None:
         raise RuntimeError("set_up was not called in this process")
@@ -118,10 +121,15 @@ def protect_file(task: Task) -> Written | Skipped:
         return _protect(task, _shared)
     except SkipFile as skip:
         return Skipped(task.name, skip.code, skip.reason)
+    except (UeError, OSError, MemoryError):
+        raise
+    except Exception as error:  # one file that ue fails on must not keep the others unprotected
+        why = f"A bug in ue {__version__} ({type(error).__name__}: {error}); please report it."
+        return Skipped(task.name, BUG, why)
 
 
 def _protect(task: Task, shared: Shared) -> Written:
-    data = _read(task.path)
+    data = read_file(task.path, shared.max_pixels)
     digest = hashlib.sha256(data)
     _refuse_protected(digest.digest(), shared.protected)
     original_hmac = shared.subkey.hmac_hash(digest.hexdigest())
@@ -141,12 +149,9 @@ def _protect(task: Task, shared: Shared) -> Written:
         task.label, shared.subkey.photo_seed(task.name), decoded.height, decoded.width
     )
     made = make(data, decoded, shown, shared.budget, shared.policy, format=shared.format)
-    output = task.output
-    if made.extension:
-        claimed = {"": output + made.extension} if task.crowded else None
-        (output,) = output_names([(output, made.extension)], claimed)
+    output = task.naming.final(made.extension)
     target = safe_join(shared.out, output)
-    target.parent.mkdir(parents=True, exist_ok=True)
+    _make_folder(target.parent)
     write.write_atomic(target, made.data)
     examined = _examine(task.name, decoded, made.pixels) if task.examine else None
     record = FileRecord(
@@ -172,12 +177,13 @@ def _protect(task: Task, shared: Shared) -> Written:
     return Written(record, made.undo, examined, fresh=True)
 
 
-def _read(path: Path) -> bytes:
+def _make_folder(folder: Path) -> None:
     try:
-        return path.read_bytes()
+        folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        why = error.strerror or error
-        raise SkipFile("unreadable-file", f"It cannot be read: {why}.") from None
+        if error.errno != errno.ENAMETOOLONG:
+            raise
+        raise SkipFile("path-too-long", f"Its path in OUT would be too long: {folder}") from None
 
 
 def _refuse_protected(digest: bytes, protected: NDArray[np.bytes_]) -> None:
@@ -192,7 +198,7 @@ def _refuse_protected(digest: bytes, protected: NDArray[np.bytes_]) -> None:
 def _is_current(record: FileRecord, original_hmac: str, out: Path) -> bool:
     """Whether an earlier output still stands for this original, and is still there."""
     try:
-        size = (out / record.output).lstat().st_size
+        size = safe_join(out, record.output).lstat().st_size
     except OSError:
         return False
     return record.original_hmac == original_hmac and size == record.bytes_out

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
+from ue_cli.photos.write import Requested
 from ue_cli.types import Budget
 
 MAX_PIXELS = 200_000_000
@@ -41,9 +43,9 @@ class ProtectOptions:
     space: str = "texture"
     selection: str = "csd"
     cells: int = 8
-    gradient: str = "paper"
+    gradient: Literal["paper", "released"] = "paper"
     device: str = "auto"
-    format: str = "keep"
+    format: Requested = "keep"
     strip_gps: bool = False
     strip_metadata: bool = False
     opt_out: bool = False

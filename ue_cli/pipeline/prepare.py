@@ -44,15 +44,15 @@ class Made:
     csd_after: float | None
 
 
-def known_collection(options: ProtectOptions) -> CollectionInfo | None:
-    """The collection that OUT already belongs to, or None where OUT is new.
+def known_collection(options: ProtectOptions) -> tuple[str, CollectionInfo | None]:
+    """The collection that OUT already belongs to, its fingerprint first; None where OUT is new.
 
     Raises:
         UeError: OUT's manifest is damaged, its state is not here, or the flags differ from those
             that it was made with.
     """
     if not (options.out / MANIFEST_FILE).exists():
-        return None
+        return "", None
     fingerprint = read_manifest(options.out).collection
     info = find_collection(options.home, fingerprint)
     if info is None:
@@ -72,7 +72,7 @@ def known_collection(options: ProtectOptions) -> CollectionInfo | None:
             f"{options.out} was made with {was}; this run asks for {now_}.",
             "Use the same flags, or give another -o.",
         )
-    return info
+    return fingerprint, info
 
 
 def label_photos(

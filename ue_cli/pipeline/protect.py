@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 
 from ue_cli.errors import ExitCode, UeError
 from ue_cli.photos.decode import DECODER
 from ue_cli.photos.embedded import MetadataPolicy
 from ue_cli.photos.key import load_or_create_key
-from ue_cli.photos.manifest import ManifestWriter
-from ue_cli.photos.places import check_places, no_files, output_names
+from ue_cli.photos.manifest import ManifestWriter, safe_join
+from ue_cli.photos.names import plan_names
+from ue_cli.photos.places import check_places, check_private, no_files
+from ue_cli.photos.purge import purge_collection
 from ue_cli.photos.scan import Scan, scan
 from ue_cli.photos.state import Collection, protected_hashes
 from ue_cli.photos.write import sweep
@@ -24,9 +27,9 @@ from ue_cli.pipeline.prepare import (
     label_photos,
 )
 from ue_cli.pipeline.results import ProtectResult, Run
-from ue_cli.pipeline.summary import write_summary
+from ue_cli.pipeline.summary import report_folder, write_summary
 from ue_cli.pipeline.workers import Crashed, WorkerPool
-from ue_cli.types import Phases, PhotoSet, Skipped
+from ue_cli.types import FileRecord, Phases, PhotoSet, Skipped
 
 EXAMINED = 24
 """How many photos the report measures fidelity on and shows."""
@@ -41,12 +44,13 @@ def protect(options: ProtectOptions, phases: Phases) -> ProtectResult:
     """
     started = time.monotonic()
     check_places(options.src, options.out)
+    check_private(options.src, options.out, report_folder(options.out), options.home)
     phases.start("Scanning", 1)
     found = scan(options.src)
     phases.step()
     if not found.files:
         raise no_files(options.src)
-    info = known_collection(options)
+    fingerprint, info = known_collection(options)
     photos, clusters = label_photos(found, options, info, phases)
     phases.note(f"Labels: {photos.label_reason}")
     if options.dry_run:
@@ -57,12 +61,11 @@ def protect(options: ProtectOptions, phases: Phases) -> ProtectResult:
     if info is None:
         collection, pattern, made = create_collection(options, owner, photos, clusters, phases)
     else:
-        collection = Collection.open(options.home, owner, info.subkey(owner).fingerprint)
+        collection = Collection.open(options.home, owner, fingerprint)
     with collection:
         if info is not None:
             pattern, made = join_collection(collection, options, photos, phases)
         options.out.mkdir(exist_ok=True)
-        sweep(options.out)
         shared = Shared(
             out=options.out,
             subkey=collection.subkey,
@@ -77,11 +80,19 @@ def protect(options: ProtectOptions, phases: Phases) -> ProtectResult:
         with ManifestWriter(
             options.out, collection=collection.fingerprint, decoder=DECODER
         ) as manifest:
+            sweep(options.out)  # OUT is ours from here on: nobody else's drafts lie in it
             _write_files(photos, collection, manifest, shared, options, run, phases)
-            if run.fresh + run.kept == 0:
-                raise _nothing_usable(run)
-            manifest.finish()
-        return write_summary(options, photos, collection, run, made, started, phases)
+            if run.fresh + run.kept:
+                manifest.finish()
+            elif not manifest.entries:
+                manifest.discard()
+        if run.fresh + run.kept:
+            return write_summary(options, photos, collection, run, made, started, phases)
+    if info is None:
+        purge_collection(options.home, collection.fingerprint)
+        with suppress(OSError):  # it was there before, with something harmless in it
+            options.out.rmdir()
+    raise _nothing_usable(run)
 
 
 def _write_files(
@@ -105,6 +116,7 @@ def _write_files(
                 continue
             if outcome.fresh:
                 run.fresh += 1
+                _drop_renamed(task, outcome.record, manifest, options)
                 collection.append(outcome.record, outcome.undo)
             else:
                 run.kept += 1
@@ -116,27 +128,29 @@ def _write_files(
         collection.flush()
 
 
+def _drop_renamed(
+    task: Task, record: FileRecord, manifest: ManifestWriter, options: ProtectOptions
+) -> None:
+    """Take an earlier output away whose original has changed its type, and so its output's name."""
+    earlier = task.naming.previous
+    if earlier is not None and earlier != record.output and earlier in manifest.entries:
+        del manifest.entries[earlier]
+        safe_join(options.out, earlier).unlink(missing_ok=True)
+
+
 def _tasks(photos: PhotoSet, collection: Collection, options: ProtectOptions) -> Iterator[Task]:
     names = [photo.name for photo in photos.photos]
-    # A name that an earlier run gave stays, whatever has joined since.
-    given = {r.name: r.output for r in collection.records() if _suffix(r.name) == _suffix(r.output)}
-    base = dict(zip(names, output_names([(name, "") for name in names], given), strict=True))
-    stems = {name.rpartition(".")[0].casefold() for name in names}
+    namings = plan_names(names, {r.name: r.output for r in collection.records()})
     sample = _sample(names, collection)
-    for photo in photos.photos:
+    for photo, naming in zip(photos.photos, namings, strict=True):
         yield Task(
             name=photo.name,
             path=photo.path,
             label=photo.label or "",
-            output=base[photo.name],
-            crowded=photo.name.casefold() in stems,
+            naming=naming,
             finished=None if options.overwrite else collection.finished(photo.name),
             examine=photo.name in sample,
         )
-
-
-def _suffix(name: str) -> str:
-    return name.rpartition(".")[2].casefold()
 
 
 def _sample(names: list[str], collection: Collection) -> set[str]:

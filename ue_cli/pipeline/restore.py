@@ -13,6 +13,7 @@ from ue_cli.errors import SkipFile, UeError
 from ue_cli.photos.decode import decode
 from ue_cli.photos.key import load_key
 from ue_cli.photos.manifest import Manifest, read_manifest, safe_join
+from ue_cli.photos.private import open_regular
 from ue_cli.photos.state import Collection
 from ue_cli.photos.write import write_atomic
 from ue_cli.pipeline.options import MAX_PIXELS
@@ -31,6 +32,7 @@ class Task:
         protected: where it lies.
         sha256: what the owner's state says of it.
         target: where the original goes.
+        max_pixels: as many as it has, if it was protected with a limit above the usual one.
         undo: what the owner's state kept.
     """
 
@@ -38,6 +40,7 @@ class Task:
     protected: Path
     sha256: str
     target: Path
+    max_pixels: int
     undo: bytes = field(repr=False)
 
 
@@ -120,7 +123,8 @@ def _tasks(
                 output=record.output,
                 protected=safe_join(out, record.output),
                 sha256=record.sha256,
-                target=safe_join(target, record.name),
+                target=safe_join(target, record.name, native=True),
+                max_pixels=max(MAX_PIXELS, record.width * record.height),
                 undo=collection.undo(record.name),
             )
         except UeError as error:
@@ -136,7 +140,8 @@ def _no_setup() -> None:
 
 def _restore(task: Task) -> Problem | None:
     try:
-        data = task.protected.read_bytes()
+        with open_regular(task.protected, follow_links=False) as file:
+            data = file.read()
     except OSError as error:
         return Problem(task.output, "missing", f"It cannot be read: {error.strerror or error}.")
     if hashlib.sha256(data).hexdigest() != task.sha256:
@@ -144,8 +149,8 @@ def _restore(task: Task) -> Problem | None:
             task.output, "changed", "Its bytes are not those that were written; left out."
         )
     try:
-        original = restore_file(data, task.undo, max_pixels=MAX_PIXELS)
-        decode(original, max_pixels=MAX_PIXELS)
+        original = restore_file(data, task.undo, max_pixels=task.max_pixels)
+        decode(original, max_pixels=task.max_pixels)
     except SkipFile as skip:
         return Problem(task.output, skip.code, skip.reason)
     except UeError as error:

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from ue_cli.errors import ExitCode
-from ue_cli.pipeline.onefile import Examined
+from ue_cli.pipeline.embed import OVER_BUDGET
+from ue_cli.pipeline.onefile import BUG, Examined
 from ue_cli.report import Caution
 from ue_cli.types import BudgetCertificate, Skipped
 
@@ -69,8 +70,11 @@ class ProtectResult:
 
     @property
     def exit_code(self) -> ExitCode:
-        """Budget before skipped files."""
-        if self.budget is not None and not self.budget.passed:
+        """A bug before the budget, and the budget before other skipped files."""
+        codes = {one.code for one in self.skipped}
+        if BUG in codes:
+            return ExitCode.BUG
+        if OVER_BUDGET in codes or (self.budget is not None and not self.budget.passed):
             return ExitCode.VERIFICATION_FAILED
         return ExitCode.SOME_SKIPPED if self.skipped else ExitCode.DONE
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import platform
 import time
 from collections import Counter
@@ -14,6 +15,7 @@ from ue_cli import __version__
 from ue_cli.certify.budget import certify
 from ue_cli.certify.fidelity import summarise
 from ue_cli.photos.decode import DECODER
+from ue_cli.photos.private import explain_write
 from ue_cli.photos.state import Collection
 from ue_cli.pipeline.benchmarks import effect_table, transformation_table
 from ue_cli.pipeline.options import ProtectOptions
@@ -28,7 +30,8 @@ CROPS = 3
 
 def report_folder(out: Path) -> Path:
     """Where the report of OUT lies: beside it, never inside what is published."""
-    return out.with_name(out.name + ".report")
+    whole = Path(os.path.abspath(out))  # noqa: PTH100 - `.` and `a/..` have no name of their own
+    return whole.with_name(whole.name + ".report")
 
 
 def write_summary(
@@ -80,7 +83,8 @@ def write_summary(
         effect=effect_table(options),
         transformations=transformation_table(options),
     )
-    write_report(report, collection.records(), folder)
+    with explain_write(folder):
+        write_report(report, collection.records(), folder)
     phases.step()
     return ProtectResult(
         dry_run=False,

@@ -15,6 +15,7 @@ from ue_cli.photos.decode import decode
 from ue_cli.photos.key import load_key
 from ue_cli.photos.manifest import Manifest, read_manifest, safe_join
 from ue_cli.photos.places import check_source
+from ue_cli.photos.private import open_regular
 from ue_cli.photos.scan import scan
 from ue_cli.photos.state import Collection
 from ue_cli.pipeline.options import MAX_PIXELS
@@ -33,6 +34,7 @@ class Task:
         sha256: what the manifest says of it.
         original: in SRC; None where there is none.
         encoded_only: a re-encoded JPEG, for which the budget held before the encoding only.
+        max_pixels: as many as it has, if it was protected with a limit above the usual one.
     """
 
     name: str
@@ -40,6 +42,7 @@ class Task:
     sha256: str
     original: Path | None
     encoded_only: bool
+    max_pixels: int = MAX_PIXELS
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,11 +67,12 @@ def verify(out: Path, original: Path, *, home: Path, jobs: int, phases: Phases) 
     manifest = read_manifest(out)
     records, levels = _records(home, manifest)
     problems = [] if manifest.complete else [_unfinished()]
-    listed = set(manifest.entries)
-    for photo in scan(out).files:
-        if photo.name not in listed:
-            text = "It is not in the manifest: nobody vouches that it is protected."
-            problems.append(Problem(photo.name, "stray", text))
+    found = scan(out)
+    text = "It is not in the manifest: nobody vouches that it is protected."
+    strays = {photo.name: text for photo in found.files}
+    strays |= {s.name: f"It is not in the manifest. {s.reason}" for s in found.skipped}
+    for name in strays.keys() - manifest.entries.keys():
+        problems.append(Problem(name, "stray", strays[name]))
     tasks = list(_tasks(out, original, manifest, records, problems))
     phases.start("Verifying", len(tasks))
     measured, linf, total = 0, 0.0, 0.0
@@ -125,7 +129,8 @@ def _tasks(
             problems.append(Problem(path, error.code, error.message))
             continue
         encoded_only = record is not None and record.linf_encoding is not None
-        yield Task(path, place, sha256, sources.get(name), encoded_only)
+        limit = max(MAX_PIXELS, record.width * record.height) if record else MAX_PIXELS
+        yield Task(path, place, sha256, sources.get(name), encoded_only, limit)
     for name, source in sources.items():
         if name not in seen:
             yield Task(name, None, "", source, False)
@@ -149,7 +154,8 @@ def _look(task: Task) -> Compared | Problem | None:
     if task.protected is None:
         return _missing(task)
     try:
-        data = task.protected.read_bytes()
+        with open_regular(task.protected, follow_links=False) as file:
+            data = file.read()
     except OSError as error:
         text = f"It is in the manifest but cannot be read: {error.strerror or error}."
         return Problem(task.name, "missing", text)
@@ -158,8 +164,8 @@ def _look(task: Task) -> Compared | Problem | None:
     if task.original is None:
         return Problem(task.name, "no-original", "There is no original of it to compare with.")
     try:
-        before = decode(task.original, max_pixels=MAX_PIXELS).pixels
-        after = decode(data, max_pixels=MAX_PIXELS).pixels
+        before = decode(task.original, max_pixels=task.max_pixels).pixels
+        after = decode(data, max_pixels=task.max_pixels).pixels
         difference = measure(before, after)
     except SkipFile as skip:
         return Problem(task.name, skip.code, f"It cannot be compared: {skip.reason}")

@@ -10,6 +10,7 @@ import threading
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from dataclasses import dataclass
 from multiprocessing.connection import wait as wait_connections
 from typing import Any, Generic, TypeVar
@@ -56,9 +57,9 @@ class WorkerPool(Generic[T, R]):
             suspects: list[T] = []
             with self._pool(self.jobs) as pool:
                 flight: dict[Future[R], T] = {}
+                unsent: list[T] = []  # taken from the queue, not yet submitted
                 try:
-                    for task in itertools.islice(queue, 3 * self.jobs):
-                        flight[pool.submit(self.function, task)] = task
+                    self._send(pool, itertools.islice(queue, 3 * self.jobs), flight, unsent)
                     while flight:
                         done, _ = wait(flight, return_when=FIRST_COMPLETED)
                         for future in done:
@@ -67,11 +68,9 @@ class WorkerPool(Generic[T, R]):
                                 suspects.append(task)
                                 continue
                             yield task, future.result()
-                            for following in itertools.islice(queue, 1):
-                                flight[pool.submit(self.function, following)] = following
+                            self._send(pool, itertools.islice(queue, 1), flight, unsent)
                 except BrokenProcessPool:  # from submit: the pool died between two results
-                    suspects.extend(flight.values())
-                    suspects.append(following)
+                    suspects.extend([*flight.values(), *unsent])
                 except BaseException:
                     pool.shutdown(wait=True, cancel_futures=True)
                     raise
@@ -79,11 +78,28 @@ class WorkerPool(Generic[T, R]):
                 return
             yield from self._one_by_one(suspects)
 
+    def _send(
+        self,
+        pool: ProcessPoolExecutor,
+        tasks: Iterable[T],
+        flight: dict[Future[R], T],
+        unsent: list[T],
+    ) -> None:
+        """Submit tasks; one that a broken pool did not take stays in ``unsent``."""
+        for task in tasks:
+            unsent.append(task)
+            with _interrupts_held():
+                future = pool.submit(self.function, task)
+            flight[future] = task
+            unsent.clear()
+
     def _one_by_one(self, tasks: list[T]) -> Iterator[tuple[T, R | Crashed]]:
         for task in tasks:
             with self._pool(1) as pool:
                 try:
-                    result: R | Crashed = pool.submit(self.function, task).result()
+                    with _interrupts_held():
+                        future = pool.submit(self.function, task)
+                    result: R | Crashed = future.result()
                 except BrokenProcessPool:
                     result = Crashed()
             yield task, result
@@ -99,6 +115,23 @@ class WorkerPool(Generic[T, R]):
             initializer=_start_worker,
             initargs=(self.setup, self.setup_args),
         )
+
+
+@contextmanager
+def _interrupts_held() -> Iterator[None]:
+    """Hold Ctrl-C back while a process may be started: it inherits that, and never sees one.
+
+    The terminal sends it to the whole group, and a child that is still importing would die of it
+    with a traceback. The parent gets its own a moment later.
+    """
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _start_worker(setup: Callable[..., None], arguments: tuple[Any, ...]) -> None:
