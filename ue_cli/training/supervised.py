@@ -34,6 +34,7 @@ class VictimRecipe:
         label_smoothing: of the cross-entropy.
         widths: channels per stage of the `SmallResNet`.
         blocks: blocks per stage.
+        stem_stride: of its first convolution.
     """
 
     epochs: int = 30
@@ -41,14 +42,15 @@ class VictimRecipe:
     augment: Literal["resized-crop", "shift"] = "resized-crop"
     min_scale: float = 0.35
     reach: int = 4
-    batch: int = 128
-    lr: float = 0.2
-    warmup: float = 0.2
+    batch: int = 64
+    lr: float = 0.1
+    warmup: float = 0.15
     momentum: float = 0.9
     weight_decay: float = 5e-4
     label_smoothing: float = 0.0
-    widths: tuple[int, ...] = (16, 32, 64)
+    widths: tuple[int, ...] = (32, 64, 128, 256)
     blocks: int = 1
+    stem_stride: int = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +109,7 @@ def train_victim(
     images, labels = images.to(device), labels.to(device)
     test_images, test_labels = test_images.to(device), test_labels.to(device)
     classes = int(max(labels.max().item(), test_labels.max().item())) + 1
-    net = small_resnet(classes, recipe.widths, recipe.blocks, seed=seed)
+    net = small_resnet(classes, recipe.widths, recipe.blocks, recipe.stem_stride, seed=seed)
     net = net.to(device).to(memory_format=torch.channels_last)
     generator = torch.Generator().manual_seed(seed)
     steps_per_epoch = max(1, len(images) // recipe.batch)
