@@ -21,6 +21,7 @@ from ue_cli.photos.coefficients import (
     remove_deltas,
     unpack_deltas,
 )
+from ue_cli.photos.deltas import Deltas
 from ue_cli.photos.jpeg import NotInCoefficientDomain, read_coefficients
 from ue_cli.types import Budget, FloatArray
 
@@ -105,7 +106,7 @@ def test_every_pixel_stays_in_budget_and_undoing_is_exact(
 
 @pytest.mark.parametrize(("sampling", "least"), [("4:4:4", 5.0), ("4:2:0", 4.5), ("gray", 5.0)])
 def test_long_waves_fill_the_ball_at_the_first_attempt(sampling: str, least: float) -> None:
-    data = jpeg(400, 480, sampling, quality=92)
+    data = jpeg(660, 700, sampling, quality=92)
     before = decode(data)
     waves = Waves(130.0)
     result = protect_jpeg(data, before, waves, Budget(8), decode=decode)
@@ -131,21 +132,21 @@ def test_an_empty_field_leaves_every_pixel() -> None:
 
 
 def test_offenders_are_stepped_back_and_the_rest_stays(monkeypatch: pytest.MonkeyPatch) -> None:
-    data = jpeg(160, 160, "4:4:4", quality=95)
+    data = jpeg(330, 340, "4:4:4", quality=95)
     before = decode(data)
-    honest = module.embed(read_coefficients(data), before, Waves(60.0), Budget(8))
+    honest = module.embed(read_coefficients(data), before, Waves(30.0), Budget(8), decode=decode)
 
-    def reckless(*_: object) -> module.Deltas:
+    def reckless(*_: object, **__: object) -> Deltas:
         steps = tuple(delta.copy() for delta in honest)
-        steps[0][5, 5] += 40
+        steps[0][30, 30] += 40
         return steps
 
     monkeypatch.setattr(module, "embed", reckless)
-    result = protect_jpeg(data, before, Waves(60.0), Budget(8), decode=decode)
+    result = protect_jpeg(data, before, Waves(30.0), Budget(8), decode=decode)
     assert result.linf <= 8
     assert result.rounds > 1
     mask = np.ones_like(honest[0], bool)
-    mask[5, 5] = False
+    mask[30, 30] = False
     assert np.array_equal(result.deltas[0][mask], honest[0][mask])
 
 
@@ -190,7 +191,19 @@ def test_comparison_counts_large_differences() -> None:
 
 
 def test_deltas_pack_to_few_bytes() -> None:
-    deltas = (np.arange(-600, 600, dtype=np.int16).reshape(30, 40), np.zeros((15, 20), np.int16))
+    deltas = (
+        np.arange(-600, 600, dtype=np.int16).reshape(30, 40, 1, 1),
+        np.zeros((15, 20, 3, 3), np.int16),
+    )
     packed = pack_deltas(deltas)
     assert all(np.array_equal(a, b) for a, b in zip(deltas, unpack_deltas(packed), strict=True))
     assert len(packed) < 1500
+
+
+@pytest.mark.parametrize(("sampling", "least"), [("4:4:4", 0.3), ("4:2:0", 0.25), ("gray", 0.15)])
+def test_waves_shorter_than_blocks_arrive_too(sampling: str, least: float) -> None:
+    data = jpeg(200, 260, sampling, quality=92)
+    result = protect_jpeg(data, decode(data), Waves(17.0), Budget(8), decode=decode)
+    assert result.linf <= 8
+    assert result.carried > least
+    assert max(delta.shape[3] for delta in result.deltas) > 1

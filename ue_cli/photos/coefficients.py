@@ -6,17 +6,23 @@ the same steps back gives the original's coefficients exactly.
 
 from __future__ import annotations
 
-import struct
-import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ue_cli.photos.acsearch import Waves, search_waves
 from ue_cli.photos.dcsearch import search, search_gray
+from ue_cli.photos.deltas import (
+    Deltas,
+    apply_deltas,
+    fit_deltas,
+    pack_deltas,
+    remove_deltas,
+    unpack_deltas,
+)
 from ue_cli.photos.jpeg import (
-    COEFFICIENT_LIMIT,
     JpegCoefficients,
     NotInCoefficientDomain,
     read_coefficients,
@@ -25,9 +31,22 @@ from ue_cli.photos.jpeg import (
 from ue_cli.photos.lattice import Grid, Headroom
 from ue_cli.types import Budget, Field, FloatArray
 
-Deltas = tuple[NDArray[np.int16], ...]
+__all__ = [
+    "Comparison",
+    "JpegResult",
+    "apply_deltas",
+    "compare",
+    "embed",
+    "pack_deltas",
+    "protect_jpeg",
+    "remove_deltas",
+    "unpack_deltas",
+]
+
 Pixels = NDArray[np.uint8]
 
+_FINEST = 16  # cycles per short side that a field may have
+_CONSTANT = 0.8  # half waves of it per chroma block, up to which constant steps serve it best
 _KEPT = (0.8, 0.5, 0.0, 0.0, 0.0)  # of an offending tile's steps, round by round
 _STRIP_ROWS = 64
 _CHUNK = 2048
@@ -39,9 +58,11 @@ class JpegResult:
 
     Attributes:
         data: the file.
-        deltas: steps added to the DC coefficients, per component (block rows, block columns).
+        deltas: steps added to the coefficients, per component.
         linf: max |difference| in levels, over all pixels and channels.
         mean_abs, mse: mean |difference| and mean squared difference.
+        carried: share of the field that arrived, ⟨δ, field⟩ / (budget · mean |field|); 1 would be
+            the budget in the field's direction everywhere, and small JPEGs hold little of it.
         rounds: decodes until the budget held; 1 where the first attempt did.
     """
 
@@ -50,6 +71,7 @@ class JpegResult:
     linf: int
     mean_abs: float
     mse: float
+    carried: float
     rounds: int
 
 
@@ -77,83 +99,94 @@ def protect_jpeg(
         NotInCoefficientDomain: the file cannot be rewritten, or not within the budget.
     """
     coefficients = read_coefficients(data)
-    deltas = embed(coefficients, pixels, field, budget)
+    deltas = embed(coefficients, pixels, field, budget, decode=decode)
     for rounds, kept in enumerate((*_KEPT, None), start=1):
         written = finish(write_coefficients(apply_deltas(coefficients, deltas)))
-        measured = compare(pixels, decode(written))
+        decoded = decode(written)
+        measured = compare(pixels, decoded)
         if measured.linf <= budget.levels:
             return JpegResult(
-                written, deltas, measured.linf, measured.mean_abs, measured.mse, rounds
+                written,
+                deltas,
+                measured.linf,
+                measured.mean_abs,
+                measured.mse,
+                _carried(field, pixels, decoded, budget),
+                rounds,
             )
         if kept is not None:
             deltas = step_back(coefficients, deltas, measured.worst, budget, kept, reach=rounds > 3)
     raise NotInCoefficientDomain("jpeg-budget", "its decoded pixels could not be kept in budget")
 
 
-def embed(coefficients: JpegCoefficients, pixels: Pixels, field: Field, budget: Budget) -> Deltas:
+def embed(
+    coefficients: JpegCoefficients,
+    pixels: Pixels,
+    field: Field,
+    budget: Budget,
+    *,
+    decode: Callable[[bytes], Pixels],
+) -> Deltas:
     """Find the steps that bring a field into the coefficients within the budget.
 
     Args:
         coefficients: of the original.
-        pixels: its decoded pixels (H, W, channels) or (H, W); they tell where luma would clip.
+        pixels: its decoded pixels (H, W, channels) or (H, W).
         field: the perturbation, in stored orientation.
         budget: levels that no decoded pixel may move beyond.
+        decode: asked for intermediate results where blocks are longer than waves may be.
 
     Returns:
-        Per component steps of the DC coefficients, int16 (block rows, block columns).
+        Steps per component.
     """
     grid = _grid(coefficients)
-    target = _block_means(field, grid, min(coefficients.height, coefficients.width))
-    if len(coefficients.planes) == 1:
-        total = target.sum(0).reshape(grid.ty, grid.tx)
-        steps = [search_gray(total, int(coefficients.tables[0][0, 0]), budget.levels)]
+    short = min(coefficients.height, coefficients.width)
+    image = pixels.reshape(*pixels.shape[:2], -1)
+
+    def half_waves(factor: int) -> float:
+        return 2 * _FINEST * 8 * factor / short
+
+    if half_waves(max(grid.fy, grid.fx)) > _CONSTANT:
+
+        def decoded_with(deltas: Deltas) -> Pixels:
+            fitted = fit_deltas(coefficients, deltas)
+            decoded = decode(write_coefficients(apply_deltas(coefficients, fitted)))
+            _require_shape(pixels, decoded)
+            return decoded
+
+        luma, chroma = (
+            min(8, int(np.ceil(half_waves(factor))) + 2) for factor in (1, max(grid.fy, grid.fx))
+        )
+        waves = Waves(luma, chroma, coefficients.tables)
+        return fit_deltas(
+            coefficients, search_waves(field, image, grid, waves, budget.levels, decoded_with)
+        )
+    target = _block_means(field, grid, short)
+    rows, columns = grid.ty * grid.fy, grid.tx * grid.fx
+    y, *chroma_steps = (int(table[0, 0]) for table in coefficients.tables)
+    if not chroma_steps:
+        steps = [search_gray(target.sum(0).reshape(rows, columns), y, budget.levels)]
     else:
-        y, cb, cr = (int(table[0, 0]) for table in coefficients.tables)
-        room = _headroom(coefficients, pixels, grid, budget)
-        luma, chroma = search(target, grid, (y, cb, cr), room, budget.levels)
-        rows, columns = grid.ty * grid.fy, grid.tx * grid.fx
-        steps = [luma.transpose(2, 0, 3, 1).reshape(rows, columns), *chroma]
-    return tuple(
-        _within_range(plane[:, :, 0, 0], step[: plane.shape[0], : plane.shape[1]])
-        for plane, step in zip(coefficients.planes, steps, strict=True)
-    )
+        room = _headroom(coefficients, image, grid, budget)
+        moved, colour = search(
+            target, grid, (y, chroma_steps[0], chroma_steps[1]), room, budget.levels
+        )
+        steps = [moved.transpose(2, 0, 3, 1).reshape(rows, columns), *colour]
+    return fit_deltas(coefficients, tuple(step[:, :, None, None] for step in steps))
 
 
-def apply_deltas(coefficients: JpegCoefficients, deltas: Deltas) -> JpegCoefficients:
-    """Add steps to the DC coefficients."""
-    planes = tuple(plane.copy() for plane in coefficients.planes)
-    for plane, delta in zip(planes, deltas, strict=True):
-        plane[:, :, 0, 0] += delta
-    return coefficients.with_planes(planes)
-
-
-def remove_deltas(coefficients: JpegCoefficients, deltas: Deltas) -> JpegCoefficients:
-    """Take the steps of `apply_deltas` back, exactly."""
-    return apply_deltas(coefficients, tuple(-delta for delta in deltas))
-
-
-def pack_deltas(deltas: Deltas) -> bytes:
-    """Steps as compressed bytes that `unpack_deltas` reads back."""
-    shapes = b"".join(struct.pack("<II", *delta.shape) for delta in deltas)
-    # Bytes of one significance beside each other compress far better than pairs.
-    body = b"".join(
-        delta.astype("<i2").view(np.uint8).reshape(-1, 2).T.tobytes() for delta in deltas
-    )
-    return struct.pack("<B", len(deltas)) + shapes + zlib.compress(body, 1)
-
-
-def unpack_deltas(packed: bytes) -> Deltas:
-    """Inverse of `pack_deltas`."""
-    count = packed[0]
-    shapes = [struct.unpack_from("<II", packed, 1 + 8 * i) for i in range(count)]
-    body = np.frombuffer(zlib.decompress(packed[1 + 8 * count :]), np.uint8)
-    deltas = []
-    for rows, columns in shapes:
-        size = 2 * rows * columns
-        pairs = np.ascontiguousarray(body[:size].reshape(2, -1).T).view("<i2")
-        deltas.append(pairs.reshape(rows, columns).astype(np.int16))
-        body = body[size:]
-    return tuple(deltas)
+def _carried(field: Field, pixels: Pixels, decoded: Pixels, budget: Budget) -> float:
+    """⟨δ, field⟩ / (budget · Σ|field|) on a sample of at most some 128 × 128 pixels."""
+    y, x = (
+        np.arange(0, n, -(-n // 128) | 1) for n in pixels.shape[:2]
+    )  # odd, to meet all of a block
+    at = np.ix_(y, x)
+    target = field.sample((y + 0.5).astype(np.float32), (x + 0.5).astype(np.float32))
+    delta = decoded[at].astype(np.float32) - pixels[at]
+    if delta[0, 0].size == 1:
+        target, delta = target.mean(2), delta.reshape(target.shape[:2])
+    total = float(np.abs(target).sum()) * budget.levels
+    return float((delta * target).sum()) / total if total else 0.0
 
 
 @dataclass(frozen=True)
@@ -172,8 +205,7 @@ def compare(original: Pixels, other: Pixels) -> Comparison:
     Raises:
         NotInCoefficientDomain: the shapes differ.
     """
-    if original.shape != other.shape:
-        raise NotInCoefficientDomain("jpeg-shape", "it decodes to another size after writing")
+    _require_shape(original, other)
     linf, total, squares = 0, 0, 0
     for first in range(0, len(original), _STRIP_ROWS):  # strips stay in the cache
         a, b = original[first : first + _STRIP_ROWS], other[first : first + _STRIP_ROWS]
@@ -193,6 +225,11 @@ def compare(original: Pixels, other: Pixels) -> Comparison:
         return worst
 
     return Comparison(linf, total / count, squares / count, per_pixel)
+
+
+def _require_shape(original: Pixels, other: Pixels) -> None:
+    if original.shape != other.shape:
+        raise NotInCoefficientDomain("jpeg-shape", "it decodes to another size after writing")
 
 
 def _absolute_difference(a: Pixels, b: Pixels) -> Pixels:
@@ -232,7 +269,8 @@ def step_back(
     shrunk = []
     for index, delta in enumerate(deltas):
         factor = (grid.fy, grid.fx) if index == 0 else (1, 1)
-        mask = tiles.repeat(factor[0], 0).repeat(factor[1], 1)[: delta.shape[0], : delta.shape[1]]
+        mask = tiles.repeat(factor[0], 0).repeat(factor[1], 1)
+        mask = mask[: delta.shape[0], : delta.shape[1], None, None]
         shrunk.append(np.where(mask, np.trunc(delta * kept), delta).astype(np.int16))
     return tuple(shrunk)
 
@@ -268,10 +306,9 @@ def _headroom(
     plane = coefficients.planes[0]
     rows, columns = plane.shape[:2]
     margin = budget.levels + 1
-    image = pixels.reshape(*pixels.shape[:2], -1)
     # Luma is a mean of the channels, so where no channel is near an end, luma is not.
-    near = _block_max(image) >= 255 - margin
-    near |= _block_max(np.invert(image)) >= 255 - margin
+    near = _block_max(pixels) >= 255 - margin
+    near |= _block_max(np.invert(pixels)) >= 255 - margin
     up = np.full((grid.ty * grid.fy, grid.tx * grid.fx), 255, np.float32)
     down = up.copy()
     y, x = np.nonzero(near[:rows, :columns])
@@ -303,11 +340,3 @@ def _block_max(image: Pixels) -> Pixels:
     strips = np.pad(strips, ((0, 0), (0, -width % 8 * channels)))
     blocks: Pixels = strips.reshape(len(strips), -1, 8 * channels).max(2)
     return blocks
-
-
-def _within_range(dc: NDArray[np.int16], step: NDArray[np.int16]) -> NDArray[np.int16]:
-    """Steps that leave every coefficient writable."""
-    low = np.minimum(dc, -COEFFICIENT_LIMIT)
-    high = np.maximum(dc, COEFFICIENT_LIMIT)
-    limited: NDArray[np.int16] = (np.clip(dc + step, low, high) - dc).astype(np.int16)
-    return limited

@@ -22,6 +22,7 @@ from ue_cli.photos.lattice import (
     G_CB,
     G_CR,
     R_CR,
+    TO_YCC,
     Grid,
     Headroom,
     luma_bounds,
@@ -38,9 +39,6 @@ _RELAXED = 0.84  # radius of the relaxed cube, in budgets: rounding takes the re
 _FOLLOW = 1.5  # budgets of luma towards the sign of the target, beyond the relaxed solution
 _SHRINK = (0.95, 0.9, 0.8, 0.65, 0.45, 0.2, 0.0)
 _STRIP = 4096  # tiles whose working set stays in the cache
-
-_TO_RGB = np.array([[1, 0, 1.402], [1, -0.344136, -0.714136], [1, 1.772, 0]])
-_TO_YCC = np.linalg.inv(_TO_RGB).astype(np.float32)
 
 
 def search_gray(target: FloatArray, step: int, limit: int) -> IntArray:
@@ -97,7 +95,7 @@ def _relax(
     _, fy, fx, ty, tx = target.shape
     ny, nx = 1 + (fy == 2), 1 + (fx == 2)  # an edge beside the inside, where chroma is blended
     wy, wx = np.float32(1 / 8 if ny == 2 else 0), np.float32(1 / 8 if nx == 2 else 0)
-    ideal = np.tensordot(_TO_YCC, target, 1)
+    ideal = np.tensordot(TO_YCC, target, 1)
     pull = ideal * np.float32(_PUSH * limit)
     pull_chroma = pull[1:].mean((1, 2))
     y = ideal[0] * np.float32(limit)
@@ -127,7 +125,7 @@ def _relax(
         rgb, dual = dual, rgb
         fit = rgb[:, :, 0] if ny == 1 else rgb[:, :, 0] * (1 - wy) + rgb[:, :, 1] * wy
         fit = fit[:, :, :, 0] if nx == 1 else fit[:, :, :, 0] * (1 - wx) + fit[:, :, :, 1] * wx
-        fitted = np.tensordot(_TO_YCC, fit, 1)
+        fitted = np.tensordot(TO_YCC, fit, 1)
         y = np.clip(fitted[0], low, high) + pull[0]
         c = fitted[1:].mean((1, 2)) + pull_chroma
     return y, c

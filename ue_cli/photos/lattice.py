@@ -21,6 +21,8 @@ _SLACK = np.float32(1e-3)  # of float32 where exact numbers are meant
 
 R_CR, B_CB = np.float32(1.402), np.float32(1.772)
 G_CB, G_CR = np.float32(0.344136), np.float32(0.714136)
+_TO_RGB = np.array([[1, 0, 1.402], [1, -0.344136, -0.714136], [1, 1.772, 0]])
+TO_YCC: FloatArray = np.linalg.inv(_TO_RGB).astype(np.float32)
 
 
 @dataclass(frozen=True)
