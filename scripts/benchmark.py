@@ -93,7 +93,7 @@ def bare(paths: tuple[Path, Path]) -> None:
     source, target = paths
     data = source.read_bytes()
     decode(data)
-    written = write_coefficients(data, read_coefficients(data))
+    written = write_coefficients(read_coefficients(data))
     with target.open("wb") as file:
         file.write(written)
         file.flush()
@@ -226,9 +226,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, help="JSON file to merge the result into")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="ue-benchmark-") as work:
-        measured = BENCHMARKS[arguments.benchmark](
-            Path(work), arguments.jobs, arguments.repeats
-        )
+        measured = BENCHMARKS[arguments.benchmark](Path(work), arguments.jobs, arguments.repeats)
     result = {"machine": machine(), **measured}
     print(json.dumps(result, indent=2))
     if arguments.out:

@@ -1,4 +1,4 @@
-"""Paint the dozen sample pictures in tests/sample-photos (our own work, CC0; nothing is downloaded).
+"""Paint the dozen sample pictures in tests/sample-photos (our own work, CC0; no downloads).
 
     python scripts/make_samples.py
 
@@ -33,7 +33,8 @@ def fractal(rng: np.random.Generator, height: int, width: int, roughness: float 
         total += weight * np.asarray(image) / 255
         weight, cells = weight * roughness, cells * 2
     total -= total.min()
-    return total / total.max()
+    scaled: Canvas = total / total.max()
+    return scaled
 
 
 def blend(top: tuple[float, ...], bottom: tuple[float, ...], amount: Canvas) -> Canvas:

@@ -1,0 +1,251 @@
+"""Train victims on protected *files*, beside the clean control and random codes.
+
+    python scripts/effect.py tiny-jpeg --arm csd --seeds 0 1 2 --data DATA --work WORK
+
+DATA holds ``train/CLASS/*`` and ``test/CLASS/*`` of CIFAR-10 and of ten Tiny-ImageNet classes
+(WordNet names). Four experiments:
+
+- ``tiny-png``: 5,000 images of 64 px as PNG; the victim sees 48 px under RandomResizedCrop(0.35).
+- ``tiny-jpeg``: the photo-size proxy: the same enlarged to 1,024 px, JPEG q92 4:2:0, protected
+  JPEG to JPEG by the default, resized to 64 px by the trainer, then as above.
+- ``cifar-png``, ``cifar-jpeg``: 8,000 images of 32 px; flip and ±4 crop.
+
+Arms: ``clean``, ``csd`` (the default), ``random`` (codes as drawn: what CSD has to beat) and
+``pixel`` (CSD in pixel space). Every seed is another key, so another draw of codes, and another
+training. One row per training goes into one JSON file; rows that are there are not run again.
+"""
+
+from __future__ import annotations
+
+import argparse
+import fcntl
+import json
+import platform
+import shutil
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from ue_cli import __version__
+from ue_cli.photos.key import load_key
+from ue_cli.photos.state import Collection
+from ue_cli.pipeline.options import ProtectOptions
+from ue_cli.pipeline.protect import protect
+from ue_cli.training.supervised import VictimRecipe, train_victim
+
+CIFAR = {"airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"}
+RESULTS = Path(__file__).resolve().parent / "results" / "effect.json"
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """One data set as files, and how its victim trains.
+
+    Attributes:
+        cifar: CIFAR-10, else the WordNet-named Tiny-ImageNet classes.
+        per_class: training images per class.
+        suffix: of the files that are protected.
+        side: to which they are enlarged first; None leaves them.
+        trainer_side: to which the trainer resizes what it reads.
+        recipe: of the victim.
+    """
+
+    cifar: bool
+    per_class: int
+    suffix: str
+    side: int | None
+    trainer_side: int
+    recipe: VictimRecipe
+
+
+_TINY = VictimRecipe(size=48, augment="resized-crop", min_scale=0.35)
+_CIFAR = VictimRecipe(size=32, augment="shift", reach=4)
+EXPERIMENTS = {
+    "tiny-png": Experiment(False, 500, ".png", None, 64, _TINY),
+    "tiny-jpeg": Experiment(False, 500, ".jpg", 1024, 64, _TINY),
+    "cifar-png": Experiment(True, 800, ".png", None, 32, _CIFAR),
+    "cifar-jpeg": Experiment(True, 800, ".jpg", None, 32, _CIFAR),
+}
+
+
+def classes(experiment: Experiment, data: Path) -> list[str]:
+    """The experiment's class folders."""
+    names = sorted(path.name for path in (data / "train").iterdir())
+    return [name for name in names if (name in CIFAR) == experiment.cifar]
+
+
+def pick(experiment: Experiment, data: Path, split: str) -> Iterator[tuple[Path, str]]:
+    """The first files of every class, in the order of their names."""
+    for name in classes(experiment, data):
+        files = sorted((data / split / name).iterdir())
+        for path in files[: experiment.per_class if split == "train" else None]:
+            yield path, name
+
+
+def make_source(experiment: Experiment, data: Path, target: Path) -> None:
+    """Write the training files that will be protected, once."""
+    if target.exists():
+        return
+    draft = target.with_name(target.name + ".draft")
+    shutil.rmtree(draft, ignore_errors=True)
+    for path, name in pick(experiment, data, "train"):
+        out = draft / name / (path.stem + experiment.suffix)
+        out.parent.mkdir(parents=True, exist_ok=True)
+        if experiment.suffix == ".jpg" and experiment.side is None:
+            shutil.copyfile(path, out)
+            continue
+        with Image.open(path) as opened:
+            image = opened.convert("RGB")
+        if experiment.side is not None:
+            image = image.resize((experiment.side,) * 2, Image.Resampling.BICUBIC)
+        if experiment.suffix == ".png":
+            image.save(out)
+        else:
+            image.save(out, quality=92, subsampling="4:2:0")
+    draft.rename(target)
+
+
+def load(files: list[tuple[Path, str]], names: list[str], side: int) -> tuple[Tensor, Tensor]:
+    """Read files as a trainer does: decode, resize, one uint8 tensor (n, 3, side, side)."""
+    images = np.empty((len(files), side, side, 3), np.uint8)
+    for index, (path, _) in enumerate(files):
+        with Image.open(path) as opened:
+            image = opened.convert("RGB")
+        if image.size != (side, side):
+            image = image.resize((side, side), Image.Resampling.BILINEAR)
+        images[index] = np.asarray(image)
+    labels = torch.tensor([names.index(name) for _, name in files])
+    return torch.from_numpy(images).permute(0, 3, 1, 2).contiguous(), labels
+
+
+class Quiet:
+    """`Phases` that say nothing."""
+
+    def start(self, title: str, total: int) -> None:
+        """Nothing."""
+
+    def step(self, count: int = 1) -> None:
+        """Nothing."""
+
+    def note(self, text: str) -> None:
+        """Nothing."""
+
+
+def protected(source: Path, work: Path, arm: str) -> tuple[Path, dict[str, Any]]:
+    """Protect a folder with the real tool under a new key; where it lies, and what was measured."""
+    shutil.rmtree(work, ignore_errors=True)
+    work.mkdir(parents=True)
+    options = ProtectOptions(
+        src=source,
+        out=work / "out",
+        home=work / "home",
+        space="pixel" if arm == "pixel" else "texture",
+        selection="random" if arm == "random" else "csd",
+        jobs=1,
+    )
+    result = protect(options, Quiet())
+    owner = load_key(options.home)
+    if result.budget is None or result.fingerprint is None or owner is None:
+        raise RuntimeError("protect returned no certificate")
+    with Collection.open(options.home, owner, result.fingerprint, readonly=True) as collection:
+        method = {"recipe": collection.info.recipe, "codes": collection.info.codes}
+    return options.out, {
+        "collection": result.fingerprint,
+        "linf": result.budget.linf,
+        "mean_abs": result.budget.mean_abs,
+        "files": result.budget.files,
+        "routes": result.routes,
+        **method,
+    }
+
+
+def row(name: str, arm: str, seed: int, epochs: int, data: Path, work: Path) -> dict[str, Any]:
+    """One training, and everything that decided it."""
+    experiment = EXPERIMENTS[name]
+    source = work / name
+    make_source(experiment, data, source)
+    own = work / f"{name}-{arm}-{seed}"
+    folder, made = (source, {}) if arm == "clean" else protected(source, own, arm)
+    names = classes(experiment, data)
+    files = [(p, p.parent.name) for p in sorted(folder.rglob(f"*{experiment.suffix}"))]
+    images, labels = load(files, names, experiment.trainer_side)
+    shutil.rmtree(own, ignore_errors=True)
+    tests = load(list(pick(experiment, data, "test")), names, experiment.trainer_side)
+    recipe = VictimRecipe(**{**asdict(experiment.recipe), "epochs": epochs})
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    victim = train_victim(images, labels, *tests, recipe, seed=seed, device=device)
+    return {
+        "experiment": name,
+        "arm": arm,
+        "seed": seed,
+        "epochs": epochs,
+        "epoch_12": victim.accuracy[min(12, epochs) - 1],
+        "last": victim.last,
+        "best": victim.best,
+        "best_epoch": victim.accuracy.index(victim.best) + 1,
+        "fit": victim.fit,
+        "accuracy": [round(value, 4) for value in victim.accuracy],
+        "train_files": len(files),
+        "test_images": len(tests[0]),
+        **made,
+        "victim": asdict(recipe),
+        "seconds": round(victim.seconds, 1),
+        "device": device,
+        "machine": platform.processor() or platform.machine(),
+        "versions": {"ue": __version__, **{p: version(p) for p in ("torch", "numpy", "pillow")}},
+        "when": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
+
+
+def known_rows(path: Path) -> list[dict[str, Any]]:
+    """The rows that a results file has."""
+    rows: list[dict[str, Any]] = json.loads(path.read_text())["rows"] if path.exists() else []
+    return rows
+
+
+def add_row(path: Path, new: dict[str, Any]) -> None:
+    """Append one row; the file is replaced whole."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.with_name(path.name + ".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # several of these run side by side
+        rows = [*known_rows(path), new]
+        rows.sort(key=lambda r: (r["experiment"], r["arm"], r["epochs"], r["seed"]))
+        draft = path.with_name(path.name + ".draft")
+        lines = ",\n".join(json.dumps(r) for r in rows)
+        draft.write_text(f'{{"rows": [\n{lines}\n]}}\n')
+        draft.replace(path)
+
+
+def main() -> None:
+    """Run the rows that are missing."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
+    parser.add_argument("experiment", choices=sorted(EXPERIMENTS))
+    parser.add_argument("--arm", choices=("clean", "csd", "random", "pixel"), required=True)
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    parser.add_argument("--epochs", type=int, default=30)
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--work", type=Path, required=True)
+    parser.add_argument("--out", type=Path, default=RESULTS)
+    a = parser.parse_args()
+    for seed in a.seeds:
+        key = (a.experiment, a.arm, seed, a.epochs)
+        if any(
+            (r["experiment"], r["arm"], r["seed"], r["epochs"]) == key for r in known_rows(a.out)
+        ):
+            continue
+        new = row(a.experiment, a.arm, seed, a.epochs, a.data, a.work)
+        add_row(a.out, new)
+        shown = ("experiment", "arm", "seed", "epoch_12", "last", "best", "fit", "mean_abs")
+        print({name: new.get(name) for name in shown}, flush=True)
+
+
+if __name__ == "__main__":
+    main()
