@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ue_cli.photos.lattice import B_CB, G_CB, G_CR, R_CR, TO_YCC, Grid
+from ue_cli.photos.lattice import B_CB, G_CB, G_CR, R_CR, TO_YCC, Grid, dilate
 from ue_cli.types import Field, FloatArray
 
 IntArray = NDArray[np.int16]
@@ -36,8 +36,7 @@ _OVER = 1.5  # over-relaxation of those
 _NOISE = 1.0  # standard deviations of quantisation noise that the bounds leave
 _INVERSE = np.float32(0.1)  # levels by which the decoder's inverse transform rounds
 _LUMA_KEPT = (0.85, 0.7, 0.5, 0.3, 0.0)
-_CHROMA_KEPT = 0.8
-_ROUNDS = 3
+_CHROMA_KEPT = (0.75, 0.5, 0.0)  # of the tiles where no luma fits, round by round
 
 
 @dataclass(frozen=True)
@@ -90,7 +89,10 @@ def search_waves(
     nothing = np.zeros((grid.ty * grid.fy, grid.tx * grid.fx, 1, 1), np.int16)
     # Near its ends luma is clipped, and cannot make up for what chroma overdid.
     extreme = (pixels[..., 1] > 235) | (pixels[..., 1] < 20)
-    for _ in range(_ROUNDS):
+    per_tile = grid.fy * grid.fx
+    steps = np.zeros((len(luma_blocks), len(quantiser)), np.float32)
+    check = np.arange(chroma.shape[1])
+    for kept in (*_CHROMA_KEPT, None):
         q = np.rint(chroma * scale / quantisers).astype(np.int16)
         planes = tuple(plane.reshape(shape) for plane in q)
         decoded = decoded_with((nothing, *planes))
@@ -98,18 +100,20 @@ def search_waves(
         low = -limit - np.minimum(np.minimum(red, green), blue)
         high = limit - np.maximum(np.maximum(red, green), blue)
         stuck = extreme & ((low > 0) | (high < 0))
-        steps, fails = _fit_luma(
-            luma_blocks,
-            _to_blocks(_padded(low, grid, -limit), grid),
-            _to_blocks(_padded(high, grid, limit), grid),
+        at = (check[:, None] * per_tile + np.arange(per_tile)).reshape(-1)
+        steps[at], fails = _fit_luma(
+            luma_blocks[at],
+            _to_blocks(_padded(low, grid, -limit), grid)[at],
+            _to_blocks(_padded(high, grid, limit), grid)[at],
             quantiser,
             limit,
         )
-        fails |= _to_blocks(_padded(stuck, grid, 0), grid).any(1)
-        failing = fails.reshape(grid.ty * grid.tx, -1).any(1)
-        if not failing.any():
+        fails |= _to_blocks(_padded(stuck, grid, 0), grid)[at].any(1)
+        failing = check[fails.reshape(-1, per_tile).any(1)]
+        if not len(failing) or kept is None:
             break
-        scale[failing] *= _CHROMA_KEPT
+        scale[failing] *= kept
+        check = dilate(failing, (grid.ty, grid.tx))
     return (_from_blocks(steps, grid, waves.luma), *planes)
 
 

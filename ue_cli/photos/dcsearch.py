@@ -25,6 +25,7 @@ from ue_cli.photos.lattice import (
     TO_YCC,
     Grid,
     Headroom,
+    dilate,
     luma_bounds,
     luma_steps,
     snap,
@@ -183,7 +184,7 @@ def _round(
             break
         scale[failing] *= factor
         q[:, failing] = snap(wanted[:, failing] * scale[failing], steps, limit)
-        check = _dilate(failing, shape)
+        check = dilate(failing, shape)
         around = _neighbours(np.multiply(q, quantisers), shape, check)
         bounds = luma_bounds(around, grid, limit)
         a, b = luma_steps(*bounds, up[:, :, check], down[:, :, check], steps[0])
@@ -210,13 +211,3 @@ def _neighbours(
     flat = padded.reshape(2, -1)
     y, x = np.divmod(at, shape[1])
     return [[flat[:, (y + i) * (shape[1] + 2) + x + j] for j in range(3)] for i in range(3)]
-
-
-def _dilate(tiles: NDArray[np.intp], shape: tuple[int, int]) -> NDArray[np.intp]:
-    """The tiles and all that touch them."""
-    mask = np.zeros((shape[0] + 2, shape[1] + 2), bool)
-    y, x = np.divmod(tiles, shape[1])
-    for i in range(3):
-        for j in range(3):
-            mask[y + i, x + j] = True
-    return np.flatnonzero(mask[1:-1, 1:-1])

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ue_cli.types import FloatArray
 
@@ -177,3 +178,13 @@ def _gap(cb: FloatArray, cr: FloatArray, step: int, limit: int) -> FloatArray:
     gap = np.ceil(low * per_level - _SLACK) - np.floor(high * per_level + _SLACK)
     levels: FloatArray = np.maximum(gap / per_level, 0)
     return levels
+
+
+def dilate(tiles: NDArray[np.intp], shape: tuple[int, int]) -> NDArray[np.intp]:
+    """The tiles and all that touch them."""
+    mask = np.zeros((shape[0] + 2, shape[1] + 2), bool)
+    y, x = np.divmod(tiles, shape[1])
+    for i in range(3):
+        for j in range(3):
+            mask[y + i, x + j] = True
+    return np.flatnonzero(mask[1:-1, 1:-1])
