@@ -27,16 +27,16 @@ from ue_cli.types import Field, FloatArray
 IntArray = NDArray[np.int16]
 Pixels = NDArray[np.uint8]
 
-_ITERATIONS = 6
+_ITERATIONS = 4
 _PUSH = 0.75  # budgets per iteration by which the objective pulls
 _RELAXED = 0.875  # radius of the relaxed cube, in budgets
 _FOLLOW = 1.0  # budgets of luma per unit of the target's summed channels
-_FIT = 5  # projections of luma onto its bounds
+_FIT = 4  # projections of luma onto its bounds
 _OVER = 1.5  # over-relaxation of those
-_NOISE = 1.0  # standard deviations of quantisation noise that the bounds leave
+_NOISE = 0.45  # standard deviations of quantisation noise that the bounds leave
 _INVERSE = np.float32(0.1)  # levels by which the decoder's inverse transform rounds
 _LUMA_KEPT = (0.85, 0.7, 0.5, 0.3, 0.0)
-_CHROMA_KEPT = (0.75, 0.5, 0.0)  # of the tiles where no luma fits, round by round
+_CHROMA_KEPT = (0.85, 0.65, 0.35, 0.0)  # of the tiles where no luma fits, round by round
 
 
 @dataclass(frozen=True)
@@ -88,6 +88,7 @@ def search_waves(
     scale = np.ones((chroma.shape[1], 1), np.float32)
     nothing = np.zeros((grid.ty * grid.fy, grid.tx * grid.fx, 1, 1), np.int16)
     # Near its ends luma is clipped, and cannot make up for what chroma overdid.
+    overdone_down, overdone_up = pixels > limit, pixels < 255 - limit
     extreme = (pixels[..., 1] > 235) | (pixels[..., 1] < 20)
     per_tile = grid.fy * grid.fx
     steps = np.zeros((len(luma_blocks), len(quantiser)), np.float32)
@@ -100,6 +101,8 @@ def search_waves(
         low = -limit - np.minimum(np.minimum(red, green), blue)
         high = limit - np.maximum(np.maximum(red, green), blue)
         stuck = extreme & ((low > 0) | (high < 0))
+        # A clipped channel hides how far chroma took it.
+        stuck |= ((decoded == 0) & overdone_down | (decoded == 255) & overdone_up).any(2)
         at = (check[:, None] * per_tile + np.arange(per_tile)).reshape(-1)
         steps[at], fails = _fit_luma(
             luma_blocks[at],

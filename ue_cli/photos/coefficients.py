@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ue_cli.photos.acsearch import Waves, search_waves
-from ue_cli.photos.dcsearch import search, search_gray
+from ue_cli.photos.dcsearch import refine, search, search_gray
 from ue_cli.photos.deltas import (
     Deltas,
     apply_deltas,
@@ -44,9 +45,12 @@ __all__ = [
 ]
 
 Pixels = NDArray[np.uint8]
+Integer = TypeVar("Integer", np.uint8, np.int16)
 
 _FINEST = 16  # cycles per short side that a field may have
 _CONSTANT = 0.8  # half waves of it per chroma block, up to which constant steps serve it best
+_REFINED = 1_500_000  # pixels up to which one more decode is spent on subsampled images
+_HIDDEN = 512  # levels beyond every bound
 _KEPT = (0.8, 0.5, 0.0, 0.0, 0.0)  # of an offending tile's steps, round by round
 _STRIP_ROWS = 64
 _CHUNK = 2048
@@ -146,14 +150,13 @@ def embed(
     def half_waves(factor: int) -> float:
         return 2 * _FINEST * 8 * factor / short
 
+    def decoded_with(deltas: Deltas) -> Pixels:
+        fitted = fit_deltas(coefficients, deltas)
+        decoded = decode(write_coefficients(apply_deltas(coefficients, fitted)))
+        _require_shape(pixels, decoded)
+        return decoded
+
     if half_waves(max(grid.fy, grid.fx)) > _CONSTANT:
-
-        def decoded_with(deltas: Deltas) -> Pixels:
-            fitted = fit_deltas(coefficients, deltas)
-            decoded = decode(write_coefficients(apply_deltas(coefficients, fitted)))
-            _require_shape(pixels, decoded)
-            return decoded
-
         luma, chroma = (
             min(8, int(np.ceil(half_waves(factor))) + 2) for factor in (1, max(grid.fy, grid.fx))
         )
@@ -171,6 +174,12 @@ def embed(
         moved, colour = search(
             target, grid, (y, chroma_steps[0], chroma_steps[1]), room, budget.levels
         )
+        if grid.fy * grid.fx > 1 and coefficients.height * coefficients.width <= _REFINED:
+            still = tuple(
+                c[:, :, None, None] for c in (np.zeros((rows, columns), np.int16), *colour)
+            )
+            low, high = _left_by(decoded_with(still).reshape(image.shape), image, grid, budget)
+            moved = refine(moved, target.sum(0), low, high, room, y)
         steps = [moved.transpose(2, 0, 3, 1).reshape(rows, columns), *colour]
     return fit_deltas(coefficients, tuple(step[:, :, None, None] for step in steps))
 
@@ -322,21 +331,38 @@ def _headroom(
         # Whole levels, short by less than the inverse transform's own rounding.
         up[at] = np.floor(127.3 - luma.max(1))
         down[at] = np.floor(128.3 + luma.min(1))
-
-    def tiled(a: FloatArray) -> FloatArray:
-        blocks = a.reshape(grid.ty, grid.fy, grid.tx, grid.fx).transpose(1, 3, 0, 2)
-        return np.ascontiguousarray(blocks)
-
-    return Headroom(tiled(up), tiled(down))
+    return Headroom(_tiled(up, grid), _tiled(down, grid))
 
 
-def _block_max(image: Pixels) -> Pixels:
+def _left_by(
+    decoded: Pixels, pixels: Pixels, grid: Grid, budget: Budget
+) -> tuple[FloatArray, FloatArray]:
+    """Least and most levels of luma that decoded chroma leaves each block, (fy, fx, ty, tx)."""
+    moved = decoded.astype(np.int16)
+    moved -= pixels
+    # A clipped channel hides how far chroma took it: no luma is sure to bring it back.
+    moved[(decoded == 0) & (pixels > budget.levels)] = -_HIDDEN
+    moved[(decoded == 255) & (pixels < 255 - budget.levels)] = _HIDDEN
+    most = budget.levels - _block_max(moved)
+    least = _block_max(np.negative(moved, out=moved)) - budget.levels
+    return _tiled(least.astype(np.float32), grid), _tiled(most.astype(np.float32), grid)
+
+
+def _tiled(blocks: FloatArray, grid: Grid) -> FloatArray:
+    """Values of luma blocks (rows, columns) as (fy, fx, ty, tx), 0 beyond the image."""
+    missing = (grid.ty * grid.fy - blocks.shape[0], grid.tx * grid.fx - blocks.shape[1])
+    whole = np.pad(blocks, ((0, missing[0]), (0, missing[1])))
+    split = whole.reshape(grid.ty, grid.fy, grid.tx, grid.fx).transpose(1, 3, 0, 2)
+    return np.ascontiguousarray(split)
+
+
+def _block_max(image: NDArray[Integer]) -> NDArray[Integer]:
     """The maximum over each 8×8 block and all channels, (block rows, block columns)."""
     height, width, channels = image.shape
     full = height // 8 * 8
     strips = image[:full].reshape(-1, 8, width * channels).max(1)
     if full < height:
         strips = np.concatenate([strips, image[full:].reshape(1, -1, width * channels).max(1)])
-    strips = np.pad(strips, ((0, 0), (0, -width % 8 * channels)))
-    blocks: Pixels = strips.reshape(len(strips), -1, 8 * channels).max(2)
+    strips = np.pad(strips, ((0, 0), (0, -width % 8 * channels)), mode="edge")
+    blocks: NDArray[Integer] = strips.reshape(len(strips), -1, 8 * channels).max(2)
     return blocks

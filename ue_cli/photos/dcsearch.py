@@ -38,6 +38,7 @@ _ITERATIONS = 6
 _PUSH = 1.5  # budgets per iteration by which the objective pulls
 _RELAXED = 0.84  # radius of the relaxed cube, in budgets: rounding takes the rest
 _FOLLOW = 1.5  # budgets of luma towards the sign of the target, beyond the relaxed solution
+_CLEAR = 0.3  # of the target's summed channels, from which on luma goes to its bound
 _SHRINK = (0.95, 0.9, 0.8, 0.65, 0.45, 0.2, 0.0)
 _STRIP = 4096  # tiles whose working set stays in the cache
 
@@ -87,6 +88,31 @@ def search(
         keep = slice(first - begin, last - begin)
         luma[:, :, first:last], chroma[:, first:last] = y[:, :, keep], c[:, keep]
     return _round(luma, chroma, target.sum(0), grid, steps, headroom, limit)
+
+
+def refine(
+    luma: IntArray,
+    direction: FloatArray,
+    low: FloatArray,
+    high: FloatArray,
+    headroom: Headroom,
+    step: int,
+) -> IntArray:
+    """Move luma on within measured bounds, which smooth pictures leave wider than worst cases.
+
+    Args:
+        luma: quantiser steps (fy, fx, ty, tx).
+        direction: the target's summed channels, same shape.
+        low: least level of luma that chroma as a decoder shows it leaves, same shape.
+        high: the most.
+        headroom: of luma.
+        step: the DC quantiser of luma.
+    """
+    least, most = luma_steps(low, high, headroom.up, headroom.down, step)
+    reach = np.where(direction > 0, most, least)
+    further = np.where(direction > 0, np.maximum(reach, luma), np.minimum(reach, luma))
+    moves = (least <= most) & (np.abs(direction) > _CLEAR)
+    return np.where(moves, further, luma).astype(np.int16)
 
 
 def _relax(
