@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ue_cli.photos.acsearch import Waves, search_waves
+from ue_cli.photos.comparison import Comparison, compare, require_shape
 from ue_cli.photos.dcsearch import refine, search, search_gray
 from ue_cli.photos.deltas import (
     Deltas,
@@ -29,8 +29,8 @@ from ue_cli.photos.jpeg import (
     read_coefficients,
     write_coefficients,
 )
-from ue_cli.photos.lattice import Grid, Headroom
-from ue_cli.types import Budget, Field, FloatArray
+from ue_cli.photos.tiling import block_means, grid_of, headroom, left_by
+from ue_cli.types import Budget, Field
 
 __all__ = [
     "Comparison",
@@ -45,15 +45,11 @@ __all__ = [
 ]
 
 Pixels = NDArray[np.uint8]
-Integer = TypeVar("Integer", np.uint8, np.int16)
 
 _FINEST = 16  # cycles per short side that a field may have
 _CONSTANT = 0.8  # half waves of it per chroma block, up to which constant steps serve it best
 _REFINED = 1_500_000  # pixels up to which one more decode is spent on subsampled images
-_HIDDEN = 512  # levels beyond every bound
 _KEPT = (0.8, 0.5, 0.0, 0.0, 0.0)  # of an offending tile's steps, round by round
-_STRIP_ROWS = 64
-_CHUNK = 2048
 
 
 @dataclass(frozen=True)
@@ -138,12 +134,12 @@ def embed(
         pixels: its decoded pixels (H, W, channels) or (H, W).
         field: the perturbation, in stored orientation.
         budget: levels that no decoded pixel may move beyond.
-        decode: asked for intermediate results where blocks are longer than waves may be.
+        decode: asked for intermediate results, on small images only.
 
     Returns:
         Steps per component.
     """
-    grid = _grid(coefficients)
+    grid = grid_of(coefficients)
     short = min(coefficients.height, coefficients.width)
     image = pixels.reshape(*pixels.shape[:2], -1)
 
@@ -153,7 +149,7 @@ def embed(
     def decoded_with(deltas: Deltas) -> Pixels:
         fitted = fit_deltas(coefficients, deltas)
         decoded = decode(write_coefficients(apply_deltas(coefficients, fitted)))
-        _require_shape(pixels, decoded)
+        require_shape(pixels, decoded)
         return decoded
 
     if half_waves(max(grid.fy, grid.fx)) > _CONSTANT:
@@ -164,13 +160,13 @@ def embed(
         return fit_deltas(
             coefficients, search_waves(field, image, grid, waves, budget.levels, decoded_with)
         )
-    target = _block_means(field, grid, short)
+    target = block_means(field, grid, short)
     rows, columns = grid.ty * grid.fy, grid.tx * grid.fx
     y, *chroma_steps = (int(table[0, 0]) for table in coefficients.tables)
     if not chroma_steps:
         steps = [search_gray(target.sum(0).reshape(rows, columns), y, budget.levels)]
     else:
-        room = _headroom(coefficients, image, grid, budget)
+        room = headroom(coefficients, image, grid, budget)
         moved, colour = search(
             target, grid, (y, chroma_steps[0], chroma_steps[1]), room, budget.levels
         )
@@ -178,7 +174,7 @@ def embed(
             still = tuple(
                 c[:, :, None, None] for c in (np.zeros((rows, columns), np.int16), *colour)
             )
-            low, high = _left_by(decoded_with(still).reshape(image.shape), image, grid, budget)
+            low, high = left_by(decoded_with(still).reshape(image.shape), image, grid, budget)
             moved = refine(moved, target.sum(0), low, high, room, y)
         steps = [moved.transpose(2, 0, 3, 1).reshape(rows, columns), *colour]
     return fit_deltas(coefficients, tuple(step[:, :, None, None] for step in steps))
@@ -186,9 +182,8 @@ def embed(
 
 def _carried(field: Field, pixels: Pixels, decoded: Pixels, budget: Budget) -> float:
     """⟨δ, field⟩ / (budget · Σ|field|) on a sample of at most some 128 × 128 pixels."""
-    y, x = (
-        np.arange(0, n, -(-n // 128) | 1) for n in pixels.shape[:2]
-    )  # odd, to meet all of a block
+    # Odd strides meet every position within a block.
+    y, x = (np.arange(0, n, -(-n // 128) | 1) for n in pixels.shape[:2])
     at = np.ix_(y, x)
     target = field.sample((y + 0.5).astype(np.float32), (x + 0.5).astype(np.float32))
     delta = decoded[at].astype(np.float32) - pixels[at]
@@ -196,54 +191,6 @@ def _carried(field: Field, pixels: Pixels, decoded: Pixels, budget: Budget) -> f
         target, delta = target.mean(2), delta.reshape(target.shape[:2])
     total = float(np.abs(target).sum()) * budget.levels
     return float((delta * target).sum()) / total if total else 0.0
-
-
-@dataclass(frozen=True)
-class Comparison:
-    """Two decoded images: worst |difference|, its mean and mean square, and the worst per pixel."""
-
-    linf: int
-    mean_abs: float
-    mse: float
-    worst: Callable[[], Pixels]
-
-
-def compare(original: Pixels, other: Pixels) -> Comparison:
-    """Measure |difference| over all pixels and channels.
-
-    Raises:
-        NotInCoefficientDomain: the shapes differ.
-    """
-    _require_shape(original, other)
-    linf, total, squares = 0, 0, 0
-    for first in range(0, len(original), _STRIP_ROWS):  # strips stay in the cache
-        a, b = original[first : first + _STRIP_ROWS], other[first : first + _STRIP_ROWS]
-        difference = _absolute_difference(a, b).reshape(-1)
-        worst = int(difference.max(initial=0))
-        linf = max(linf, worst)
-        total += int(difference.sum(dtype=np.uint32))
-        if worst < 16:  # squares fit one byte
-            squares += int((difference * difference).sum(dtype=np.uint32))
-        else:
-            squares += int((difference.astype(np.uint32) ** 2).sum(dtype=np.uint64))
-    count = max(original.size, 1)
-
-    def per_pixel() -> Pixels:
-        difference = _absolute_difference(original, other)
-        worst: Pixels = difference.reshape(*difference.shape[:2], -1).max(2)
-        return worst
-
-    return Comparison(linf, total / count, squares / count, per_pixel)
-
-
-def _require_shape(original: Pixels, other: Pixels) -> None:
-    if original.shape != other.shape:
-        raise NotInCoefficientDomain("jpeg-shape", "it decodes to another size after writing")
-
-
-def _absolute_difference(a: Pixels, b: Pixels) -> Pixels:
-    difference: Pixels = np.maximum(a, b) - np.minimum(a, b)
-    return difference
 
 
 def step_back(
@@ -265,7 +212,7 @@ def step_back(
         kept: the share of those tiles' steps that stays.
         reach: shrink the tiles around them, too.
     """
-    grid = _grid(coefficients)
+    grid = grid_of(coefficients)
     offending = worst() > budget.levels
     pad = [(0, grid.ty * grid.fy * 8 - offending.shape[0])]
     pad.append((0, grid.tx * grid.fx * 8 - offending.shape[1]))
@@ -282,87 +229,3 @@ def step_back(
         mask = mask[: delta.shape[0], : delta.shape[1], None, None]
         shrunk.append(np.where(mask, np.trunc(delta * kept), delta).astype(np.int16))
     return tuple(shrunk)
-
-
-def _grid(coefficients: JpegCoefficients) -> Grid:
-    luma = coefficients.sampling[0]
-    chroma = coefficients.sampling[-1]
-    fx, fy = luma[0] // chroma[0], luma[1] // chroma[1]
-    return Grid(fy, fx, -(-coefficients.height // (8 * fy)), -(-coefficients.width // (8 * fx)))
-
-
-def _block_means(field: Field, grid: Grid, short_side: int) -> FloatArray:
-    """The field's means over luma blocks, (3, fy, fx, ty, tx)."""
-    points = 4 if short_side < 256 else 2 if short_side < 2000 else 1
-
-    def axis(factor: int, tiles: int) -> FloatArray:
-        inside = (np.arange(points) + 0.5) * 8 / points
-        starts = 8 * (np.arange(factor)[:, None] + factor * np.arange(tiles))
-        return (inside[:, None, None] + starts).reshape(-1).astype(np.float32)
-
-    fy, fx, ty, tx = grid.fy, grid.fx, grid.ty, grid.tx
-    samples = field.sample(axis(fy, ty), axis(fx, tx))
-    samples = samples.reshape(points, fy, ty, points, fx, tx, 3)
-    if points > 1:
-        samples = samples.mean((0, 3), keepdims=True, dtype=np.float32)
-    return np.ascontiguousarray(samples[0, :, :, 0].transpose(4, 0, 2, 1, 3))
-
-
-def _headroom(
-    coefficients: JpegCoefficients, pixels: Pixels, grid: Grid, budget: Budget
-) -> Headroom:
-    """Exact distance of decoded luma to 0 and 255 in every block where that could matter."""
-    plane = coefficients.planes[0]
-    rows, columns = plane.shape[:2]
-    margin = budget.levels + 1
-    # Luma is a mean of the channels, so where no channel is near an end, luma is not.
-    near = _block_max(pixels) >= 255 - margin
-    near |= _block_max(np.invert(pixels)) >= 255 - margin
-    up = np.full((grid.ty * grid.fy, grid.tx * grid.fx), 255, np.float32)
-    down = up.copy()
-    y, x = np.nonzero(near[:rows, :columns])
-    waves = np.cos((2 * np.arange(8) + 1)[:, None] * np.arange(8) * np.pi / 16) / 2
-    waves[:, 0] = np.sqrt(1 / 8)
-    inverse = np.einsum("ik,jl->klij", waves, waves) * coefficients.tables[0][:, :, None, None]
-    inverse = inverse.reshape(64, 64).astype(np.float32)
-    for first in range(0, len(y), _CHUNK):
-        at = y[first : first + _CHUNK], x[first : first + _CHUNK]
-        luma = plane[at].reshape(-1, 64).astype(np.float32) @ inverse
-        # Whole levels, short by less than the inverse transform's own rounding.
-        up[at] = np.floor(127.3 - luma.max(1))
-        down[at] = np.floor(128.3 + luma.min(1))
-    return Headroom(_tiled(up, grid), _tiled(down, grid))
-
-
-def _left_by(
-    decoded: Pixels, pixels: Pixels, grid: Grid, budget: Budget
-) -> tuple[FloatArray, FloatArray]:
-    """Least and most levels of luma that decoded chroma leaves each block, (fy, fx, ty, tx)."""
-    moved = decoded.astype(np.int16)
-    moved -= pixels
-    # A clipped channel hides how far chroma took it: no luma is sure to bring it back.
-    moved[(decoded == 0) & (pixels > budget.levels)] = -_HIDDEN
-    moved[(decoded == 255) & (pixels < 255 - budget.levels)] = _HIDDEN
-    most = budget.levels - _block_max(moved)
-    least = _block_max(np.negative(moved, out=moved)) - budget.levels
-    return _tiled(least.astype(np.float32), grid), _tiled(most.astype(np.float32), grid)
-
-
-def _tiled(blocks: FloatArray, grid: Grid) -> FloatArray:
-    """Values of luma blocks (rows, columns) as (fy, fx, ty, tx), 0 beyond the image."""
-    missing = (grid.ty * grid.fy - blocks.shape[0], grid.tx * grid.fx - blocks.shape[1])
-    whole = np.pad(blocks, ((0, missing[0]), (0, missing[1])))
-    split = whole.reshape(grid.ty, grid.fy, grid.tx, grid.fx).transpose(1, 3, 0, 2)
-    return np.ascontiguousarray(split)
-
-
-def _block_max(image: NDArray[Integer]) -> NDArray[Integer]:
-    """The maximum over each 8×8 block and all channels, (block rows, block columns)."""
-    height, width, channels = image.shape
-    full = height // 8 * 8
-    strips = image[:full].reshape(-1, 8, width * channels).max(1)
-    if full < height:
-        strips = np.concatenate([strips, image[full:].reshape(1, -1, width * channels).max(1)])
-    strips = np.pad(strips, ((0, 0), (0, -width % 8 * channels)), mode="edge")
-    blocks: NDArray[Integer] = strips.reshape(len(strips), -1, 8 * channels).max(2)
-    return blocks
