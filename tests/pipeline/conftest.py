@@ -44,24 +44,29 @@ Ue = Callable[..., Done]
 @pytest.fixture
 def ue(tmp_path: Path) -> Ue:
     def run(*arguments: object, people: bool = False, home: str = "home") -> Done:
-        command = [
-            sys.executable,
-            "-W",
-            "error",
-            "-m",
-            "ue_cli",
-            *map(os.fspath, _texts(arguments)),
-        ]
-        command += ["--home", str(tmp_path / home)]
-        if not people:
-            command.append("--json")
-        done = subprocess.run(
-            command, capture_output=True, text=True, errors="surrogateescape", check=False
-        )
-        assert "Traceback" not in done.stderr, done.stderr
-        return Done(done.returncode, done.stdout, done.stderr)
+        return run_ue(tmp_path / home, *arguments, people=people)
 
     return run
+
+
+def ue_command(home: Path, *arguments: object, people: bool = False) -> list[str]:
+    """What to start for ``ue ARGUMENTS``, warnings being errors."""
+    command = [sys.executable, "-W", "error", "-m", "ue_cli", *_texts(arguments)]
+    return [*command, "--home", str(home), *([] if people else ["--json"])]
+
+
+def run_ue(home: Path, *arguments: object, people: bool = False, **options: Any) -> Done:
+    """Run ``ue ARGUMENTS``; ``options`` go to `subprocess.run`."""
+    done = subprocess.run(
+        ue_command(home, *arguments, people=people),
+        capture_output=True,
+        text=True,
+        errors="surrogateescape",
+        check=False,
+        **options,
+    )
+    assert "Traceback" not in done.stderr, done.stderr
+    return Done(done.returncode, done.stdout, done.stderr)
 
 
 def _texts(arguments: tuple[object, ...]) -> list[str]:

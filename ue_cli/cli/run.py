@@ -32,6 +32,9 @@ JobsOption = Annotated[
 ]
 
 
+_UsageError: type[Exception] = typer.BadParameter.__bases__[0]  # typer does not export it
+
+
 def home_folder(home: Path | None) -> Path:
     """The app directory, unless ``--home`` or ``UE_HOME`` names another."""
     return home if home is not None else Path(typer.get_app_dir("ue"))
@@ -55,6 +58,25 @@ def process_count(jobs: int | None) -> int:
         return jobs
     usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     return max(1, min(usable or 1, 16))
+
+
+def run_app(app: typer.Typer, *, as_json: bool) -> NoReturn:
+    """Run the whole command line; with ``--json`` a misspelt flag gives an envelope as well."""
+    if not as_json:
+        app(prog_name="ue")
+        sys.exit(0)
+    try:
+        code = app(prog_name="ue", standalone_mode=False)
+    except _UsageError as error:
+        from ue_cli.output import Output
+
+        context = getattr(error, "ctx", None)
+        command = context.command_path.partition(" ")[2] if context is not None else ""
+        help_line = f"ue {command} --help".replace("  ", " ")
+        message = getattr(error, "format_message", lambda: "")() or "A command is missing."
+        Output(command, as_json=True).error(UeError("usage", message, f"See {help_line}"))
+        code = ExitCode.USAGE
+    sys.exit(int(code or 0))
 
 
 def run_command(command: str, as_json: bool, work: Callable[[Output], ExitCode]) -> NoReturn:

@@ -45,9 +45,13 @@ def show(home: Path) -> KeyReport:
         info = find_collection(home, fingerprint)
         if info is None or owner is None:
             continue
-        with Collection.open(home, owner, fingerprint, readonly=True) as collection:
-            files = len(collection)
-        lines.append(f"{fingerprint}  {files} files  {info.created}  {info.source}")
+        # Another key's may lie here after an import that replaced it.
+        files = None
+        if info.subkey(owner).fingerprint == fingerprint:
+            with Collection.open(home, owner, fingerprint, readonly=True) as collection:
+                files = len(collection)
+        held = "of another key" if files is None else f"{files} files"
+        lines.append(f"{fingerprint}  {held}  {info.created}  {info.source}")
         values.append(
             {
                 "collection": fingerprint,
