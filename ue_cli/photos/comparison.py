@@ -32,17 +32,15 @@ def compare(original: Pixels, other: Pixels) -> Comparison:
         NotInCoefficientDomain: the shapes differ.
     """
     require_shape(original, other)
-    linf, total, squares = 0, 0, 0
+    linf, total, squares = 0, 0, 0.0
     for first in range(0, len(original), _STRIP_ROWS):  # strips stay in the cache
         a, b = original[first : first + _STRIP_ROWS], other[first : first + _STRIP_ROWS]
         difference = _absolute_difference(a, b).reshape(-1)
         worst = int(difference.max(initial=0))
         linf = max(linf, worst)
         total += int(difference.sum(dtype=np.uint32))
-        if worst < 16:  # squares fit one byte
-            squares += int((difference * difference).sum(dtype=np.uint32))
-        else:
-            squares += int((difference.astype(np.uint32) ** 2).sum(dtype=np.uint64))
+        real = difference.astype(np.float32)
+        squares += float(real @ real)
     count = max(original.size, 1)
 
     def per_pixel() -> Pixels:

@@ -34,12 +34,12 @@ from ue_cli.types import FloatArray
 
 IntArray = NDArray[np.int16]
 
-_ITERATIONS = 6
+_ITERATIONS = 5
 _PUSH = 1.5  # budgets per iteration by which the objective pulls
 _RELAXED = 0.84  # radius of the relaxed cube, in budgets: rounding takes the rest
 _FOLLOW = 1.5  # budgets of luma towards the sign of the target, beyond the relaxed solution
 _CLEAR = 0.3  # of the target's summed channels, from which on luma goes to its bound
-_SHRINK = (0.95, 0.9, 0.8, 0.65, 0.45, 0.2, 0.0)
+_SHRINK = (0.95, 0.92, 0.88, 0.8, 0.7, 0.5, 0.25, 0.0, 0.0)
 _STRIP = 4096  # tiles whose working set stays in the cache
 
 
@@ -205,17 +205,26 @@ def _round(
     least, most = luma_steps(low, high, up, down, steps[0])
     scale = np.ones(q.shape[1], np.float32)
     failing = np.flatnonzero((least > most).any((0, 1)))
+    blended = grid.fy == 2 or grid.fx == 2
+    changed = np.zeros(q.shape[1], bool)
     for factor in _SHRINK:
         if not len(failing):
             break
         scale[failing] *= factor
+        changed[failing] = True
         q[:, failing] = snap(wanted[:, failing] * scale[failing], steps, limit)
-        check = dilate(failing, shape)
-        around = _neighbours(np.multiply(q, quantisers), shape, check)
-        bounds = luma_bounds(around, grid, limit)
-        a, b = luma_steps(*bounds, up[:, :, check], down[:, :, check], steps[0])
-        least[:, :, check], most[:, :, check] = a, b
-        failing = check[(a > b).any((0, 1))]
+        # What changed is looked at until it fits, and only then what lies around it.
+        for check in (failing, None):
+            if check is None:
+                if len(failing) or not blended:
+                    break
+                check = dilate(np.flatnonzero(changed), shape)
+                changed[:] = False
+            around = _neighbours(np.multiply(q, quantisers), shape, check)
+            bounds = luma_bounds(around, grid, limit)
+            a, b = luma_steps(*bounds, up[:, :, check], down[:, :, check], steps[0])
+            least[:, :, check], most[:, :, check] = a, b
+            failing = check[(a > b).any((0, 1))]
     aim = luma.reshape(*per, -1) + np.float32(_FOLLOW * limit) * direction.reshape(*per, -1)
     placed = np.minimum(np.maximum(np.rint(aim * np.float32(8 / steps[0])), least), most)
     return (

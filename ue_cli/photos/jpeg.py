@@ -7,6 +7,7 @@ is taken from the original byte for byte.
 from __future__ import annotations
 
 import ctypes
+import re
 import struct
 from dataclasses import dataclass, replace
 
@@ -22,6 +23,7 @@ Coefficients = NDArray[np.int16]
 COEFFICIENT_LIMIT = 1023
 _SOI, _EOI, _SOS, _DHT, _DRI, _DQT = 0xD8, 0xD9, 0xDA, 0xC4, 0xDD, 0xDB
 _BARE = {0x01, *range(0xD0, 0xD8)}
+_MARKER = re.compile(b"\xff[\x02-\xcf\xd8-\xfe]")  # not stuffing, restart or fill
 _FRAMES = {*range(0xC0, 0xD0)} - {_DHT, 0xC8, 0xCC}
 _HUFFMAN_FRAMES = {0xC0, 0xC1, 0xC2}
 _STANDARD_DC_LUMA = bytes([0, 0, 1, 5, 1, 1, 1, 1, 1, 1, 0, 0, 0, 0, 0, 0, 0, *range(12)])
@@ -227,13 +229,10 @@ def _splice(coefficients: JpegCoefficients, written: bytes, progressive: bool) -
 
 def _end_of_scan(data: bytes, position: int) -> int:
     """Offset of the marker that ends the entropy-coded data starting at ``position``."""
-    while True:
-        position = data.find(b"\xff", position)
-        if position < 0 or position + 1 >= len(data):
-            raise NotInCoefficientDomain("jpeg-write", "the written file has no end")
-        if data[position + 1] and data[position + 1] not in _BARE:
-            return position
-        position += 2
+    found = _MARKER.search(data, position)
+    if not found:
+        raise NotInCoefficientDomain("jpeg-write", "the written file has no end")
+    return found.start()
 
 
 def _segment(marker: int, body: bytes) -> bytes:

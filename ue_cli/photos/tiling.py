@@ -15,6 +15,7 @@ Pixels = NDArray[np.uint8]
 Integer = TypeVar("Integer", np.uint8, np.int16)
 
 _CHUNK = 2048  # blocks whose transforms stay in the cache
+_STRIP_ROWS = 64  # whole blocks
 _HIDDEN = 512  # levels beyond every bound
 
 
@@ -59,13 +60,13 @@ def headroom(
     waves = np.cos((2 * np.arange(8) + 1)[:, None] * np.arange(8) * np.pi / 16) / 2
     waves[:, 0] = np.sqrt(1 / 8)
     inverse = np.einsum("ik,jl->klij", waves, waves) * coefficients.tables[0][:, :, None, None]
-    inverse = inverse.reshape(64, 64).astype(np.float32)
+    inverse = np.ascontiguousarray(inverse.reshape(64, 64).T, np.float32)
     for first in range(0, len(y), _CHUNK):
         at = y[first : first + _CHUNK], x[first : first + _CHUNK]
-        luma = plane[at].reshape(-1, 64).astype(np.float32) @ inverse
+        luma = inverse @ plane[at].reshape(-1, 64).astype(np.float32).T
         # Whole levels, short by less than the inverse transform's own rounding.
-        up[at] = np.floor(127.3 - luma.max(1))
-        down[at] = np.floor(128.3 + luma.min(1))
+        up[at] = np.floor(127.3 - luma.max(0))
+        down[at] = np.floor(128.3 + luma.min(0))
     return Headroom(_tiled(up, grid), _tiled(down, grid))
 
 
@@ -73,13 +74,17 @@ def left_by(
     decoded: Pixels, pixels: Pixels, grid: Grid, budget: Budget
 ) -> tuple[FloatArray, FloatArray]:
     """Least and most levels of luma that decoded chroma leaves each block, (fy, fx, ty, tx)."""
-    moved = decoded.astype(np.int16)
-    moved -= pixels
-    # A clipped channel hides how far chroma took it: no luma is sure to bring it back.
-    moved[(decoded == 0) & (pixels > budget.levels)] = -_HIDDEN
-    moved[(decoded == 255) & (pixels < 255 - budget.levels)] = _HIDDEN
-    most = budget.levels - _block_max(moved)
-    least = _block_max(np.negative(moved, out=moved)) - budget.levels
+    limit = budget.levels
+    lows, highs = [], []
+    for first in range(0, len(pixels), _STRIP_ROWS):
+        before, after = pixels[first : first + _STRIP_ROWS], decoded[first : first + _STRIP_ROWS]
+        moved = np.subtract(after, before, dtype=np.int16)
+        # A clipped channel hides how far chroma took it: no luma is sure to bring it back.
+        np.copyto(moved, -_HIDDEN, where=(after == 0) & (before > limit))
+        np.copyto(moved, _HIDDEN, where=(after == 255) & (before < 255 - limit))
+        highs.append(limit - _block_max(moved))
+        lows.append(_block_max(np.negative(moved, out=moved)) - limit)
+    least, most = np.concatenate(lows), np.concatenate(highs)
     return _tiled(least.astype(np.float32), grid), _tiled(most.astype(np.float32), grid)
 
 
