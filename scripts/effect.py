@@ -13,6 +13,7 @@ DATA holds ``train/CLASS/*`` and ``test/CLASS/*`` of CIFAR-10 and of ten Tiny-Im
 Arms: ``clean``, ``csd`` (the default), ``random`` (codes as drawn: what CSD has to beat) and
 ``pixel`` (CSD in pixel space). Every seed is another key, so another draw of codes, and another
 training. One row per training goes into one JSON file; rows that are there are not run again.
+``summary`` puts the figures that the report quotes into the package.
 """
 
 from __future__ import annotations
@@ -43,6 +44,7 @@ from ue_cli.training.supervised import VictimRecipe, train_victim
 
 CIFAR = {"airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"}
 RESULTS = Path(__file__).resolve().parent / "results" / "effect.json"
+SUMMARY = RESULTS.parent.parent.parent / "ue_cli" / "pipeline" / "effect.json"
 
 
 @dataclass(frozen=True)
@@ -224,17 +226,31 @@ def add_row(path: Path, new: dict[str, Any]) -> None:
         draft.replace(path)
 
 
+def summarise(path: Path) -> None:
+    """Put what the report refers to where the package finds it."""
+    rows = [row for row in known_rows(path) if row["epochs"] == 30]
+    table: dict[str, dict[str, dict[str, list[float]]]] = {}
+    for row in rows:
+        cell = table.setdefault(row["experiment"], {}).setdefault(row["arm"], {})
+        for name in ("last", "best", "fit"):
+            cell.setdefault(name, []).append(row[name])
+    SUMMARY.write_text(json.dumps(table, indent=1, sort_keys=True) + "\n")
+
+
 def main() -> None:
-    """Run the rows that are missing."""
+    """Run the rows that are missing, or sum them up."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
-    parser.add_argument("experiment", choices=sorted(EXPERIMENTS))
-    parser.add_argument("--arm", choices=("clean", "csd", "random", "pixel"), required=True)
+    parser.add_argument("experiment", choices=[*sorted(EXPERIMENTS), "summary"])
+    parser.add_argument("--arm", choices=("clean", "csd", "random", "pixel"), default="csd")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--epochs", type=int, default=30)
-    parser.add_argument("--data", type=Path, required=True)
-    parser.add_argument("--work", type=Path, required=True)
+    parser.add_argument("--data", type=Path, default=Path("data"))
+    parser.add_argument("--work", type=Path, default=Path("work"))
     parser.add_argument("--out", type=Path, default=RESULTS)
     a = parser.parse_args()
+    if a.experiment == "summary":
+        summarise(a.out)
+        return
     for seed in a.seeds:
         key = (a.experiment, a.arm, seed, a.epochs)
         if any(

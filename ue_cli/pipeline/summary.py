@@ -17,7 +17,7 @@ from ue_cli.certify.fidelity import summarise
 from ue_cli.photos.decode import DECODER
 from ue_cli.photos.private import explain_write
 from ue_cli.photos.state import Collection
-from ue_cli.pipeline.benchmarks import effect_table, transformation_table
+from ue_cli.pipeline.benchmarks import effect_table
 from ue_cli.pipeline.options import ProtectOptions
 from ue_cli.pipeline.prepare import Made
 from ue_cli.pipeline.results import ProtectResult, Run
@@ -81,7 +81,6 @@ def write_summary(
         thumbnails=tuple(one.thumbnail for one in examined),
         flat_crops=tuple(one.flat_crop for one in flattest),
         effect=effect_table(options),
-        transformations=transformation_table(options),
     )
     with explain_write(folder):
         write_report(report, collection.records(), folder)
