@@ -52,8 +52,8 @@ def headroom(
     rows, columns = plane.shape[:2]
     margin = budget.levels + 1
     # Luma is a mean of the channels, so where no channel is near an end, luma is not.
-    near = _block_max(pixels) >= 255 - margin
-    near |= _block_max(np.invert(pixels)) >= 255 - margin
+    near = _block_extreme(pixels, np.maximum) >= 255 - margin
+    near |= _block_extreme(pixels, np.minimum) <= margin
     up = np.full((grid.ty * grid.fy, grid.tx * grid.fx), 255, np.float32)
     down = up.copy()
     y, x = np.nonzero(near[:rows, :columns])
@@ -82,8 +82,8 @@ def left_by(
         # A clipped channel hides how far chroma took it: no luma is sure to bring it back.
         np.copyto(moved, -_HIDDEN, where=(after == 0) & (before > limit))
         np.copyto(moved, _HIDDEN, where=(after == 255) & (before < 255 - limit))
-        highs.append(limit - _block_max(moved))
-        lows.append(_block_max(np.negative(moved, out=moved)) - limit)
+        highs.append(limit - _block_extreme(moved, np.maximum))
+        lows.append(-limit - _block_extreme(moved, np.minimum))
     least, most = np.concatenate(lows), np.concatenate(highs)
     return _tiled(least.astype(np.float32), grid), _tiled(most.astype(np.float32), grid)
 
@@ -96,13 +96,19 @@ def _tiled(blocks: FloatArray, grid: Grid) -> FloatArray:
     return np.ascontiguousarray(split)
 
 
-def _block_max(image: NDArray[Integer]) -> NDArray[Integer]:
-    """The maximum over each 8×8 block and all channels, (block rows, block columns)."""
+def _block_extreme(image: NDArray[Integer], extreme: np.ufunc) -> NDArray[Integer]:
+    """The extreme over each 8×8 block and all channels, (block rows, block columns)."""
     height, width, channels = image.shape
     full = height // 8 * 8
-    strips = image[:full].reshape(-1, 8, width * channels).max(1)
+    strips = extreme.reduce(image[:full].reshape(-1, 8, width * channels), axis=1)
     if full < height:
-        strips = np.concatenate([strips, image[full:].reshape(1, -1, width * channels).max(1)])
-    strips = np.pad(strips, ((0, 0), (0, -width % 8 * channels)), mode="edge")
-    blocks: NDArray[Integer] = strips.reshape(len(strips), -1, 8 * channels).max(2)
+        strips = np.concatenate([strips, extreme.reduce(image[full:], axis=0).reshape(1, -1)])
+    if width % 8:
+        edge = np.repeat(strips[:, None, -channels:], -width % 8, axis=1)
+        strips = np.concatenate([strips, edge.reshape(len(strips), -1)], axis=1)
+    # Strided slices are three times as fast here as reducing a short last axis.
+    size = 8 * channels
+    blocks: NDArray[Integer] = strips[:, ::size].copy()
+    for first in range(1, size):
+        extreme(blocks, strips[:, first::size], out=blocks)
     return blocks
