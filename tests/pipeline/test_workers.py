@@ -1,0 +1,90 @@
+"""The process pool with tasks that end their process, and what the exit code says of a run."""
+
+from __future__ import annotations
+
+import os
+import signal
+from pathlib import Path
+
+import pytest
+
+from ue_cli.certify.budget import certify
+from ue_cli.errors import ExitCode, UeError
+from ue_cli.pipeline.results import ProtectResult, RestoreResult
+from ue_cli.pipeline.workers import Crashed, WorkerPool
+from ue_cli.types import Budget, Skipped
+
+POISON, ERROR, SEGFAULT = 7, 13, 11
+
+
+def work(task: int) -> int:
+    if task == POISON:
+        os._exit(3)  # as a decoder that crashes
+    if task == SEGFAULT:
+        os.kill(os.getpid(), signal.SIGSEGV)
+    if task == ERROR:
+        raise UeError("thirteen", "It is thirteen.", "Count on.", exit_code=ExitCode.BUG)
+    return task * task
+
+
+def no_setup() -> None:
+    """Nothing is shared."""
+
+
+def failing_setup() -> None:
+    os._exit(4)
+
+
+def test_a_task_that_ends_its_process_is_reported_alone() -> None:
+    pool = WorkerPool(work, 2, no_setup, ())
+    tasks = [n for n in range(16) if n != ERROR]
+    results = dict(pool.run(iter(tasks)))
+    expected = {n: Crashed() if n in (POISON, SEGFAULT) else n * n for n in tasks}
+    assert results == expected
+
+
+def test_processes_that_never_start_are_reported_too() -> None:
+    pool = WorkerPool(work, 1, failing_setup, ())
+    assert dict(pool.run([1, 2])) == {1: Crashed(), 2: Crashed()}
+
+
+def test_an_error_comes_back_whole() -> None:
+    pool = WorkerPool(work, 1, no_setup, ())
+    with pytest.raises(UeError, match="It is thirteen") as raised:
+        list(pool.run([1, ERROR, 2]))
+    assert (raised.value.code, raised.value.hint) == ("thirteen", "Count on.")
+    assert raised.value.exit_code == ExitCode.BUG
+
+
+def test_nothing_to_do() -> None:
+    assert list(WorkerPool(work, 2, no_setup, ()).run([])) == []
+
+
+def result(*skipped: str) -> ProtectResult:
+    return ProtectResult(
+        dry_run=False,
+        out=Path("out"),
+        report=None,
+        fingerprint=None,
+        found=9,
+        fresh=9 - len(skipped),
+        kept=0,
+        skipped=tuple(Skipped(f"{code}.jpg", code, "Because.") for code in skipped),
+        classes=("a",),
+        label_rule="single",
+        label_reason="It was asked for.",
+        budget=certify([], Budget(8)),
+        levels=8,
+        routes={},
+        cautions=(),
+        seconds=1.0,
+    )
+
+
+def test_exit_codes_and_their_order() -> None:
+    assert result().exit_code == ExitCode.DONE == 0
+    assert result("truncated").exit_code == ExitCode.SOME_SKIPPED == 6
+    assert result("truncated", "over-budget").exit_code == ExitCode.VERIFICATION_FAILED == 5
+    assert result("over-budget", "bug").exit_code == ExitCode.BUG == 1
+    nothing = RestoreResult(Path("out"), Path("back"), 0, (), 1.0)
+    assert nothing.exit_code == ExitCode.NOTHING_USABLE == 3
