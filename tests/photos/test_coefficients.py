@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,14 +14,15 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import Image
 
+from ue_cli.certify.budget import measure
 from ue_cli.photos import coefficients as module
 from ue_cli.photos.coefficients import (
-    compare,
     pack_deltas,
     protect_jpeg,
     remove_deltas,
     unpack_deltas,
 )
+from ue_cli.photos.comparison import carried, worst_channel
 from ue_cli.photos.deltas import Deltas
 from ue_cli.photos.jpeg import NotInCoefficientDomain, read_coefficients
 from ue_cli.types import Budget, FloatArray
@@ -91,11 +93,13 @@ def test_every_pixel_stays_in_budget_and_undoing_is_exact(
 ) -> None:
     data = jpeg(height, width, sampling, seed, quality=quality, **variant)
     before = decode(data)
-    result = protect_jpeg(data, before, Waves(wavelength), Budget(levels), decode=decode)
+    result = protect_jpeg(
+        data, before, Waves(wavelength), Budget(levels), decode=decode, measure=measure
+    )
     difference = np.abs(decode(result.data).astype(int) - before)
-    assert difference.max() == result.linf <= levels
-    assert np.isclose(difference.mean(), result.mean_abs)
-    assert np.isclose((difference**2).mean(), result.mse)
+    assert difference.max() == result.difference.linf <= levels
+    assert np.isclose(difference.mean(), result.difference.mean_abs)
+    assert np.isclose((difference**2).mean(), result.difference.mse)
     original, protected = read_coefficients(data), read_coefficients(result.data)
     restored = remove_deltas(protected, unpack_deltas(pack_deltas(result.deltas)))
     for a, b in zip(restored.planes, original.planes, strict=True):
@@ -109,10 +113,10 @@ def test_long_waves_fill_the_ball_at_the_first_attempt(sampling: str, least: flo
     data = jpeg(660, 700, sampling, quality=92)
     before = decode(data)
     waves = Waves(130.0)
-    result = protect_jpeg(data, before, waves, Budget(8), decode=decode)
+    result = protect_jpeg(data, before, waves, Budget(8), decode=decode, measure=measure)
     assert result.rounds == 1
-    assert result.linf <= 8
-    assert result.mean_abs > least
+    assert result.difference.linf <= 8
+    assert result.difference.mean_abs > least
     assert len(result.data) < 1.06 * len(data)
     target = waves.sample(*(np.arange(n, dtype=np.float32) + 0.5 for n in before.shape[:2]))
     difference = decode(result.data).astype(float) - before
@@ -127,8 +131,8 @@ def test_an_empty_field_leaves_every_pixel() -> None:
             return np.zeros((len(y), len(x), 3), np.float32)
 
     data = jpeg(64, 80)
-    result = protect_jpeg(data, decode(data), Nothing(), Budget(8), decode=decode)
-    assert result.linf == 0
+    result = protect_jpeg(data, decode(data), Nothing(), Budget(8), decode=decode, measure=measure)
+    assert result.difference.linf == 0
 
 
 def test_offenders_are_stepped_back_and_the_rest_stays(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -142,21 +146,31 @@ def test_offenders_are_stepped_back_and_the_rest_stays(monkeypatch: pytest.Monke
         return steps
 
     monkeypatch.setattr(module, "embed", reckless)
-    result = protect_jpeg(data, before, Waves(30.0), Budget(8), decode=decode)
-    assert result.linf <= 8
+    result = protect_jpeg(data, before, Waves(30.0), Budget(8), decode=decode, measure=measure)
+    assert result.difference.linf <= 8
     assert result.rounds > 1
     mask = np.ones_like(honest[0], bool)
     mask[30, 30] = False
     assert np.array_equal(result.deltas[0][mask], honest[0][mask])
 
 
+def _protect(
+    data: bytes, before: NDArray[np.uint8], decoder: Callable[[bytes], NDArray[np.uint8]]
+) -> None:
+    protect_jpeg(data, before, Waves(30.0), Budget(8), decode=decoder, measure=measure)
+
+
 def test_a_decoder_that_never_agrees_is_an_error() -> None:
     data = jpeg(40, 40)
     before = decode(data)
     with pytest.raises(NotInCoefficientDomain):
-        protect_jpeg(data, before, Waves(30.0), Budget(8), decode=lambda _: 255 - before)
+        protect_jpeg(
+            data, before, Waves(30.0), Budget(8), decode=lambda _: 255 - before, measure=measure
+        )
     with pytest.raises(NotInCoefficientDomain):
-        protect_jpeg(data, before, Waves(30.0), Budget(8), decode=lambda _: before[1:])
+        protect_jpeg(
+            data, before, Waves(30.0), Budget(8), decode=lambda _: before[1:], measure=measure
+        )
 
 
 def test_what_finish_returns_is_what_is_decoded_and_returned() -> None:
@@ -173,21 +187,22 @@ def test_what_finish_returns_is_what_is_decoded_and_returned() -> None:
         Waves(30.0),
         Budget(8),
         decode=watch,
+        measure=measure,
         finish=lambda written: written + b"end",
     )
     assert result.data.endswith(b"end")
     assert seen[-1] == result.data
 
 
-def test_comparison_counts_large_differences() -> None:
+def test_the_worst_channel_counts_large_differences() -> None:
     a = np.zeros((200, 3, 3), np.uint8)
     b = a.copy()
     b[150, 1, 2] = 200
-    measured = compare(a, b)
-    assert measured.linf == 200
-    assert measured.mean_abs == 200 / a.size
-    assert measured.mse == 200**2 / a.size
-    assert measured.worst().argmax() == 150 * 3 + 1
+    worst = worst_channel(a, b)
+    assert worst.shape == (200, 3)
+    assert int(worst.max()) == 200
+    assert int(worst.argmax()) == 150 * 3 + 1
+    assert np.array_equal(worst, worst_channel(b, a))
 
 
 def test_deltas_pack_to_few_bytes() -> None:
@@ -203,7 +218,8 @@ def test_deltas_pack_to_few_bytes() -> None:
 @pytest.mark.parametrize(("sampling", "least"), [("4:4:4", 0.3), ("4:2:0", 0.25), ("gray", 0.15)])
 def test_waves_shorter_than_blocks_arrive_too(sampling: str, least: float) -> None:
     data = jpeg(200, 260, sampling, quality=92)
-    result = protect_jpeg(data, decode(data), Waves(17.0), Budget(8), decode=decode)
-    assert result.linf <= 8
-    assert result.carried > least
+    before, waves = decode(data), Waves(17.0)
+    result = protect_jpeg(data, before, waves, Budget(8), decode=decode, measure=measure)
+    assert result.difference.linf <= 8
+    assert carried(waves, before, result.pixels, Budget(8)) > least
     assert max(delta.shape[3] for delta in result.deltas) > 1

@@ -5,11 +5,11 @@ from __future__ import annotations
 import io
 
 import pytest
-from hidden_pictures import exif, jpeg, noise, segment, with_segments
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from tests.photos.hidden_pictures import exif, jpeg, noise, segment, with_segments
 from ue_cli.errors import SkipFile
 from ue_cli.photos.embedded import (
     find_picture,

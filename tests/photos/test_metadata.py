@@ -8,7 +8,11 @@ import struct
 import xml.etree.ElementTree as ET
 
 import pytest
-from hidden_pictures import (
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from tests.photos.hidden_pictures import (
     ASCII,
     LATITUDE,
     LONG,
@@ -22,10 +26,6 @@ from hidden_pictures import (
     photoshop_resource,
     tiff,
 )
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from PIL import Image
-
 from ue_cli.photos.metadata import (
     MetadataPolicy,
     add_opt_out,

@@ -8,7 +8,11 @@ import zlib
 from pathlib import Path
 
 import pytest
-from hidden_pictures import (
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image, ImageCms
+
+from tests.photos.hidden_pictures import (
     LONG,
     PREVIEW,
     SHORT,
@@ -23,10 +27,6 @@ from hidden_pictures import (
     tiff,
     with_segments,
 )
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from PIL import Image, ImageCms
-
 from ue_cli.errors import SkipFile
 from ue_cli.photos.metadata import MetadataPolicy
 from ue_cli.photos.segments import (

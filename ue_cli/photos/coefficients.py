@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ue_cli.photos.acsearch import Waves, search_waves
-from ue_cli.photos.comparison import Comparison, compare, require_shape
+from ue_cli.photos.comparison import require_shape, worst_channel
 from ue_cli.photos.dcsearch import refine, search, search_gray
 from ue_cli.photos.deltas import (
     Deltas,
@@ -30,13 +30,11 @@ from ue_cli.photos.jpeg import (
     write_coefficients,
 )
 from ue_cli.photos.tiling import block_means, grid_of, headroom, left_by
-from ue_cli.types import Budget, Field
+from ue_cli.types import Budget, Difference, Field
 
 __all__ = [
-    "Comparison",
     "JpegResult",
     "apply_deltas",
-    "compare",
     "embed",
     "pack_deltas",
     "protect_jpeg",
@@ -48,7 +46,7 @@ Pixels = NDArray[np.uint8]
 
 _FINEST = 16  # cycles per short side that a field may have
 _CONSTANT = 0.8  # half waves of it per chroma block, up to which constant steps serve it best
-_REFINED = 1_500_000  # pixels up to which one more decode is spent on subsampled images
+_REFINED = 700_000  # pixels up to which one more decode is spent on subsampled images
 _KEPT = (0.8, 0.5, 0.0, 0.0, 0.0)  # of an offending tile's steps, round by round
 
 
@@ -59,19 +57,15 @@ class JpegResult:
     Attributes:
         data: the file.
         deltas: steps added to the coefficients, per component.
-        linf: max |difference| in levels, over all pixels and channels.
-        mean_abs, mse: mean |difference| and mean squared difference.
-        carried: share of the field that arrived, ⟨δ, field⟩ / (budget · mean |field|); 1 would be
-            the budget in the field's direction everywhere, and small JPEGs hold little of it.
+        pixels: what it decodes to.
+        difference: between those and the original's.
         rounds: decodes until the budget held; 1 where the first attempt did.
     """
 
     data: bytes
     deltas: Deltas
-    linf: int
-    mean_abs: float
-    mse: float
-    carried: float
+    pixels: Pixels
+    difference: Difference
     rounds: int
 
 
@@ -82,6 +76,7 @@ def protect_jpeg(
     budget: Budget,
     *,
     decode: Callable[[bytes], Pixels],
+    measure: Callable[[Pixels, Pixels], Difference],
     finish: Callable[[bytes], bytes] = lambda written: written,
 ) -> JpegResult:
     """Protect one JPEG in its coefficients.
@@ -92,6 +87,7 @@ def protect_jpeg(
         field: the perturbation, in stored orientation.
         budget: what no decoded pixel may exceed.
         decode: the decoder that judges; the one that gave ``pixels``.
+        measure: compares the original's pixels with what was written and decoded.
         finish: the last change to the written bytes, such as dropping embedded copies; what is
             decoded and returned is its result.
 
@@ -103,19 +99,13 @@ def protect_jpeg(
     for rounds, kept in enumerate((*_KEPT, None), start=1):
         written = finish(write_coefficients(apply_deltas(coefficients, deltas)))
         decoded = decode(written)
-        measured = compare(pixels, decoded)
-        if measured.linf <= budget.levels:
-            return JpegResult(
-                written,
-                deltas,
-                measured.linf,
-                measured.mean_abs,
-                measured.mse,
-                _carried(field, pixels, decoded, budget),
-                rounds,
-            )
+        require_shape(pixels, decoded)
+        difference = measure(pixels, decoded)
+        if difference.linf <= budget.levels:
+            return JpegResult(written, deltas, decoded, difference, rounds)
         if kept is not None:
-            deltas = step_back(coefficients, deltas, measured.worst, budget, kept, reach=rounds > 3)
+            worst = worst_channel(pixels, decoded)
+            deltas = step_back(coefficients, deltas, worst, budget, kept, reach=rounds > 3)
     raise NotInCoefficientDomain("jpeg-budget", "its decoded pixels could not be kept in budget")
 
 
@@ -180,23 +170,10 @@ def embed(
     return fit_deltas(coefficients, tuple(step[:, :, None, None] for step in steps))
 
 
-def _carried(field: Field, pixels: Pixels, decoded: Pixels, budget: Budget) -> float:
-    """⟨δ, field⟩ / (budget · Σ|field|) on a sample of at most some 128 × 128 pixels."""
-    # Odd strides meet every position within a block.
-    y, x = (np.arange(0, n, -(-n // 128) | 1) for n in pixels.shape[:2])
-    at = np.ix_(y, x)
-    target = field.sample((y + 0.5).astype(np.float32), (x + 0.5).astype(np.float32))
-    delta = decoded[at].astype(np.float32) - pixels[at]
-    if delta[0, 0].size == 1:
-        target, delta = target.mean(2), delta.reshape(target.shape[:2])
-    total = float(np.abs(target).sum()) * budget.levels
-    return float((delta * target).sum()) / total if total else 0.0
-
-
 def step_back(
     coefficients: JpegCoefficients,
     deltas: Deltas,
-    worst: Callable[[], Pixels],
+    worst: Pixels,
     budget: Budget,
     kept: float,
     *,
@@ -207,13 +184,13 @@ def step_back(
     Args:
         coefficients: of the file, for its tiling.
         deltas: the steps that went too far.
-        worst: max |difference| over channels, (H, W), as `compare` offers it.
+        worst: max |difference| over channels, (H, W), as `worst_channel` gives it.
         budget: the bound.
         kept: the share of those tiles' steps that stays.
         reach: shrink the tiles around them, too.
     """
     grid = grid_of(coefficients)
-    offending = worst() > budget.levels
+    offending = worst > budget.levels
     pad = [(0, grid.ty * grid.fy * 8 - offending.shape[0])]
     pad.append((0, grid.tx * grid.fx * 8 - offending.shape[1]))
     tiles = np.pad(offending, pad).reshape(grid.ty, grid.fy * 8, grid.tx, -1).any((1, 3))

@@ -1,54 +1,21 @@
-"""What decoding again shows: the difference between an original's and a protected file's pixels."""
+"""What decoding again shows, beyond the measure that decides (certify/budget.py)."""
 
 from __future__ import annotations
-
-from collections.abc import Callable
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ue_cli.photos.jpeg import NotInCoefficientDomain
+from ue_cli.types import Budget, Field
 
 Pixels = NDArray[np.uint8]
 
-_STRIP_ROWS = 64
 
-
-@dataclass(frozen=True)
-class Comparison:
-    """Two decoded images: worst |difference|, its mean and mean square, and the worst per pixel."""
-
-    linf: int
-    mean_abs: float
-    mse: float
-    worst: Callable[[], Pixels]
-
-
-def compare(original: Pixels, other: Pixels) -> Comparison:
-    """Measure |difference| over all pixels and channels.
-
-    Raises:
-        NotInCoefficientDomain: the shapes differ.
-    """
-    require_shape(original, other)
-    linf, total, squares = 0, 0, 0.0
-    for first in range(0, len(original), _STRIP_ROWS):  # strips stay in the cache
-        a, b = original[first : first + _STRIP_ROWS], other[first : first + _STRIP_ROWS]
-        difference = _absolute_difference(a, b).reshape(-1)
-        worst = int(difference.max(initial=0))
-        linf = max(linf, worst)
-        total += int(difference.sum(dtype=np.uint32))
-        real = difference.astype(np.float32)
-        squares += float(real @ real)
-    count = max(original.size, 1)
-
-    def per_pixel() -> Pixels:
-        difference = _absolute_difference(original, other)
-        worst: Pixels = difference.reshape(*difference.shape[:2], -1).max(2)
-        return worst
-
-    return Comparison(linf, total / count, squares / count, per_pixel)
+def worst_channel(original: Pixels, other: Pixels) -> Pixels:
+    """Max |difference| over channels, (H, W)."""
+    difference = np.maximum(original, other) - np.minimum(original, other)
+    worst: Pixels = difference.reshape(*difference.shape[:2], -1).max(2)
+    return worst
 
 
 def require_shape(original: Pixels, other: Pixels) -> None:
@@ -61,6 +28,23 @@ def require_shape(original: Pixels, other: Pixels) -> None:
         raise NotInCoefficientDomain("jpeg-shape", "it decodes to another size after writing")
 
 
-def _absolute_difference(a: Pixels, b: Pixels) -> Pixels:
-    difference: Pixels = np.maximum(a, b) - np.minimum(a, b)
-    return difference
+def carried(field: Field, pixels: Pixels, decoded: Pixels, budget: Budget) -> float:
+    """The share of a field that arrived: ⟨δ, field⟩ / (budget · Σ|field|).
+
+    1 would be the whole budget in the field's direction everywhere; small JPEGs hold little of it.
+
+    Args:
+        field: in stored orientation.
+        pixels: the original's.
+        decoded: the protected file's; both are sampled at some 128 × 128 places at most.
+        budget: levels.
+    """
+    # Odd strides meet every position within a block.
+    y, x = (np.arange(0, n, -(-n // 128) | 1) for n in pixels.shape[:2])
+    at = np.ix_(y, x)
+    target = field.sample((y + 0.5).astype(np.float32), (x + 0.5).astype(np.float32))
+    delta = decoded[at].astype(np.float32) - pixels[at]
+    if delta[0, 0].size == 1:
+        target, delta = target.mean(2), delta.reshape(target.shape[:2])
+    total = float(np.abs(target).sum()) * budget.levels
+    return float((delta * target).sum()) / total if total else 0.0

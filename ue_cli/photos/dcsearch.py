@@ -36,10 +36,10 @@ IntArray = NDArray[np.int16]
 
 _ITERATIONS = 5
 _PUSH = 1.5  # budgets per iteration by which the objective pulls
-_RELAXED = 0.84  # radius of the relaxed cube, in budgets: rounding takes the rest
+_RELAXED = 0.72  # radius of the relaxed cube, in budgets: rounding and blending take the rest
 _FOLLOW = 1.5  # budgets of luma towards the sign of the target, beyond the relaxed solution
 _CLEAR = 0.3  # of the target's summed channels, from which on luma goes to its bound
-_SHRINK = (0.95, 0.92, 0.88, 0.8, 0.7, 0.5, 0.25, 0.0, 0.0)
+_SHRINK = (0.85, 0.6, 0.0)
 _STRIP = 4096  # tiles whose working set stays in the cache
 
 
@@ -119,9 +119,6 @@ def _relax(
     target: FloatArray, headroom: Headroom, grid: Grid, limit: int
 ) -> tuple[FloatArray, FloatArray]:
     """Real-valued luma (fy, fx, ty, tx) and chroma (2, ty, tx) in levels, by ADMM."""
-    _, fy, fx, ty, tx = target.shape
-    ny, nx = 1 + (fy == 2), 1 + (fx == 2)  # an edge beside the inside, where chroma is blended
-    wy, wx = np.float32(1 / 8 if ny == 2 else 0), np.float32(1 / 8 if nx == 2 else 0)
     ideal = np.tensordot(TO_YCC, target, 1)
     pull = ideal * np.float32(_PUSH * limit)
     pull_chroma = pull[1:].mean((1, 2))
@@ -130,59 +127,24 @@ def _relax(
     radius = np.float32(limit * _RELAXED)
     low = -np.maximum(headroom.down, 0) - 2
     high = np.maximum(headroom.up, 0) + 2
-    rgb = np.empty((3, fy, ny, fx, nx, ty, tx), np.float32)
-    dual = np.zeros_like(rgb)
-    ring = np.empty((2, fy, ny, fx, nx, ty, tx), np.float32)
-    scratch = np.empty_like(rgb[0])
+    rgb = np.empty_like(target)
+    dual = np.zeros_like(target)
+    # The insides of blocks only: what blending does at their edges is for `_round` to bound.
     for _ in range(_ITERATIONS):
-        _spread(c, ring)
-        cb, cr = ring
-        luma = y[:, None, :, None]
-        np.multiply(cr, R_CR, out=rgb[0])
-        np.multiply(cb, -G_CB, out=rgb[1])
-        np.multiply(cr, G_CR, out=scratch)
-        rgb[1] -= scratch
-        np.multiply(cb, B_CB, out=rgb[2])
-        rgb += luma
+        cb, cr = c[:, None, None]
+        np.add(y, cr * R_CR, out=rgb[0])
+        np.add(y, cb * -G_CB - cr * G_CR, out=rgb[1])
+        np.add(y, cb * B_CB, out=rgb[2])
         rgb += dual
         np.clip(rgb, -radius, radius, out=dual)
         # Projection minus multiplier, which is what the blocks are fitted to.
         np.subtract(rgb, dual, out=rgb)
         np.subtract(dual, rgb, out=dual)
         rgb, dual = dual, rgb
-        fit = rgb[:, :, 0] if ny == 1 else rgb[:, :, 0] * (1 - wy) + rgb[:, :, 1] * wy
-        fit = fit[:, :, :, 0] if nx == 1 else fit[:, :, :, 0] * (1 - wx) + fit[:, :, :, 1] * wx
-        fitted = np.tensordot(TO_YCC, fit, 1)
+        fitted = np.tensordot(TO_YCC, rgb, 1)
         y = np.clip(fitted[0], low, high) + pull[0]
         c = fitted[1:].mean((1, 2)) + pull_chroma
     return y, c
-
-
-def _spread(c: FloatArray, out: FloatArray) -> None:
-    """Chroma (2, ty, tx) as luma pixels see it: (2, fy, inside/edge, fx, inside/edge, ty, tx)."""
-    _, fy, ny, fx, nx, _, _ = out.shape
-    for i in range(fy):
-        row = _blend(c, i, 1) if ny == 2 else c
-        for j in range(fx):
-            out[:, i, 0, j, 0] = c
-            if ny == 2:
-                out[:, i, 1, j, 0] = row
-            if nx == 2:
-                out[:, i, 0, j, 1] = _blend(c, j, 2)
-            if ny == 2 and nx == 2:
-                out[:, i, 1, j, 1] = _blend(row, j, 2)
-
-
-def _blend(c: FloatArray, side: int, axis: int) -> FloatArray:
-    """Fancy upsampling's edge pixel: 3/4 own and 1/4 of the neighbour before (0) or after (1)."""
-    out = c.copy()
-    own = [slice(None)] * c.ndim
-    other = [slice(None)] * c.ndim
-    own[axis], other[axis] = slice(1, None), slice(None, -1)
-    if side:
-        own, other = other, own
-    out[tuple(own)] += (c[tuple(other)] - c[tuple(own)]) * np.float32(0.25)
-    return out
 
 
 def _round(

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ue_cli.certify.budget import Difference, measure
-from ue_cli.errors import SkipFile
+from ue_cli.errors import ExitCode, UeError
 from ue_cli.perturbation import apply
 from ue_cli.perturbation.layout import oriented
 from ue_cli.photos import write
@@ -111,21 +111,17 @@ def _in_coefficients(
         whole, removed = finish_jpeg(data, written, policy, (size[0], size[1]))
         return whole
 
-    seen = decoded.pixels
-
     def look(written: bytes) -> NDArray[np.uint8]:
-        nonlocal seen
-        seen = decode(written, max_pixels=limit).pixels
-        return seen.astype(np.uint8, copy=False)
+        return decode(written, max_pixels=limit).pixels.astype(np.uint8, copy=False)
 
     levels = decoded.pixels.astype(np.uint8, copy=False)
-    result = protect_jpeg(data, levels, stored, budget, decode=look, finish=finish)
-    difference = _within_budget(decoded.pixels, seen, budget)
+    result = protect_jpeg(data, levels, stored, budget, decode=look, measure=measure, finish=finish)
+    _require_budget(result.difference, levels, budget)
     undo = JpegUndo(result.deltas, pack_jpeg_container(data)).to_bytes()
     return Made(
         data=result.data,
-        pixels=seen,
-        difference=difference,
+        pixels=result.pixels,
+        difference=result.difference,
         route="jpeg-coefficients",
         reason="",
         extension="",
@@ -151,7 +147,8 @@ def _as_pixels(
         difference, route = measure(decoded.pixels, seen), "jpeg-reencoded"
     else:
         encoded, route = None, "lossless"
-        difference = _within_budget(decoded.pixels, seen, budget)
+        difference = measure(decoded.pixels, seen)
+        _require_budget(difference, decoded.pixels, budget)
     return Made(
         data=data,
         pixels=seen,
@@ -166,18 +163,18 @@ def _as_pixels(
     )
 
 
-def _within_budget(original: PixelArray, protected: PixelArray, budget: Budget) -> Difference:
-    """Measure the decoded file; the last gate before a file is written.
+def _require_budget(difference: Difference, original: PixelArray, budget: Budget) -> None:
+    """The last gate before a file is written.
 
     Raises:
-        SkipFile: ``over-budget``; the file is not written, and the run ends with exit code 5.
+        UeError: with exit code 5; the file is not written.
     """
-    difference = measure(original, protected)
     radius = budget.radius(original.dtype)
     if difference.linf > radius:
-        raise SkipFile(
-            OVER_BUDGET,
-            f"Protected, it would differ by {difference.linf} where {radius} is the budget; it was "
-            "not written. This is a defect of ue: please report it with the file.",
+        raise UeError(
+            "budget",
+            f"A protected file would differ by {difference.linf} where {radius} is the budget; "
+            "it was not written.",
+            "This is a defect of ue: please report it with the file.",
+            exit_code=ExitCode.VERIFICATION_FAILED,
         )
-    return difference

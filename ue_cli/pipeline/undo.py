@@ -9,8 +9,8 @@ from ue_cli.errors import ExitCode, UeError
 from ue_cli.perturbation import apply
 from ue_cli.perturbation.apply import DeltaArray
 from ue_cli.photos import write
-from ue_cli.photos.coefficients import Deltas, pack_deltas, remove_deltas, unpack_deltas
 from ue_cli.photos.decode import Decoded, decode
+from ue_cli.photos.deltas import Deltas, pack_deltas, remove_deltas, unpack_deltas
 from ue_cli.photos.info import Info
 from ue_cli.photos.jpeg import read_coefficients, write_coefficients
 from ue_cli.photos.segments import restore_jpeg_container
