@@ -1,0 +1,1 @@
+"""How a perturbation is optimised: one file per method."""
