@@ -2,8 +2,8 @@
 
     python scripts/effect.py tiny-jpeg --arm csd --seeds 0 1 2 --data DATA --work WORK
 
-DATA holds ``train/CLASS/*`` and ``test/CLASS/*`` of CIFAR-10 and of ten Tiny-ImageNet classes
-(WordNet names). Four experiments:
+DATA holds ``train/CLASS/*`` and ``test/CLASS/*`` of CIFAR-10 and of ten Tiny-ImageNet classes,
+side by side. Four experiments:
 
 - ``tiny-png``: 5,000 images of 64 px as PNG; the victim sees 48 px under RandomResizedCrop(0.35).
 - ``tiny-jpeg``: the photo-size proxy: the same enlarged to 1,024 px, JPEG q92 4:2:0, protected
@@ -52,7 +52,7 @@ class Experiment:
     """One data set as files, and how its victim trains.
 
     Attributes:
-        cifar: CIFAR-10, else the WordNet-named Tiny-ImageNet classes.
+        cifar: CIFAR-10, else the other classes in DATA (Tiny-ImageNet).
         per_class: training images per class.
         suffix: of the files that are protected.
         side: to which they are enlarged first; None leaves them.
