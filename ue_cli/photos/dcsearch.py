@@ -34,7 +34,7 @@ from ue_cli.types import FloatArray
 
 IntArray = NDArray[np.int16]
 
-_ITERATIONS = 5
+_ITERATIONS = 2
 _PUSH = 1.0  # budgets per iteration by which the objective pulls
 _RELAXED = 0.72  # radius of the relaxed cube, in budgets: rounding and blending take the rest
 _FOLLOW = 1.5  # budgets of luma towards the sign of the target, beyond the relaxed solution
