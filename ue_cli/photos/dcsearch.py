@@ -76,17 +76,10 @@ def search(
     chroma = np.empty((2, grid.ty, grid.tx), np.float32)
     rows = max(4, _STRIP // grid.tx)
     for first in range(0, grid.ty, rows):
-        last = min(first + rows, grid.ty)
-        begin, end = max(first - 1, 0), min(last + 1, grid.ty)  # one row of neighbours
-        part = slice(begin, end)
-        y, c = _relax(
-            np.ascontiguousarray(target[..., part, :]),
-            Headroom(headroom.up[:, :, part], headroom.down[:, :, part]),
-            grid,
-            limit,
-        )
-        keep = slice(first - begin, last - begin)
-        luma[:, :, first:last], chroma[:, first:last] = y[:, :, keep], c[:, keep]
+        part = slice(first, first + rows)
+        room = Headroom(headroom.up[:, :, part], headroom.down[:, :, part])
+        some = np.ascontiguousarray(target[..., part, :])
+        luma[:, :, part], chroma[:, part] = _relax(some, room, limit)
     return _round(luma, chroma, target.sum(0), grid, steps, headroom, limit)
 
 
@@ -115,9 +108,7 @@ def refine(
     return np.where(moves, further, luma).astype(np.int16)
 
 
-def _relax(
-    target: FloatArray, headroom: Headroom, grid: Grid, limit: int
-) -> tuple[FloatArray, FloatArray]:
+def _relax(target: FloatArray, headroom: Headroom, limit: int) -> tuple[FloatArray, FloatArray]:
     """Real-valued luma (fy, fx, ty, tx) and chroma (2, ty, tx) in levels, by ADMM."""
     ideal = np.tensordot(TO_YCC, target, 1)
     pull = ideal * np.float32(_PUSH * limit)
