@@ -34,12 +34,12 @@ from ue_cli.types import FloatArray
 
 IntArray = NDArray[np.int16]
 
-_ITERATIONS = 2
-_PUSH = 1.0  # budgets per iteration by which the objective pulls
+_ITERATIONS = 3
+_PUSH = 1.5  # budgets per iteration by which the objective pulls
 _RELAXED = 0.72  # radius of the relaxed cube, in budgets: rounding and blending take the rest
 _FOLLOW = 1.5  # budgets of luma towards the sign of the target, beyond the relaxed solution
 _CLEAR = 0.3  # of the target's summed channels, from which on luma goes to its bound
-_SHRINK = (0.85, 0.6, 0.0)
+_SHRINK = (0.85, 0.6, 0.3, 0.0, 0.0, 0.0)
 _STRIP = 4096  # tiles whose working set stays in the cache
 
 
