@@ -47,6 +47,11 @@ FLOOR = 7.0
 """Spread that the photographs add to every class: the median distance of two random codes."""
 
 
+POOL = 16
+"""Candidates per class: few on purpose. Enough to drop codes that are faint or look alike; among
+thousands, what wins is where the features differ most from a network."""
+
+
 class Waves(Protocol):
     """A texture code: plane waves with a colour each."""
 
@@ -154,7 +159,7 @@ def optimise_codes(
         class_seeds: class name → secret bytes; the candidates depend on nothing else.
         draw: seed → code, `draw_code` with a recipe.
         frozen: codes of classes that exist already; they take part and do not change.
-        pool: candidates per class; when left out, 256 and fewer for many classes.
+        pool: candidates per class; `POOL` when left out.
         sweeps: most rounds over the classes.
         on_step: called with the share done, in [0, 1].
 
@@ -163,7 +168,7 @@ def optimise_codes(
     """
     names = sorted(class_seeds)
     fixed = [frozen[name] for name in sorted(frozen)] if frozen else []
-    size = pool if pool is not None else max(16, min(256, 16_384 // max(1, len(names))))
+    size = POOL if pool is None else pool
     candidates = [[draw(_candidate(class_seeds[name], i)) for i in range(size)] for name in names]
     before = texture_csd([*fixed, *(some[0] for some in candidates)])
     if size == 1 or before is None:
