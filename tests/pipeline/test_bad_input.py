@@ -197,6 +197,7 @@ def test_a_folder_of_nothing_usable_leaves_nothing_behind(tmp_path: Path) -> Non
     assert not list((tmp_path / "home" / "collections").iterdir())
 
 
+@pytest.mark.slow
 def test_the_pixel_limit_moves(tmp_path: Path) -> None:
     picture(tmp_path / "src" / "a" / "small.png", 1, size=(20, 20))
     picture(tmp_path / "src" / "a" / "large.png", 2, size=(60, 20))

@@ -143,8 +143,8 @@ def test_every_mode_size_and_format(
     orientation: int,
     levels: int,
 ) -> None:
-    options = OPTIONS.get(format, [{}])
-    options = dict(options[choice % len(options)])
+    choices = OPTIONS.get(format, [{}])
+    options = dict(choices[choice % len(choices)])
     if format in ("JPEG", "PNG", "WEBP") and orientation:
         exif = Image.Exif()
         exif[0x0112] = orientation

@@ -156,6 +156,7 @@ def test_interrupt_and_the_same_command_again(twice: Twice) -> None:
     twice.check_finished(twice.finish())
 
 
+@pytest.mark.slow
 def test_interrupt_while_the_processes_start(twice: Twice) -> None:
     """Ctrl-C reaches the whole group, children that still import included."""
     manifest = twice.out / "ue-manifest.jsonl"
@@ -186,6 +187,7 @@ def test_full_disk_and_the_same_command_again(twice: Twice, size: int) -> None:
     twice.check_finished(twice.finish())
 
 
+@pytest.mark.slow
 def test_full_disk_at_the_report(tmp_path: Path) -> None:
     picture(tmp_path / "src" / "a" / "1.png", 1, size=(8, 8))
     command = ("protect", tmp_path / "src", "-o", tmp_path / "out", "--jobs", 1)
@@ -201,6 +203,7 @@ def test_full_disk_at_the_report(tmp_path: Path) -> None:
     assert tree(report)["report.html"] == before["report.html"]
 
 
+@pytest.mark.slow
 def test_a_first_run_that_is_killed_leaves_no_riddle(tmp_path: Path) -> None:
     """Before the manifest is there, nothing of OUT is anybody's: the next run begins anew."""
     picture(tmp_path / "src" / "a" / "1.jpg", 1)
@@ -212,6 +215,7 @@ def test_a_first_run_that_is_killed_leaves_no_riddle(tmp_path: Path) -> None:
     assert set(tree(out)) == {"a/1.jpg", "ue-manifest.jsonl"}
 
 
+@pytest.mark.slow
 def test_two_runs_at_once(twice: Twice) -> None:
     process = twice.start()
     wait_for(lambda: len(twice.written()) >= 4, process)
@@ -255,6 +259,7 @@ def test_an_original_that_changes_its_type_leaves_no_old_output(tmp_path: Path) 
     assert checked.result["problems"] == []
 
 
+@pytest.mark.slow
 def test_an_image_that_joins_never_takes_over_another_ones_output(tmp_path: Path) -> None:
     src, out = tmp_path / "src", tmp_path / "out"
     command = ("protect", src, "-o", out, "--jobs", 1)

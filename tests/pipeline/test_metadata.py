@@ -128,6 +128,7 @@ def test_the_position_can_be_left_out(src: Path, tmp_path: Path) -> None:
         assert exif.get_ifd(GPS)[2] == (48.0, 51.0, 29.0) and profile == PROFILE, name
 
 
+@pytest.mark.slow
 def test_all_metadata_can_be_left_out(src: Path, tmp_path: Path) -> None:
     done = run_ue(tmp_path / "home", "protect", src, "--strip-metadata", "--jobs", 1)
     assert done.code == 0, done.out
@@ -145,6 +146,7 @@ def test_all_metadata_can_be_left_out(src: Path, tmp_path: Path) -> None:
         assert 0 < shown.max() <= 8, name
 
 
+@pytest.mark.slow
 def test_the_report_holds_what_it_should_and_not_the_position(src: Path, tmp_path: Path) -> None:
     """The report is private, but there is no reason for its pictures to carry metadata."""
     run_ue(tmp_path / "home", "protect", src, "--jobs", 1)

@@ -247,6 +247,7 @@ def test_unfit_targets_are_refused(place: Place, target: str, tmp_path: Path) ->
     assert tree(tmp_path) == before
 
 
+@pytest.mark.slow
 def test_the_key_travels(place: Place, tmp_path: Path) -> None:
     shown = run_ue(place.home, "key", "show").result
     (collection,) = shown["collections"]
@@ -271,6 +272,7 @@ def test_the_key_travels(place: Place, tmp_path: Path) -> None:
     assert not place.verify(other).problems
 
 
+@pytest.mark.slow
 def test_another_key_never_goes_on_with_a_collection(place: Place, tmp_path: Path) -> None:
     other = tmp_path / "other"
     picture(tmp_path / "one" / "a" / "1.png", 1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 import traceback
@@ -120,4 +121,10 @@ def _environment_error(error: OSError | MemoryError) -> UeError:
     if isinstance(error, MemoryError):
         return UeError("memory", "The machine ran out of memory.", "Try again with --jobs 1.")
     name = f" ({os.fsdecode(error.filename)})" if error.filename else ""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        return UeError(
+            "disk-full",
+            f"There is no room left to write{name}: {error.strerror}.",
+            "Make room, then run the same command again: it goes on where it stopped.",
+        )
     return UeError("io", f"{error.strerror or error}{name}.", "Mend that and run it again.")
