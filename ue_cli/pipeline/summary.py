@@ -22,7 +22,7 @@ from ue_cli.pipeline.options import ProtectOptions
 from ue_cli.pipeline.prepare import Made
 from ue_cli.pipeline.results import ProtectResult, Run
 from ue_cli.report import Caution, Labels, Report, write_report
-from ue_cli.types import Phases, PhotoSet
+from ue_cli.types import BudgetCertificate, Phases, PhotoSet
 
 FEW_PER_CLASS = 20
 CROPS = 3
@@ -54,7 +54,7 @@ def write_summary(
         classes[record.label] += 1
         removed += bool(record.removed)
     skipped = tuple(sorted(run.skipped, key=lambda one: one.name))
-    cautions = _cautions(options, photos, run, classes, routes, removed, budget.reencoded)
+    cautions = _cautions(options, photos, run, classes, removed, budget)
     examined = [run.examined[name] for name in sorted(run.examined)]
     flattest = sorted(examined, key=lambda one: -one.fidelity.flat_fraction)[:CROPS]
     folder = report_folder(options.out)
@@ -123,18 +123,27 @@ def _cautions(
     photos: PhotoSet,
     run: Run,
     classes: Mapping[str, int],
-    routes: Mapping[str, int],
     removed: int,
-    reencoded: int,
+    budget: BudgetCertificate,
 ) -> tuple[Caution, ...]:
     found: list[Caution] = []
-    if reencoded:
+    if reencoded := budget.reencoded:
         found.append(
             Caution(
                 "re-encoded",
                 f"{reencoded} files were compressed anew as JPEG, which moves pixels outside any "
                 "budget by itself; for them the budget holds before that step only.",
                 "Leave --format out: JPEGs then stay within the budget, without recompression.",
+            )
+        )
+    if faint := budget.underused_count:
+        found.append(
+            Caution(
+                "faint",
+                f"{faint} files carry less than a quarter of the budget, some perhaps nothing: "
+                "small, strongly compressed JPEGs have no room for it.",
+                "Count those as unprotected; --format png gives them the whole perturbation, as "
+                "larger files of another type.",
             )
         )
     if len(classes) == 1:
