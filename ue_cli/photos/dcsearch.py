@@ -36,7 +36,8 @@ IntArray = NDArray[np.int16]
 
 _ITERATIONS = 3
 _PUSH = 1.5  # budgets per iteration by which the objective pulls
-_RELAXED = 0.72  # radius of the relaxed cube, in budgets: rounding and blending take the rest
+_RELAXED = 0.84  # radius of the relaxed cube, in budgets: rounding takes the rest
+_BLENDED = 0.72  # the same where chroma is subsampled: blending takes its part, too
 _FOLLOW = 1.5  # budgets of luma towards the sign of the target, beyond the relaxed solution
 _CLEAR = 0.3  # of the target's summed channels, from which on luma goes to its bound
 _SHRINK = (0.85, 0.6, 0.3, 0.0, 0.0, 0.0)
@@ -115,7 +116,8 @@ def _relax(target: FloatArray, headroom: Headroom, limit: int) -> tuple[FloatArr
     pull_chroma = pull[1:].mean((1, 2))
     y = ideal[0] * np.float32(limit)
     c = ideal[1:].mean((1, 2)) * np.float32(limit)
-    radius = np.float32(limit * _RELAXED)
+    blended = target.shape[1] * target.shape[2] > 1
+    radius = np.float32(limit * (_BLENDED if blended else _RELAXED))
     low = -np.maximum(headroom.down, 0) - 2
     high = np.maximum(headroom.up, 0) + 2
     rgb = np.empty_like(target)
