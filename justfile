@@ -5,10 +5,10 @@ install:
     python3 -m venv .venv && .venv/bin/pip install -e '.[dev]'
 
 fast:
-    {{venv}} -m pytest -m "not slow"
+    {{venv}} -m pytest -n auto -m "not slow"
 
 test:
-    {{venv}} -m pytest
+    {{venv}} -m pytest -n auto
 
 format:
     {{venv}} -m ruff format . && {{venv}} -m ruff check --fix .

@@ -59,6 +59,7 @@ def machine() -> dict[str, Any]:
 
 def enlarge(source: Path, target: Path, width: int, height: int, seed: int) -> None:
     """A photo of any size with the noise of a sensor, JPEG q92 4:2:0."""
+    target.parent.mkdir(parents=True, exist_ok=True)
     rng = np.random.default_rng(seed)
     image = Image.open(source).convert("RGB").resize((width, height), Image.Resampling.BICUBIC)
     noisy = np.asarray(image).astype(np.int16)
@@ -136,6 +137,7 @@ def protect(work: Path, jobs: int, repeats: int) -> dict[str, Any]:
             shutil.rmtree(work / name / f"out{index}")
             rows.append({"bare_s": bare_seconds, "ue_s": ours, "ratio": bare_seconds / ours})
         shutil.rmtree(work / name)
+        print(name, rows, file=sys.stderr, flush=True)
         out[name] = {
             "photos": len(paths),
             "runs": rows,
