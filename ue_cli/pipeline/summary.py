@@ -140,7 +140,7 @@ def _cautions(
         found.append(
             Caution(
                 "faint",
-                f"{faint} files carry less than a quarter of the budget, some perhaps nothing: "
+                f"Of the files, {faint} carry less than a quarter of the budget, some perhaps nothing: "
                 "small, strongly compressed JPEGs have no room for it.",
                 "Count those as unprotected; --format png gives them the whole perturbation, as "
                 "larger files of another type.",
@@ -180,9 +180,9 @@ def _cautions(
         found.append(
             Caution(
                 "few-images",
-                f"{len(few)} classes have fewer than {FEW_PER_CLASS} photos. The effect was "
-                "measured with hundreds per class, and cannot be measured on so few.",
-                "Take the benchmark table for what it is: another data set.",
+                f"Fewer than {FEW_PER_CLASS} photos in {len(few)} of {len(classes)} classes. The "
+                "effect was measured with hundreds per class; so few can show nothing.",
+                "Take the benchmark figures for what they are: another data set.",
             )
         )
     if options.out.absolute().parent == options.src.absolute().parent:
@@ -197,8 +197,8 @@ def _cautions(
         found.append(
             Caution(
                 "embedded-copies",
-                f"{removed} files carried embedded copies of the unprotected picture, such as "
-                "thumbnails; they were removed.",
+                f"Embedded copies of the unprotected picture, such as thumbnails, were removed from "
+                f"{removed} of the files.",
                 "Nothing to do; `ue restore` brings them back for you.",
             )
         )
