@@ -140,8 +140,8 @@ def _cautions(
         found.append(
             Caution(
                 "faint",
-                f"Of the files, {faint} carry less than a quarter of the budget, some perhaps nothing: "
-                "small, strongly compressed JPEGs have no room for it.",
+                f"Of the files, {faint} carry less than a quarter of the budget, some perhaps "
+                "nothing: small, strongly compressed JPEGs have no room for it.",
                 "Count those as unprotected; --format png gives them the whole perturbation, as "
                 "larger files of another type.",
             )
@@ -197,8 +197,8 @@ def _cautions(
         found.append(
             Caution(
                 "embedded-copies",
-                f"Embedded copies of the unprotected picture, such as thumbnails, were removed from "
-                f"{removed} of the files.",
+                "Embedded copies of the unprotected picture, such as thumbnails, were removed "
+                f"from {removed} of the files.",
                 "Nothing to do; `ue restore` brings them back for you.",
             )
         )
