@@ -18,7 +18,7 @@ from ue_cli.types import Budget, BudgetCertificate, Difference, FileRecord, Pixe
 __all__ = ["HISTOGRAM_BINS", "Difference", "certify", "measure"]
 
 HISTOGRAM_BINS = 32
-UNDERUSE = 0.25
+UNDERUSE = 0.4
 """A file whose mean |δ| is below this share of the budget is named in the certificate."""
 NAMED = 50
 """At most this many names are kept per list: a collection may hold 10⁵ files."""

@@ -140,7 +140,7 @@ def _cautions(
         found.append(
             Caution(
                 "faint",
-                f"Of the files, {faint} carry less than a quarter of the budget, some perhaps "
+                f"Of the files, {faint} carry less than two fifths of the budget, some perhaps "
                 "nothing: small, strongly compressed JPEGs have no room for it.",
                 "Count those as unprotected; --format png gives them the whole perturbation, as "
                 "larger files of another type.",

@@ -59,7 +59,7 @@ def budget(report: Report, digest: Digest) -> Html:
     if found.underused_count:
         parts.append(
             _details(
-                f"{count(found.underused_count, 'file')} used less than a quarter of the ball",
+                f"{count(found.underused_count, 'file')} used less than two fifths of the ball",
                 p("Very small, very dark or very bright pictures leave little room."),
                 tag("ul", *(tag("li", tag("code", n)) for n in found.underused), class_="names"),
             )

@@ -35,7 +35,7 @@ class BudgetCertificate:
         mean_abs, median_abs, lowest_abs: mean, median and minimum over files of the per-file
             mean |δ|, in 8-bit levels; 0 where there is no file.
         histogram: files by mean |δ|, equal bins from 0 to ``limit``.
-        underused_count: how many files use less than a quarter of the ball on average.
+        underused_count: how many files use less than two fifths of the ball on average.
         underused: the names of the weakest of them, weakest first.
         reencoded: files certified *before* their encoding as JPEG.
         linf_reencoded: the largest difference of those after decoding, in 8-bit levels.
