@@ -249,3 +249,19 @@ def test_people_read_rows_on_stdout_and_progress_stays_off_it(ue: Ue, photos: Pa
     assert "Budget" in done.out
     assert "kept: largest difference" in done.out
     assert "Labels:" in done.err
+
+
+def test_files_without_room_are_known_again(ue: Ue, tmp_path: Path) -> None:
+    """What no wave can move stays the original, byte for byte: that is then no protected file."""
+    for value in (0, 255):
+        for index in range(4):  # each at another phase
+            path = tmp_path / "src" / f"{value}" / f"{index}.png"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            Image.new("RGB", (1, 1), (value,) * 3).save(path)
+        flat = Image.new("RGB", (8, 8), (value,) * 3)
+        flat.save(tmp_path / "src" / f"{value}" / "flat.jpg", quality=1)
+    first = ue("protect", tmp_path / "src")
+    again = ue("protect", tmp_path / "src")
+    assert (first.code, again.code) == (0, 0), again.result["skipped"]
+    assert again.result["kept"] == first.result["protected"] == 10
+    assert "faint" in {warning["code"] for warning in first.result["warnings"]}

@@ -38,6 +38,7 @@ from ue_cli.types import FileRecord
 
 ATTACHMENT = re.compile(r"[a-z][a-z0-9-]{0,40}\.(safetensors|json|npz)")
 _SHA256 = re.compile(rb'"sha256": "([0-9a-f]{64})"')
+_UNCHANGED = b'"linf": 0,'  # no room for any step: the output may be the original's very bytes
 
 
 class Collection:
@@ -215,7 +216,7 @@ class Collection:
 
 
 class ProtectedHashes:
-    """The SHA-256 of every protected file ever written; loaded when first asked, then 32 B each."""
+    """The SHA-256 of every output that differs from its original; loaded when first asked."""
 
     def __init__(self, home: Path) -> None:
         self._home = home
@@ -237,8 +238,8 @@ class ProtectedHashes:
                 if journal.exists():
                     with journal.open("rb") as file:
                         for line in file:
-                            # Inside a string the quotes are escaped, so this finds the field only.
-                            if match := _SHA256.search(line):
+                            # Inside a string the quotes are escaped: only fields are found.
+                            if _UNCHANGED not in line and (match := _SHA256.search(line)):
                                 digests += bytes.fromhex(match[1].decode())
             self._sorted = np.sort(np.frombuffer(bytes(digests), "S32"))
         return self._sorted
