@@ -13,6 +13,7 @@ side by side. Four experiments:
 Arms: ``clean``, ``csd`` (the default), ``random`` (codes as drawn: what CSD has to beat) and
 ``pixel`` (CSD in pixel space). Every seed is another key, so another draw of codes, and another
 training. One row per training goes into one JSON file; rows that are there are not run again.
+``--recipe waves=2,low=6`` tries another texture than the default (results/search.json).
 ``summary`` puts the figures that the report quotes into the package.
 """
 
@@ -24,7 +25,7 @@ import json
 import platform
 import shutil
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -36,6 +37,7 @@ from PIL import Image
 from torch import Tensor
 
 from ue_cli import __version__
+from ue_cli.perturbation.texture import TextureRecipe
 from ue_cli.photos.key import load_key
 from ue_cli.photos.state import Collection
 from ue_cli.pipeline.options import ProtectOptions
@@ -141,7 +143,9 @@ class Quiet:
         """Nothing."""
 
 
-def protected(source: Path, work: Path, arm: str) -> tuple[Path, dict[str, Any]]:
+def protected(
+    source: Path, work: Path, arm: str, texture: TextureRecipe
+) -> tuple[Path, dict[str, Any]]:
     """Protect a folder with the real tool under a new key; where it lies, and what was measured."""
     shutil.rmtree(work, ignore_errors=True)
     work.mkdir(parents=True)
@@ -151,6 +155,7 @@ def protected(source: Path, work: Path, arm: str) -> tuple[Path, dict[str, Any]]
         home=work / "home",
         space="pixel" if arm == "pixel" else "texture",
         selection="random" if arm == "random" else "csd",
+        recipe=texture,
         jobs=1,
     )
     result = protect(options, Quiet())
@@ -169,13 +174,15 @@ def protected(source: Path, work: Path, arm: str) -> tuple[Path, dict[str, Any]]
     }
 
 
-def row(name: str, arm: str, seed: int, epochs: int, data: Path, work: Path) -> dict[str, Any]:
+def row(
+    name: str, arm: str, seed: int, epochs: int, texture: TextureRecipe, data: Path, work: Path
+) -> dict[str, Any]:
     """One training, and everything that decided it."""
     experiment = EXPERIMENTS[name]
     source = work / name
     make_source(experiment, data, source)
     own = work / f"{name}-{arm}-{seed}"
-    folder, made = (source, {}) if arm == "clean" else protected(source, own, arm)
+    folder, made = (source, {}) if arm == "clean" else protected(source, own, arm, texture)
     names = classes(experiment, data)
     files = [(p, p.parent.name) for p in sorted(folder.rglob(f"*{experiment.suffix}"))]
     images, labels = load(files, names, experiment.trainer_side)
@@ -226,6 +233,22 @@ def add_row(path: Path, new: dict[str, Any]) -> None:
         draft.replace(path)
 
 
+def parse_recipe(text: str) -> TextureRecipe:
+    """``waves=2,low=6`` → that recipe; what is not named keeps its default."""
+    values = dict(part.split("=") for part in text.split(","))
+    number = {name: int(value) if name == "waves" else float(value) for name, value in values.items()}
+    return replace(TextureRecipe(), **number)  # type: ignore[arg-type]
+
+
+def same(
+    row: dict[str, Any], name: str, arm: str, seed: int, epochs: int, texture: TextureRecipe
+) -> bool:
+    """Whether a row is this training."""
+    if (row["experiment"], row["arm"], row["seed"], row["epochs"]) != (name, arm, seed, epochs):
+        return False
+    return arm in ("clean", "pixel") or asdict(texture).items() <= row["recipe"].items()
+
+
 def summarise(path: Path) -> None:
     """Put what the report refers to where the package finds it."""
     rows = [row for row in known_rows(path) if row["epochs"] == 30]
@@ -243,6 +266,7 @@ def main() -> None:
     parser.add_argument("experiment", choices=[*sorted(EXPERIMENTS), "summary"])
     parser.add_argument("--arm", choices=("clean", "csd", "random", "pixel"), default="csd")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    parser.add_argument("--recipe", type=parse_recipe, default=TextureRecipe())
     parser.add_argument("--epochs", type=int, default=30)
     parser.add_argument("--data", type=Path, default=Path("data"))
     parser.add_argument("--work", type=Path, default=Path("work"))
@@ -252,12 +276,9 @@ def main() -> None:
         summarise(a.out)
         return
     for seed in a.seeds:
-        key = (a.experiment, a.arm, seed, a.epochs)
-        if any(
-            (r["experiment"], r["arm"], r["seed"], r["epochs"]) == key for r in known_rows(a.out)
-        ):
+        if any(same(r, a.experiment, a.arm, seed, a.epochs, a.recipe) for r in known_rows(a.out)):
             continue
-        new = row(a.experiment, a.arm, seed, a.epochs, a.data, a.work)
+        new = row(a.experiment, a.arm, seed, a.epochs, a.recipe, a.data, a.work)
         add_row(a.out, new)
         shown = ("experiment", "arm", "seed", "epoch_12", "last", "best", "fit", "mean_abs")
         print({name: new.get(name) for name in shown}, flush=True)

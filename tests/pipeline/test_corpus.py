@@ -22,12 +22,12 @@ from ue_cli.photos.embedded import MetadataPolicy
 from ue_cli.photos.jpeg import read_coefficients
 from ue_cli.pipeline.embed import Made, make
 from ue_cli.pipeline.pattern import TexturePattern
-from ue_cli.pipeline.prepare import RECIPE
+from ue_cli.perturbation.texture import TextureRecipe
 from ue_cli.pipeline.undo import restore_file
 from ue_cli.types import Budget
 
 LIMIT = 100_000_000
-PATTERN = TexturePattern({"a class": draw_code(bytes(range(32)), RECIPE)})
+PATTERN = TexturePattern({"a class": draw_code(bytes(range(32)), TextureRecipe())})
 MODES = ("1", "L", "LA", "P", "PA", "RGB", "RGBA", "RGBX", "CMYK", "YCbCr", "LAB", "HSV")
 DEEP = ("I", "F", "I;16", "I;16B", "La", "RGBa")
 FORMATS = (

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+from ue_cli.perturbation.texture import TextureRecipe
 from ue_cli.photos.write import Requested
 from ue_cli.types import Budget
 
@@ -24,6 +25,7 @@ class ProtectOptions:
         labels: ``auto``, ``folders``, ``metadata``, ``clusters``, ``single`` or a table's path.
         space: ``texture`` or ``pixel``: where CSD separates the classes.
         selection: ``csd``, or ``random``: codes as drawn, the baseline that CSD has to beat.
+        recipe: texture space: what a class's code may be.
         cells: pixel space: cells per side of a pattern.
         gradient: pixel space: ``paper`` or ``released``.
         device: pixel space: ``auto``, ``cpu``, ``cuda`` or ``mps``.
@@ -42,6 +44,7 @@ class ProtectOptions:
     labels: str = "auto"
     space: str = "texture"
     selection: str = "csd"
+    recipe: TextureRecipe = field(default_factory=TextureRecipe)
     cells: int = 8
     gradient: Literal["paper", "released"] = "paper"
     device: str = "auto"

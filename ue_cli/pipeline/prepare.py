@@ -10,7 +10,7 @@ from typing import Any
 
 from ue_cli.errors import UeError
 from ue_cli.perturbation.bank import load_bank, save_bank
-from ue_cli.perturbation.texture import TextureCode, TextureRecipe, draw_code, recipe_to_json
+from ue_cli.perturbation.texture import TextureCode, draw_code, recipe_to_json
 from ue_cli.photos.clusters import Clusters, thumbnail_features
 from ue_cli.photos.collection_info import CollectionInfo, find_collection, new_id, now
 from ue_cli.photos.key import OwnerKey, Subkey
@@ -26,7 +26,6 @@ from ue_cli.types import Bank, FloatArray, Phases, PhotoSet
 CODE_VERSION = 1
 """Of the way from a class's seed to its code; part of the seed, so that a new way is a new code."""
 
-RECIPE = TextureRecipe()
 BANK_FILE = "bank.safetensors"
 
 
@@ -175,7 +174,7 @@ def _codes(
 
     chosen = optimise_codes(
         seeds,
-        lambda seed: draw_code(seed, RECIPE),
+        lambda seed: draw_code(seed, options.recipe),
         frozen=frozen,
         pool=1 if options.selection == "random" else None,
         on_step=on_step,
@@ -234,4 +233,4 @@ def _byte_options(options: ProtectOptions) -> dict[str, Any]:
 def _recipe(options: ProtectOptions) -> dict[str, Any]:
     if options.space == "pixel":
         return {"cells": options.cells, "gradient": options.gradient}
-    return recipe_to_json(RECIPE) | {"code_version": CODE_VERSION}
+    return recipe_to_json(options.recipe) | {"code_version": CODE_VERSION}
