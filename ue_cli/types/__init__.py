@@ -3,6 +3,17 @@
 from ue_cli.types.arrays import FloatArray, OnStep, Phases, PixelArray
 from ue_cli.types.budget import Budget
 from ue_cli.types.certificates import BudgetCertificate, Difference, Fidelity, FidelitySummary
+from ue_cli.types.learnability import (
+    CertifyReport,
+    EtaBound,
+    LearnabilityCertificate,
+    NoisyCounts,
+    RunsCertificate,
+    Scaling,
+    Smoothing,
+    SurrogateCertificate,
+    Verdict,
+)
 from ue_cli.types.perturbation import Bank, Field, Provenance
 from ue_cli.types.photos import FileRecord, Photo, PhotoSet, Skipped
 
@@ -10,17 +21,26 @@ __all__ = [
     "Bank",
     "Budget",
     "BudgetCertificate",
+    "CertifyReport",
     "Difference",
+    "EtaBound",
     "Fidelity",
     "FidelitySummary",
     "Field",
     "FileRecord",
     "FloatArray",
+    "LearnabilityCertificate",
+    "NoisyCounts",
     "OnStep",
     "Phases",
     "Photo",
     "PhotoSet",
     "PixelArray",
     "Provenance",
+    "RunsCertificate",
+    "Scaling",
     "Skipped",
+    "Smoothing",
+    "SurrogateCertificate",
+    "Verdict",
 ]
