@@ -1,4 +1,4 @@
-"""Small residual networks whose last layers pool globally, as every current classifier does."""
+"""Residual networks whose last layers pool globally, as every current classifier does."""
 
 from __future__ import annotations
 
@@ -79,3 +79,23 @@ def small_resnet(
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         return SmallResNet(classes, widths, blocks, stem_stride)
+
+
+def resnet18(classes: int, *, size: int, seed: int) -> nn.Module:
+    """ResNet-18 (He et al., CVPR 2016) as torchvision has it; nothing global is seeded.
+
+    Args:
+        classes: outputs.
+        size: side of the input. Up to 64 pixels the stem is the one that is usual for CIFAR: a
+            3×3 convolution of stride 1 and no pooling.
+        seed: of the first weights.
+    """
+    from torchvision.models import resnet18 as whole_resnet18
+
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        net: nn.Module = whole_resnet18(num_classes=classes)
+        if size <= 64:
+            net.conv1 = nn.Conv2d(3, 64, 3, 1, 1, bias=False)
+            net.maxpool = nn.Identity()
+    return net

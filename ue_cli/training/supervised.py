@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from ue_cli.training.augment import random_resized_crop, random_shift, whole
-from ue_cli.training.nets import small_resnet
+from ue_cli.training.nets import resnet18, small_resnet
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +32,8 @@ class VictimRecipe:
         momentum: of Nesterov SGD.
         weight_decay: on weights of two or more dimensions.
         label_smoothing: of the cross-entropy.
-        widths: channels per stage of the `SmallResNet`.
+        net: ``small`` (a `SmallResNet` of the next three) or ``resnet18``.
+        widths: channels per stage.
         blocks: blocks per stage.
         stem_stride: of its first convolution.
     """
@@ -48,6 +49,7 @@ class VictimRecipe:
     momentum: float = 0.9
     weight_decay: float = 5e-4
     label_smoothing: float = 0.0
+    net: Literal["small", "resnet18"] = "small"
     widths: tuple[int, ...] = (32, 64, 128, 256)
     blocks: int = 1
     stem_stride: int = 2
@@ -79,6 +81,13 @@ class VictimResult:
         return max(self.accuracy)
 
 
+def build_net(recipe: VictimRecipe, classes: int, *, seed: int) -> nn.Module:
+    """The recipe's network with its first weights."""
+    if recipe.net == "resnet18":
+        return resnet18(classes, size=recipe.size, seed=seed)
+    return small_resnet(classes, recipe.widths, recipe.blocks, recipe.stem_stride, seed=seed)
+
+
 def train_victim(
     images: Tensor,
     labels: Tensor,
@@ -90,7 +99,7 @@ def train_victim(
     device: str = "cpu",
     on_epoch: Callable[[int, float], None] | None = None,
 ) -> VictimResult:
-    """Train a `SmallResNet` on ``images`` and test it on the whole test set after each epoch.
+    """Train a network on ``images`` and test it on the whole test set after each epoch.
 
     Args:
         images: (n, 3, h, w) uint8.
@@ -109,8 +118,7 @@ def train_victim(
     images, labels = images.to(device), labels.to(device)
     test_images, test_labels = test_images.to(device), test_labels.to(device)
     classes = int(max(labels.max().item(), test_labels.max().item())) + 1
-    net = small_resnet(classes, recipe.widths, recipe.blocks, recipe.stem_stride, seed=seed)
-    net = net.to(device).to(memory_format=torch.channels_last)
+    net = build_net(recipe, classes, seed=seed).to(device).to(memory_format=torch.channels_last)
     generator = torch.Generator().manual_seed(seed)
     steps_per_epoch = max(1, len(images) // recipe.batch)
     steps = recipe.epochs * steps_per_epoch
