@@ -37,6 +37,19 @@ class Done:
         return result
 
 
+class Quiet:
+    """`Phases` that say nothing."""
+
+    def start(self, title: str, total: int) -> None:
+        """Nothing."""
+
+    def step(self, count: int = 1) -> None:
+        """Nothing."""
+
+    def note(self, text: str) -> None:
+        """Nothing."""
+
+
 Ue = Callable[..., Done]
 """ue("protect", folder, ...) in a home of its own; `--json` unless ``people=True``."""
 

@@ -83,12 +83,16 @@ class Decoded:
         return int(self.pixels.shape[0 if self.orientation in _TRANSPOSED else 1])
 
 
-def decode(data: bytes | Path, *, max_pixels: int = DEFAULT_MAX_PIXELS) -> Decoded:
+def decode(
+    data: bytes | Path, *, max_pixels: int = DEFAULT_MAX_PIXELS, draft: int | None = None
+) -> Decoded:
     """Decode one still image completely.
 
     Args:
         data: the file's bytes, or where it lies.
         max_pixels: more than this is refused before any pixel is decoded.
+        draft: a JPEG may be decoded at 1/2, 1/4 or 1/8 of its size, as long as its shorter side
+            keeps so many pixels; None: whole.
 
     Raises:
         SkipFile: ``unreadable-file``, ``too-large``, ``empty``, ``not-an-image``, ``heif-missing``,
@@ -99,6 +103,8 @@ def decode(data: bytes | Path, *, max_pixels: int = DEFAULT_MAX_PIXELS) -> Decod
     with pillow(max_pixels), open_still(raw, max_pixels) as image:
         # Pillow meets damaged files with a dozen exception types; none may end the run.
         try:
+            if draft is not None:
+                image.draft(None, (draft, draft))
             return _decode(image, raw)
         except SkipFile:
             raise
@@ -222,6 +228,11 @@ def _with_low_bytes(high: PixelArray, raw: bytes, rawmode: str) -> PixelArray:
         image.load()
         deep: NDArray[np.uint16] = high.astype(np.uint16) << 8 | np.asarray(image)
         return deep
+
+
+def displayed(pixels: PixelArray, orientation: int) -> PixelArray:
+    """From stored to displayed orientation; (h, w) or (h, w, c), a view."""
+    return _undo_transpose(pixels, {6: 8, 8: 6}.get(orientation, orientation))
 
 
 def _undo_transpose(pixels: PixelArray, orientation: int) -> PixelArray:

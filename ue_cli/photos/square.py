@@ -1,0 +1,55 @@
+"""A photo as a trainer reads it: upright, RGB, its centre square at a small size."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from ue_cli.photos.decode import decode, displayed
+from ue_cli.photos.opening import DEFAULT_MAX_PIXELS
+from ue_cli.types import PixelArray
+
+
+def read_square(
+    data: bytes | Path, side: int, *, max_pixels: int = DEFAULT_MAX_PIXELS
+) -> NDArray[np.uint8]:
+    """Decode one image by the project's decoder rules and shrink its centre square.
+
+    Alpha is dropped and colours under it stay, as ``convert("RGB")`` in the usual loaders does;
+    gray counts as R = G = B; 16 bits become 8. The square is as wide as the shorter side of the
+    displayed image and is resized with an antialiased triangle filter. A large JPEG is decoded at a
+    fraction of its size, never below twice ``side``.
+
+    Args:
+        data: the file's bytes, or where it lies.
+        side: of the result; a smaller image is enlarged.
+        max_pixels: larger images are refused.
+
+    Returns:
+        (side, side, 3).
+
+    Raises:
+        SkipFile: see `decode`.
+    """
+    decoded = decode(data, max_pixels=max_pixels, draft=2 * side)
+    image = Image.fromarray(_levels(decoded.pixels))
+    width, height = image.size
+    edge = min(width, height)
+    left, top = (width - edge) / 2, (height - edge) / 2
+    box = (left, top, left + edge, top + edge)
+    small = np.asarray(image.resize((side, side), Image.Resampling.BILINEAR, box=box))
+    upright = displayed(small, decoded.orientation)
+    if upright.ndim == 2:
+        upright = np.repeat(upright[..., None], 3, axis=2)
+    return np.ascontiguousarray(upright, np.uint8)
+
+
+def _levels(pixels: PixelArray) -> NDArray[np.uint8]:
+    """(h, w) gray or (h, w, 3) colour in 8 bits, 16-bit values rounded."""
+    plain = pixels[..., 0] if pixels.shape[2] == 1 else pixels
+    if plain.dtype == np.uint16:
+        plain = (plain.astype(np.uint32) + 128) // 257
+    return plain.astype(np.uint8, copy=False)

@@ -1,0 +1,79 @@
+"""What a trainer reads: many files as one array of small squares."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ue_cli.errors import SkipFile, UeError
+from ue_cli.photos.square import read_square
+from ue_cli.pipeline.options import MAX_PIXELS
+from ue_cli.pipeline.workers import Crashed, WorkerPool
+from ue_cli.types import Phases
+
+
+def load_images(
+    paths: Sequence[Path],
+    side: int,
+    *,
+    jobs: int,
+    phases: Phases,
+    title: str,
+    max_pixels: int = MAX_PIXELS,
+) -> NDArray[np.uint8]:
+    """Decode files in worker processes; each becomes what `read_square` makes of it.
+
+    Args:
+        paths: of images that can be read.
+        side: of the squares.
+        jobs: processes; the result does not depend on their number.
+        phases: told about ``title`` and one step per file.
+        title: of the phase.
+        max_pixels: larger images are refused.
+
+    Returns:
+        (n, 3, side, side) in the order of ``paths``.
+
+    Raises:
+        UeError: ``image-unreadable``, naming the first file in that order and why.
+    """
+    images = np.empty((len(paths), 3, side, side), np.uint8)
+    failed: dict[int, str] = {}
+    phases.start(title, len(paths))
+    pool = WorkerPool(_read, jobs, _set_up, (side, max_pixels))
+    for (index, _), outcome in pool.run(enumerate(paths)):
+        phases.step()
+        if isinstance(outcome, Crashed):
+            failed[index] = "Reading it ended the process."
+        elif isinstance(outcome, str):
+            failed[index] = outcome
+        else:
+            images[index] = outcome
+    if failed:
+        first = min(failed)
+        raise UeError(
+            "image-unreadable",
+            f"Expected {len(paths):,} images, but {len(failed):,} cannot be read; the first is "
+            f"{paths[first]}: {failed[first]}",
+            "Remove or replace such files, then run the same command again.",
+        )
+    return images
+
+
+_side, _max_pixels = 1, MAX_PIXELS
+
+
+def _set_up(side: int, max_pixels: int) -> None:
+    global _side, _max_pixels
+    _side, _max_pixels = side, max_pixels
+
+
+def _read(task: tuple[int, Path]) -> NDArray[np.uint8] | str:
+    try:
+        square = read_square(task[1], _side, max_pixels=_max_pixels)
+    except SkipFile as skip:
+        return skip.reason
+    return np.ascontiguousarray(square.transpose(2, 0, 1))
