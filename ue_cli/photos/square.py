@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -49,7 +50,7 @@ def read_square(
 
 def _levels(pixels: PixelArray) -> NDArray[np.uint8]:
     """(h, w) gray or (h, w, 3) colour in 8 bits, 16-bit values rounded."""
-    plain = pixels[..., 0] if pixels.shape[2] == 1 else pixels
+    plain: NDArray[Any] = pixels[..., 0] if pixels.shape[2] == 1 else pixels
     if plain.dtype == np.uint16:
         plain = (plain.astype(np.uint32) + 128) // 257
     return plain.astype(np.uint8, copy=False)
