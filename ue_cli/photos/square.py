@@ -42,7 +42,7 @@ def read_square(
     left, top = (width - edge) / 2, (height - edge) / 2
     box = (left, top, left + edge, top + edge)
     small = np.asarray(image.resize((side, side), Image.Resampling.BILINEAR, box=box))
-    upright = displayed(small, decoded.orientation)
+    upright: NDArray[Any] = displayed(small, decoded.orientation)
     if upright.ndim == 2:
         upright = np.repeat(upright[..., None], 3, axis=2)
     return np.ascontiguousarray(upright, np.uint8)
