@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -14,6 +15,8 @@ from torch.nn import functional
 
 from ue_cli.training.augment import random_resized_crop, random_shift, whole
 from ue_cli.training.nets import resnet18, small_resnet
+from ue_cli.training.robust import Curriculum
+from ue_cli.types import Scaling
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +39,8 @@ class VictimRecipe:
         widths: channels per stage.
         blocks: blocks per stage.
         stem_stride: of its first convolution.
+        noise: the largest weight noise to train under (`robust.Curriculum`); 0 trains plainly.
+        noise_scaling: its units.
     """
 
     epochs: int = 30
@@ -53,6 +58,8 @@ class VictimRecipe:
     widths: tuple[int, ...] = (32, 64, 128, 256)
     blocks: int = 1
     stem_stride: int = 2
+    noise: float = 0.0
+    noise_scaling: Scaling = "relative"
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,18 +133,25 @@ def train_victim(
     scheduler = torch.optim.lr_scheduler.LambdaLR(
         optimiser, lambda step: _lr_share(step / steps, recipe.warmup)
     )
+    curriculum = None
+    if recipe.noise > 0:
+        curriculum = Curriculum(net, recipe.noise, recipe.noise_scaling, steps=steps, seed=seed)
     accuracy: list[float] = []
     for epoch in range(1, recipe.epochs + 1):
         net.train()
         order = torch.randperm(len(images), generator=generator).to(device)
         for chosen in torch.split(order[: steps_per_epoch * recipe.batch], recipe.batch):
             batch = _augmented(images[chosen], recipe, generator)
-            with _autocast(device):
-                loss = functional.cross_entropy(
-                    net(batch), labels[chosen], label_smoothing=recipe.label_smoothing
-                )
             optimiser.zero_grad(set_to_none=True)
-            torch.autograd.backward(loss)
+            with nullcontext() if curriculum is None else curriculum.step():
+                with _autocast(device):
+                    logits = net(batch)
+                    loss = functional.cross_entropy(
+                        logits, labels[chosen], label_smoothing=recipe.label_smoothing
+                    )
+                torch.autograd.backward(loss)
+            if curriculum is not None:
+                curriculum.saw(float((logits.argmax(1) == labels[chosen]).float().mean()))
             optimiser.step()
             scheduler.step()
         share = test_accuracy(net, test_images, test_labels, size=recipe.size)

@@ -1,0 +1,49 @@
+from __future__ import annotations
+
+import pytest
+import torch
+
+from ue_cli.training.nets import resnet18, small_resnet
+from ue_cli.training.scales import weight_scales
+
+
+def test_relative_scales_are_those_of_what_a_channel_is_made_of() -> None:
+    net = small_resnet(3, (4, 8), seed=0)
+    with torch.no_grad():
+        net.norm.bias.uniform_(-1, 1, generator=torch.Generator().manual_seed(0))
+    scales = weight_scales(net, "relative")
+    assert list(scales) == [name for name, _ in net.named_parameters()]
+    filters = net.stem.weight.detach()
+    assert scales["stem.weight"].shape == filters.shape
+    assert float(scales["stem.weight"][2, 1, 0, 0]) == pytest.approx(
+        float(filters[2].square().mean().sqrt())
+    )
+    head = torch.cat([net.head.weight[1], net.head.bias[1:2]]).detach()
+    for name in ("head.weight", "head.bias"):
+        assert float(scales[name][1].flatten()[0]) == pytest.approx(
+            float(head.square().mean().sqrt())
+        )
+    both = torch.cat([net.norm.weight, net.norm.bias]).detach()
+    for name in ("norm.weight", "norm.bias"):
+        assert torch.allclose(scales[name], both.square().mean().sqrt())
+
+
+def test_a_larger_filter_gets_as_much_larger_noise() -> None:
+    net = small_resnet(3, (4, 8), seed=0)
+    before = weight_scales(net, "relative")["stages.0.conv1.weight"].clone()
+    with torch.no_grad():
+        net.stages[0].conv1.weight[1] *= 100  # type: ignore[union-attr,index]
+    after = weight_scales(net, "relative")["stages.0.conv1.weight"]
+    assert torch.allclose(after[1], 100 * before[1])
+    assert torch.equal(after[0], before[0])
+
+
+@pytest.mark.parametrize("scaling", ["absolute", "relative"])
+def test_no_coordinate_has_scale_zero(scaling: str) -> None:
+    net = resnet18(3, size=32, seed=0)
+    with torch.no_grad():
+        for weight in net.parameters():
+            weight.zero_()
+    scales = weight_scales(net, scaling)  # type: ignore[arg-type]
+    assert all(float(value.min()) > 0 for value in scales.values())
+    assert all(bool((value == 1).all()) for value in scales.values()) == (scaling == "absolute")

@@ -1,0 +1,52 @@
+"""How large one unit of weight noise is, for every parameter of a network."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from ue_cli.types import Scaling
+
+FLOOR = 1e-6
+"""No scale is 0: the smoothing theorem needs every coordinate of the noise to move."""
+
+
+@torch.no_grad()
+def weight_scales(net: nn.Module, scaling: Scaling) -> dict[str, Tensor]:
+    """The diagonal D of the weight noise σ·D·N(0, I), fixed once for a network.
+
+    ``absolute``: ones, as published (Wang et al., NDSS 2025). ``relative``: the root mean square
+    of what one output channel is made of, so that multiplying a filter by a constant, which
+    BatchNorm undoes, multiplies its noise too: a convolution's or linear layer's row with its
+    bias; γ and β of a BatchNorm layer jointly; any other parameter by itself.
+
+    Args:
+        net: whose weights of this moment give the scales.
+        scaling: which of the two.
+
+    Returns:
+        One tensor of its shape per named parameter, in their order; views where values repeat.
+    """
+    scales = {name: torch.ones_like(value) for name, value in net.named_parameters()}
+    if scaling == "absolute":
+        return scales
+    for prefix, module in net.named_modules():
+        own = dict(module.named_parameters(prefix, recurse=False))
+        if isinstance(module, nn.modules.batchnorm._BatchNorm):
+            rows = torch.cat([value.detach().flatten() for value in own.values()])[None]
+            groups = [(own, rows)] if own else []
+        elif isinstance(module, nn.Linear | nn.modules.conv._ConvNd):
+            parts = [
+                value.detach().flatten(1) if value.ndim > 1 else value.detach()[:, None]
+                for value in own.values()
+            ]
+            groups = [(own, torch.cat(parts, 1))]
+        else:
+            groups = [
+                ({name: value}, value.detach().flatten()[None]) for name, value in own.items()
+            ]
+        for members, rows in groups:
+            size = rows.square().mean(1).sqrt().clamp(min=FLOOR)
+            for name, value in members.items():
+                scales[name] = size.view(-1, *[1] * (value.ndim - 1)).expand_as(value)
+    return scales
