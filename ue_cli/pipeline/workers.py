@@ -45,12 +45,15 @@ class WorkerPool(Generic[T, R]):
         jobs: number of processes.
         setup: called once in each process with ``setup_args``, to receive what all tasks share.
         setup_args: its arguments.
+        stop: called first when a run ends early (Ctrl-C, an error). What is in flight is then
+            waited for, so that files are finished; tasks that take minutes are told to end by it.
     """
 
     function: Callable[[T], R]
     jobs: int
     setup: Callable[..., None]
     setup_args: tuple[Any, ...]
+    stop: Callable[[], None] = lambda: None
 
     def run(self, tasks: Iterable[T]) -> Iterator[tuple[T, R | Crashed]]:
         """Yield (task, result), in the order of completion.
@@ -82,6 +85,7 @@ class WorkerPool(Generic[T, R]):
                 except BrokenProcessPool:  # from submit: the pool died between two results
                     suspects.extend([*flight.values(), *unsent])
                 except BaseException:
+                    self.stop()
                     pool.shutdown(wait=True, cancel_futures=True)
                     raise
             if not suspects:
@@ -112,6 +116,9 @@ class WorkerPool(Generic[T, R]):
                     result: R | Crashed = future.result()
                 except BrokenProcessPool:
                     result = Crashed()
+                except BaseException:
+                    self.stop()
+                    raise
             yield task, result
 
     def _pool(self, jobs: int) -> ProcessPoolExecutor:

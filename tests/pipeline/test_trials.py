@@ -1,0 +1,203 @@
+"""Many trainings: in order, cached, resumed after an interruption, never trusted when damaged."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from tests.pipeline.conftest import Quiet
+from ue_cli.pipeline.trials import Trial, TrialData, TrialResult, run_trials
+from ue_cli.training.supervised import VictimRecipe, test_accuracy
+
+TINY = VictimRecipe(epochs=3, size=16, batch=16, lr=0.1, widths=(8, 16))
+
+
+def coloured(count: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Two classes that differ in their mean colour."""
+    rng = np.random.default_rng(seed)
+    labels = np.arange(count) % 2
+    images = rng.integers(0, 200, (count, 3, 16, 16))
+    images[:, 0] += 55 * labels[:, None, None]
+    return images.astype(np.uint8), labels.astype(np.int64)
+
+
+def make_data(seed: int = 0) -> TrialData:
+    images, labels = coloured(64, seed)
+    return TrialData(255 - images, images, labels, *coloured(30, seed + 1))
+
+
+def trials(*seeds: int) -> list[Trial]:
+    return [Trial(arm, seed, TINY) for seed in seeds for arm in ("protected", "clean")]
+
+
+class Counter(Quiet):
+    """Phases that count, and may be interrupted."""
+
+    def __init__(self, stop_after: int | None = None) -> None:
+        self.total, self.done, self.stop_after = 0, 0, stop_after
+
+    def start(self, title: str, total: int) -> None:
+        self.total, self.done = total, 0
+
+    def step(self, count: int = 1) -> None:
+        self.done += count
+        if self.done == self.stop_after:
+            raise KeyboardInterrupt
+
+
+def run(
+    cache: Path, wanted: list[Trial], *, jobs: int = 1, phases: Counter | None = None
+) -> list[TrialResult]:
+    return run_trials(
+        wanted, make_data(), cache=cache, jobs=jobs, device="cpu", phases=phases or Counter()
+    )
+
+
+def numbers(results: list[TrialResult]) -> list[tuple[object, ...]]:
+    return [(r.trial, r.correct, r.fitted, r.sha256) for r in results]
+
+
+def test_results_come_in_order_with_integer_counts(tmp_path: Path) -> None:
+    wanted = trials(0, 1)
+    results = run(tmp_path, wanted)
+    assert [r.trial for r in results] == wanted
+    for result in results:
+        assert len(result.correct) == 3 and all(type(n) is int for n in result.correct)
+        assert (result.tests, result.trained, result.classes) == (30, 64, 2)
+        assert result.last == result.correct[-1] <= result.best <= 30
+        assert result.fit == result.fitted / 64
+        assert result.sha256 == hashlib.sha256(result.weights.read_bytes()).hexdigest()
+    assert len({r.sha256 for r in results}) == 4
+    assert [r.last for r in results if r.trial.arm == "clean"] == [30, 30]
+
+
+def test_the_kept_weights_are_those_that_were_tested(tmp_path: Path) -> None:
+    (result,) = run(tmp_path, trials(0)[1:])
+    data = make_data()
+    test, labels = torch.from_numpy(data.test), torch.from_numpy(data.test_labels)
+    share = test_accuracy(result.load_net(), test, labels, size=TINY.size)
+    assert round(share * 30) == result.last
+
+
+def test_processes_give_what_one_process_gives_and_count_every_epoch(tmp_path: Path) -> None:
+    counter = Counter()
+    two = run(tmp_path / "two", trials(0), jobs=2, phases=counter)
+    assert numbers(two) == numbers(run(tmp_path / "one", trials(0)))
+    assert counter.done == counter.total == 6
+    assert not list((tmp_path / "two").glob("data-*"))
+
+
+def test_a_finished_trial_is_not_trained_again(tmp_path: Path) -> None:
+    first = run(tmp_path, trials(0))
+    again = run(tmp_path, [*trials(1), *trials(0)])
+    assert [r.cached for r in again] == [False, False, True, True]
+    assert numbers(again[2:]) == numbers(first)
+    assert [r.seconds for r in again[2:]] == [r.seconds for r in first]
+
+
+def test_equal_trials_are_trained_once(tmp_path: Path) -> None:
+    counter = Counter()
+    results = run(tmp_path, [*trials(0), *trials(0)], phases=counter)
+    assert counter.total == counter.done == 6
+    assert numbers(results[:2]) == numbers(results[2:])
+
+
+def test_an_interrupted_run_goes_on_where_it_stopped(tmp_path: Path) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        run(tmp_path, trials(0), phases=Counter(stop_after=4))
+    results = run(tmp_path, trials(0))
+    assert [r.cached for r in results] == [True, False]
+
+
+def test_other_data_another_seed_or_recipe_is_another_trial(tmp_path: Path) -> None:
+    run(tmp_path, trials(0)[:1])
+    other = [Trial("protected", 0, replace(TINY, lr=0.05))]
+    assert not run(tmp_path, other)[0].cached
+    results = run_trials(
+        trials(0)[:1], make_data(5), cache=tmp_path, jobs=1, device="cpu", phases=Counter()
+    )
+    assert not results[0].cached
+
+
+@pytest.mark.parametrize(
+    "damage", ["count", "text", "no weights", "other weights", "empty", "another's", "list"]
+)
+def test_a_damaged_entry_is_trained_again(tmp_path: Path, damage: str) -> None:
+    (first,) = run(tmp_path, trials(0)[:1])
+    (entry,) = tmp_path.glob("*.json")
+    body = json.loads(entry.read_text())
+    if damage == "count":
+        entry.write_text(json.dumps(body | {"correct": [30, 30, 30]}))
+    elif damage == "text":
+        entry.write_bytes(entry.read_bytes()[:-20])
+    elif damage == "no weights":
+        first.weights.unlink()
+    elif damage == "other weights":
+        first.weights.write_bytes(first.weights.read_bytes()[:-1] + b"\x7f")
+    elif damage == "empty":
+        entry.write_bytes(b"")
+    elif damage == "list":
+        entry.write_text("[1, 2]")
+    else:
+        (other,) = run(tmp_path / "other", trials(1)[:1])
+        entry.write_bytes(other.weights.with_suffix(".json").read_bytes())
+        first.weights.write_bytes(other.weights.read_bytes())
+    (again,) = run(tmp_path, trials(0)[:1])
+    assert not again.cached
+    assert numbers([again]) == numbers([first])
+    assert run(tmp_path, trials(0)[:1])[0].cached
+
+
+def test_a_control_without_originals_is_refused(tmp_path: Path) -> None:
+    images, labels = coloured(16, 0)
+    data = TrialData(images, None, labels, images, labels)
+    with pytest.raises(ValueError, match="no originals"):
+        run_trials(trials(0), data, cache=tmp_path, jobs=1, device="cpu", phases=Counter())
+
+
+SCRIPT = """
+import sys
+from pathlib import Path
+from tests.pipeline.test_trials import Counter, make_data, trials
+from ue_cli.pipeline.trials import run_trials
+if __name__ == "__main__":
+    run_trials(trials(*range(200)), make_data(), cache=Path(sys.argv[1]), jobs=2, device="cpu",
+               phases=Counter())
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])
+def test_a_killed_run_keeps_what_was_finished(tmp_path: Path, how: signal.Signals) -> None:
+    script, cache = tmp_path / "script.py", tmp_path / "cache"
+    script.write_text(SCRIPT)
+    root = Path(__file__).resolve().parents[2]
+    process = subprocess.Popen(
+        [sys.executable, str(script), str(cache)],
+        env=os.environ | {"PYTHONPATH": str(root)},
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    while not list(cache.glob("*.json")):
+        assert process.poll() is None
+        time.sleep(0.02)
+    process.send_signal(how)
+    process.wait(timeout=60)
+    kept = len(list(cache.glob("*.json")))
+    assert 0 < kept < 400
+    first = run(cache, trials(0))
+    assert first[0].cached or first[1].cached
+    assert run(cache, trials(0))[0].cached
+    run(cache, trials(500, 501), jobs=2)
+    assert not list(cache.glob("data-*"))

@@ -1,0 +1,177 @@
+"""Trainings that end in the cache: one in this process, or several side by side in their own."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+import threading
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from multiprocessing import get_context
+from multiprocessing.synchronize import Event, Semaphore
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from ue_cli.errors import ExitCode, UeError
+from ue_cli.photos.private import explain_write, lock_folder
+from ue_cli.pipeline.trialcache import store
+from ue_cli.pipeline.trialdata import Trial, TrialData
+from ue_cli.pipeline.workers import Crashed, WorkerPool
+from ue_cli.training.supervised import train_victim
+from ue_cli.types import Phases
+
+_DRAFT = "data-"
+
+
+def train_one(
+    key: str,
+    trial: Trial,
+    arrays: dict[str, NDArray[Any]],
+    cache: Path,
+    device: str,
+    threads: int,
+    on_epoch: Callable[[], None],
+) -> None:
+    """Train one and keep it. On the CPU the last bits depend on the number of threads."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        tensors = {name: torch.from_numpy(array) for name, array in arrays.items()}
+        victim = train_victim(
+            tensors["images"],
+            tensors["labels"],
+            tensors["test"],
+            tensors["test_labels"],
+            trial.recipe,
+            seed=trial.seed,
+            device=device,
+            on_epoch=lambda *_: on_epoch(),
+        )
+    finally:
+        torch.set_num_threads(before)
+    tests, trained = len(arrays["test"]), len(arrays["images"])
+    numbers = {
+        # Shares are quotients of counts: this is exact.
+        "correct": [round(share * tests) for share in victim.accuracy],
+        "tests": tests,
+        "fitted": round(victim.fit * trained),
+        "trained": trained,
+        "classes": 1 + int(max(arrays["labels"].max(), arrays["test_labels"].max())),
+        "seconds": victim.seconds,
+    }
+    store(cache, key, trial, numbers, victim.state)
+
+
+def train_side_by_side(
+    missing: Mapping[str, Trial],
+    data: TrialData,
+    cache: Path,
+    lanes: int,
+    threads: int,
+    phases: Phases,
+) -> None:
+    """Train in processes that read the images from files, as one copy in memory for all."""
+    context = get_context("spawn")
+    ended, epochs = context.Event(), context.Semaphore(0)
+    with _handed_over(data, {t.arm for t in missing.values()}, cache) as folder:
+        arguments = (folder, cache, threads, ended, epochs)
+        pool = WorkerPool(_train_task, lanes, _set_up, arguments, stop=ended.set)
+        total = sum(trial.recipe.epochs for trial in missing.values())
+        with _counting(epochs, total, phases):
+            for (_, trial), outcome in pool.run(missing.items()):
+                if isinstance(outcome, Crashed):
+                    raise UeError(
+                        "trial-crashed",
+                        f"Training on the {trial.arm} files with seed {trial.seed} ended its "
+                        "process; there may be too little memory.",
+                        "Close other programs or use --jobs 1, then run the same command again: "
+                        "finished trainings are kept.",
+                        exit_code=ExitCode.BUG,
+                    )
+
+
+@contextmanager
+def _handed_over(data: TrialData, arms: Iterable[str], cache: Path) -> Iterator[Path]:
+    """The arrays as files, for as long as the trainings run; sweeps what killed runs left."""
+    with explain_write(cache):
+        for old in cache.glob(f"{_DRAFT}*"):
+            with suppress(UeError):  # another run's, which is still going on
+                os.close(lock_folder(old))
+                shutil.rmtree(old)
+        folder = Path(tempfile.mkdtemp(prefix=_DRAFT, dir=cache))
+    lock = lock_folder(folder)
+    try:
+        with explain_write(folder):
+            for arm in arms:
+                (folder / arm).mkdir()
+                for name, array in data.arrays(arm).items():
+                    np.save(folder / arm / name, array)
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+        os.close(lock)
+
+
+@contextmanager
+def _counting(epochs: Semaphore, total: int, phases: Phases) -> Iterator[None]:
+    """Tell ``phases`` of epochs that end in other processes."""
+    over = threading.Event()
+
+    def count() -> None:
+        told = 0
+        while told < total:
+            # A trial that ran twice, its process having died, counts once.
+            if epochs.acquire(timeout=0.2):
+                told += 1
+                phases.step()
+            elif over.is_set():
+                return
+
+    thread = threading.Thread(target=count, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
+
+
+@dataclass(frozen=True, slots=True)
+class _Lane:
+    """What a training process works with; see `train_side_by_side`."""
+
+    folder: Path
+    cache: Path
+    threads: int
+    epochs: Semaphore
+
+
+_lane: _Lane | None = None
+
+
+def _set_up(folder: Path, cache: Path, threads: int, ended: Event, epochs: Semaphore) -> None:
+    global _lane
+    _lane = _Lane(folder, cache, threads, epochs)
+
+    def leave() -> None:
+        ended.wait()
+        os._exit(1)  # nothing half-written counts
+
+    threading.Thread(target=leave, daemon=True).start()
+
+
+def _train_task(task: tuple[str, Trial]) -> None:
+    if _lane is None:
+        raise RuntimeError("this process was not set up")
+    key, trial = task
+    # Copy on write: torch wants memory that may be written to, and never writes.
+    arrays = {
+        path.stem: np.load(path, mmap_mode="c") for path in (_lane.folder / trial.arm).iterdir()
+    }
+    train_one(key, trial, arrays, _lane.cache, "cpu", _lane.threads, _lane.epochs.release)

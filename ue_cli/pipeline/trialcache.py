@@ -1,0 +1,92 @@
+"""Finished trainings on disk: one JSON and one safetensors each, whole or not at all."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import save
+from torch import Tensor
+
+from ue_cli import __version__
+from ue_cli.photos.private import explain_write, write_whole
+from ue_cli.pipeline.trialdata import Trial
+
+TRAINING_VERSION = 1
+"""Of what a training does with a recipe and a seed; a new one makes every cached trial anew."""
+
+_NUMBERS = ("tests", "fitted", "trained", "classes")
+
+
+def trial_key(trial: Trial, data_sha256: str, device: str) -> str:
+    """SHA-256, hex, of everything that decides a training."""
+    parts = {
+        "data": data_sha256,
+        "trial": asdict(trial),
+        "device": device,
+        "training": TRAINING_VERSION,
+        "ue": __version__,
+        "torch": torch.__version__,
+    }
+    return hashlib.sha256(_dump(parts)).hexdigest()
+
+
+def store(
+    cache: Path, key: str, trial: Trial, numbers: Mapping[str, Any], state: Mapping[str, Tensor]
+) -> None:
+    """Keep a finished training. The JSON comes last: without it the weights count for nothing.
+
+    Args:
+        cache: the folder; exists.
+        key: of `trial_key`.
+        trial: for whoever reads the JSON.
+        numbers: ``correct`` (integers), ``tests``, ``fitted``, ``trained``, ``classes``,
+            ``seconds``.
+        state: the network's weights and buffers.
+
+    Raises:
+        UeError: ``disk-full`` or ``write-failed``.
+    """
+    weights = save({name: value.contiguous() for name, value in state.items()})
+    body = {
+        "key": key,
+        "trial": asdict(trial),
+        **numbers,
+        "weights_sha256": hashlib.sha256(weights).hexdigest(),
+    }
+    body["check"] = hashlib.sha256(_dump(body)).hexdigest()
+    with explain_write(cache):
+        write_whole(weights_path(cache, key), [weights])
+        write_whole(cache / f"{key}.json", [_dump(body), b"\n"])
+
+
+def fetch(cache: Path, key: str) -> dict[str, Any] | None:
+    """A finished training's numbers; None where there is none, or anything about it is wrong."""
+    try:
+        body = json.loads((cache / f"{key}.json").read_bytes())
+        check = body.pop("check")
+        whole = check == hashlib.sha256(_dump(body)).hexdigest() and body["key"] == key
+        counts = [*body["correct"], *(body[name] for name in _NUMBERS)]
+        if not whole or not body["correct"] or not all(type(n) is int for n in counts):
+            return None
+        weights = weights_path(cache, key).read_bytes()
+        if hashlib.sha256(weights).hexdigest() != body["weights_sha256"]:
+            return None
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        return None
+    found: dict[str, Any] = body
+    return found
+
+
+def weights_path(cache: Path, key: str) -> Path:
+    """Where a trial's weights lie."""
+    return cache / f"{key}.safetensors"
+
+
+def _dump(value: Any) -> bytes:
+    return json.dumps(value, sort_keys=True, separators=(",", ":")).encode("ascii")

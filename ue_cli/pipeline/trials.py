@@ -1,0 +1,143 @@
+"""Trainings that are kept: many on one data set, side by side, each of them run once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from safetensors.torch import load_file
+from torch import nn
+
+from ue_cli.errors import ExitCode, UeError
+from ue_cli.photos.private import private_folder
+from ue_cli.pipeline.traininglanes import train_one, train_side_by_side
+from ue_cli.pipeline.trialcache import fetch, trial_key, weights_path
+from ue_cli.pipeline.trialdata import Trial, TrialData
+from ue_cli.training.supervised import build_net
+from ue_cli.types import Phases
+
+__all__ = ["Trial", "TrialData", "TrialResult", "run_trials"]
+
+
+@dataclass(frozen=True, slots=True)
+class TrialResult:
+    """A finished training.
+
+    Attributes:
+        trial: which.
+        correct: test images that it gets right after each epoch.
+        tests: of how many.
+        fitted: its own training files, under its own augmentation, that it gets right at the end.
+        trained: of how many.
+        classes: of the network's outputs.
+        seconds: of training and testing, when it was trained.
+        sha256: of ``weights``.
+        weights: the file of its last weights (safetensors).
+        cached: it was trained before.
+    """
+
+    trial: Trial
+    correct: tuple[int, ...]
+    tests: int
+    fitted: int
+    trained: int
+    classes: int
+    seconds: float
+    sha256: str
+    weights: Path
+    cached: bool
+
+    @property
+    def last(self) -> int:
+        """Correct test images after the last epoch."""
+        return self.correct[-1]
+
+    @property
+    def best(self) -> int:
+        """Correct test images after the best epoch: what early stopping reaches at most."""
+        return max(self.correct)
+
+    @property
+    def fit(self) -> float:
+        """The share of its own files that it gets right."""
+        return self.fitted / self.trained
+
+    def load_net(self) -> nn.Module:
+        """The trained network, on the CPU, in eval mode."""
+        net = build_net(self.trial.recipe, self.classes, seed=self.trial.seed)
+        net.load_state_dict(load_file(self.weights))
+        return net.eval()
+
+
+def run_trials(
+    trials: Sequence[Trial],
+    data: TrialData,
+    *,
+    cache: Path,
+    jobs: int,
+    device: str,
+    phases: Phases,
+    title: str = "Training",
+) -> list[TrialResult]:
+    """Train what is not in the cache, and return everything in the order given.
+
+    On the CPU up to ``jobs`` trainings run side by side in processes of one thread each (of more,
+    where there are fewer trials than jobs; the last bits of a sum depend on the threads). Other
+    devices train one after another in this process. Every finished training is kept at once, so
+    that the same call goes on where an interrupted one stopped.
+
+    Args:
+        trials: equal ones are trained once.
+        data: with originals, where a trial's arm is ``clean``.
+        cache: private folder; made where it is missing.
+        jobs: processes.
+        device: ``cpu``, ``cuda`` or ``mps``.
+        phases: one step per epoch.
+        title: of the phase.
+
+    Raises:
+        UeError: the cache cannot be written, or a training ended its process (``trial-crashed``).
+    """
+    private_folder(cache)
+    hashes = {arm: data.sha256(arm) for arm in {trial.arm for trial in trials}}
+    keys = [trial_key(trial, hashes[trial.arm], device) for trial in trials]
+    known = {key: fetch(cache, key) for key in keys}
+    wanted = dict(zip(keys, trials, strict=True))
+    missing = {key: trial for key, trial in wanted.items() if known[key] is None}
+    phases.start(title, sum(trial.recipe.epochs for trial in wanted.values()))
+    phases.step(sum(len(body["correct"]) for body in known.values() if body is not None))
+    lanes = min(jobs, len(wanted)) if device == "cpu" else 1
+    if lanes > 1 and missing:
+        train_side_by_side(missing, data, cache, lanes, jobs // lanes, phases)
+    else:
+        for key, trial in missing.items():
+            arrays = data.arrays(trial.arm)
+            train_one(key, trial, arrays, cache, device, max(1, jobs), phases.step)
+    return [
+        _result(trial, known[key] or fetch(cache, key), weights_path(cache, key), key in missing)
+        for key, trial in zip(keys, trials, strict=True)
+    ]
+
+
+def _result(trial: Trial, body: dict[str, Any] | None, weights: Path, fresh: bool) -> TrialResult:
+    if body is None:
+        raise UeError(
+            "trial-lost",
+            f"A training that had just ended cannot be read again from {weights.parent}.",
+            "Check that disk, then run the same command again.",
+            exit_code=ExitCode.BUG,
+        )
+    return TrialResult(
+        trial=trial,
+        correct=tuple(body["correct"]),
+        tests=body["tests"],
+        fitted=body["fitted"],
+        trained=body["trained"],
+        classes=body["classes"],
+        seconds=body["seconds"],
+        sha256=body["weights_sha256"],
+        weights=weights,
+        cached=not fresh,
+    )
