@@ -35,12 +35,23 @@ def read_square(
     Raises:
         SkipFile: see `decode`.
     """
+    return _read(data, side, max_pixels, whole=False)
+
+
+def read_frame(
+    data: bytes | Path, side: int, *, max_pixels: int = DEFAULT_MAX_PIXELS
+) -> NDArray[np.uint8]:
+    """As `read_square`, but the whole displayed image, squeezed into the square."""
+    return _read(data, side, max_pixels, whole=True)
+
+
+def _read(data: bytes | Path, side: int, max_pixels: int, *, whole: bool) -> NDArray[np.uint8]:
     decoded = decode(data, max_pixels=max_pixels, draft=2 * side)
     image = Image.fromarray(_levels(decoded.pixels))
     width, height = image.size
-    edge = min(width, height)
-    left, top = (width - edge) / 2, (height - edge) / 2
-    box = (left, top, left + edge, top + edge)
+    wide, tall = (width, height) if whole else (min(width, height),) * 2
+    left, top = (width - wide) / 2, (height - tall) / 2
+    box = (left, top, left + wide, top + tall)
     small = np.asarray(image.resize((side, side), Image.Resampling.BILINEAR, box=box))
     upright: NDArray[Any] = displayed(small, decoded.orientation)
     if upright.ndim == 2:
