@@ -77,28 +77,46 @@ def folder_class(name: str) -> str | None:
     return unicodedata.normalize("NFC", parts[0]) if len(parts) > 1 else None
 
 
+def given_labels(scan: Scan) -> PhotoSet | None:
+    """The classes that a folder itself states, found as ``auto`` finds them; None without any.
+
+    Raises:
+        UeError: ``labels-malformed``, ``labels-conflict``.
+    """
+    return _given(scan)[0]
+
+
 def _auto(
     scan: Scan, features: Features | None, clusters: Clusters | None, seed: int
 ) -> tuple[PhotoSet, Clusters | None]:
     if clusters is not None:
         return _clustered(scan, "The collection began with them", features, clusters, seed)
+    given, why = _given(scan)
+    if given is not None:
+        return given, None
+    return _clustered(scan, why + ", no labels", features, clusters, seed)
+
+
+def _given(scan: Scan) -> tuple[PhotoSet | None, str]:
+    """The labels of folders or of a label file; None, and why there are none."""
     named = [folder_class(photo.name) for photo in scan.files]
     folders = {name for name in named if name is not None}
     loose = named.count(None)
     half = 2 * loose <= len(named)
     if len(folders) > 1 and half:
-        return _by_folders(scan, f"Photos lie in {len(folders)} folders"), None
+        why = f"Photos lie in {len(folders)} folders"
+        return _by_folders(scan, why), why
     why = "There are no class folders"
     if folders:
         why = "There is one folder only" if half else f"{loose} of {len(named)} photos lie outside"
     if scan.sidecars:
         sidecar = _read_sidecars(scan)
         if any(_lookup(sidecar[1], photo.name) for photo in scan.files):
-            return _by_sidecar(scan, sidecar, why), None
+            return _by_sidecar(scan, sidecar, why), why
         why += f", {', '.join(scan.sidecars)} labels none of these files"
     if folders and half:
-        return _by_folders(scan, why), None
-    return _clustered(scan, why + ", no labels", features, clusters, seed)
+        return _by_folders(scan, why), why
+    return None, why
 
 
 def _by_folders(scan: Scan, why: str) -> PhotoSet:

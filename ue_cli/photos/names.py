@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import unicodedata
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 
@@ -97,6 +97,15 @@ def output_names(
         taken.add(_key(candidate))
         chosen[name] = candidate
     return [chosen[name] for name, _ in items]
+
+
+def source_name(output: str, sources: Container[str]) -> str:
+    """The original's name: the same, or without the extension that a change of type appended.
+
+    For those who have OUT and the originals, and not the owner's state.
+    """
+    stem = output.rpartition(".")[0]
+    return stem if output not in sources and stem in sources else output
 
 
 def _suffix(name: str) -> str:

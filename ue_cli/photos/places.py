@@ -17,8 +17,8 @@ def within(path: str, folder: str) -> bool:
     return path == folder or path.startswith(folder.rstrip(os.sep) + os.sep)
 
 
-def check_source(src: Path) -> None:
-    """Refuse a SRC that is no readable folder.
+def check_source(src: Path, name: str = "SRC") -> None:
+    """Refuse a SRC that is no readable folder; ``name`` is what the command calls it.
 
     Raises:
         UeError: ``src-missing``, ``src-not-folder``, ``src-unreadable``.
@@ -26,13 +26,13 @@ def check_source(src: Path) -> None:
     if not os.path.lexists(src):
         raise UeError(
             "src-missing",
-            f"SRC should be a folder of images, but {src} does not exist.",
+            f"{name} should be a folder of images, but {src} does not exist.",
             "Check the spelling of the path.",
         )
     if not src.is_dir():
         raise UeError(
             "src-not-folder",
-            f"SRC should be a folder of images, but {src} is {_kind(src)}.",
+            f"{name} should be a folder of images, but {src} is {_kind(src)}.",
             "Put the image into a folder and give the folder.",
         )
     try:
@@ -41,7 +41,7 @@ def check_source(src: Path) -> None:
     except OSError as error:
         raise UeError(
             "src-unreadable",
-            f"SRC should be a readable folder, but {src} cannot be opened ({error.strerror}).",
+            f"{name} should be a readable folder, but {src} cannot be opened ({error.strerror}).",
             "Check its permissions.",
         ) from None
 
@@ -121,7 +121,8 @@ def check_private(src: Path, out: Path, report: Path, home: Path) -> None:
 
 
 def _of_report(name: str) -> bool:
-    return name.lstrip(".").startswith(("report.", "DS_Store")) or name.lower() in LITTER
+    ours = ("report.", "certificate.", "DS_Store")
+    return name.lstrip(".").startswith(ours) or name.lower() in LITTER
 
 
 def no_files(src: Path) -> UeError:

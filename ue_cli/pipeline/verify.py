@@ -14,6 +14,7 @@ from ue_cli.photos.collection_info import find_collection
 from ue_cli.photos.decode import decode
 from ue_cli.photos.key import load_key
 from ue_cli.photos.manifest import Manifest, read_manifest, safe_join
+from ue_cli.photos.names import source_name
 from ue_cli.photos.places import check_source
 from ue_cli.photos.private import open_regular
 from ue_cli.photos.scan import scan
@@ -121,7 +122,7 @@ def _tasks(
     seen = set()
     for path, sha256 in sorted(manifest.entries.items()):
         record = records.get(path)
-        name = record.name if record else _source_name(path, sources)
+        name = record.name if record else source_name(path, sources)
         seen.add(name)
         try:
             place = safe_join(out, path)
@@ -134,12 +135,6 @@ def _tasks(
     for name, source in sources.items():
         if name not in seen:
             yield Task(name, None, "", source, False)
-
-
-def _source_name(output: str, sources: dict[str, Path]) -> str:
-    """The original's name: the same, or without the extension that a change of type appended."""
-    stem = output.rpartition(".")[0]
-    return stem if output not in sources and stem in sources else output
 
 
 _budget = Budget(8)
