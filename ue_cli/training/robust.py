@@ -70,7 +70,7 @@ def sum_over_noise(
     noise: WeightNoise,
     level: float,
     draws: int,
-) -> float:
+) -> None:
     """Call ``backward`` on the loss under each of ``draws`` noisy copies of the weights.
 
     Without noise all draws are the same one, which then counts ``draws`` times.
@@ -81,18 +81,11 @@ def sum_over_noise(
         noise: of that network.
         level: standard deviation, in the noise's units.
         draws: how many.
-
-    Returns:
-        The mean of the losses.
     """
-    total = 0.0
     passes, weight = (1, draws) if level == 0 else (draws, 1)
     for _ in range(passes):
         with noise.applied(level):
-            value = loss()
-            backward(value * weight)
-        total += float(value.detach())
-    return total / passes
+            backward(loss() * weight)
 
 
 def robust_step(

@@ -129,7 +129,7 @@ def train_victim(
     generator = torch.Generator().manual_seed(seed)
     steps_per_epoch = max(1, len(images) // recipe.batch)
     steps = recipe.epochs * steps_per_epoch
-    optimiser = _optimiser(net, recipe)
+    optimiser = sgd(net, recipe)
     scheduler = torch.optim.lr_scheduler.LambdaLR(
         optimiser, lambda step: _lr_share(step / steps, recipe.warmup)
     )
@@ -141,10 +141,10 @@ def train_victim(
         net.train()
         order = torch.randperm(len(images), generator=generator).to(device)
         for chosen in torch.split(order[: steps_per_epoch * recipe.batch], recipe.batch):
-            batch = _augmented(images[chosen], recipe, generator)
+            batch = augmented(images[chosen], recipe, generator)
             optimiser.zero_grad(set_to_none=True)
             with nullcontext() if curriculum is None else curriculum.step():
-                with _autocast(device):
+                with autocast(device):
                     logits = net(batch)
                     loss = functional.cross_entropy(
                         logits, labels[chosen], label_smoothing=recipe.label_smoothing
@@ -169,7 +169,7 @@ def test_accuracy(net: nn.Module, images: Tensor, labels: Tensor, *, size: int) 
     net.eval()
     right = 0
     for some, truth in zip(torch.split(images, 500), torch.split(labels, 500), strict=True):
-        with _autocast(images.device.type):
+        with autocast(images.device.type):
             logits = net(whole(some, size))
         right += int((logits.argmax(1) == truth).sum())
     return right / len(images)
@@ -185,19 +185,21 @@ def _fit(
     net.eval()
     right = 0
     for some, truth in zip(torch.split(images, 500), torch.split(labels, 500), strict=True):
-        with _autocast(images.device.type):
-            logits = net(_augmented(some, recipe, draw))
+        with autocast(images.device.type):
+            logits = net(augmented(some, recipe, draw))
         right += int((logits.argmax(1) == truth).sum())
     return right / len(images)
 
 
-def _augmented(images: Tensor, recipe: VictimRecipe, generator: torch.Generator) -> Tensor:
+def augmented(images: Tensor, recipe: VictimRecipe, generator: torch.Generator) -> Tensor:
+    """What the network sees of (n, 3, h, w) images in 0..255 while it trains."""
     if recipe.augment == "resized-crop":
         return random_resized_crop(images, recipe.size, recipe.min_scale, generator)
     return random_shift(images, recipe.reach, generator)
 
 
-def _autocast(device: str) -> torch.autocast:
+def autocast(device: str) -> torch.autocast:
+    """Products in bfloat16; sums, norms and the loss stay in single precision."""
     return torch.autocast(torch.device(device).type, torch.bfloat16)
 
 
@@ -207,7 +209,7 @@ def _lr_share(done: float, warmup: float) -> float:
     return 0.5 + 0.5 * math.cos(math.pi * (done - warmup) / (1 - warmup))
 
 
-def _optimiser(net: nn.Module, recipe: VictimRecipe) -> torch.optim.SGD:
+def sgd(net: nn.Module, recipe: VictimRecipe) -> torch.optim.SGD:
     """Nesterov SGD; BatchNorm's parameters and biases do not decay."""
     groups: list[dict[str, Any]] = [
         {"params": [p for p in net.parameters() if p.ndim > 1]},

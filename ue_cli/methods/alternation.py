@@ -1,0 +1,269 @@
+"""The alternation of EM and PUE: a surrogate learns x + δ, then δ makes x + δ easier for it.
+
+Both players minimise one cross-entropy (Huang et al., *Unlearnable Examples*, ICLR 2021). PUE
+(Wang et al., *Provably Unlearnable Data Examples*, NDSS 2025) has both of them do so under weight
+noise, so that nearby weights cannot read the images either. Without noise it is EM.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from ue_cli import __version__
+from ue_cli.methods.entries import Entries, check_inputs
+from ue_cli.training.augment import whole
+from ue_cli.training.robust import FITTED, WeightNoise, robust_step, sum_over_noise
+from ue_cli.training.supervised import VictimRecipe, augmented, autocast, build_net, sgd
+from ue_cli.types import Bank, Budget, OnStep, Provenance, Scaling
+
+
+@dataclass(frozen=True, slots=True)
+class Optimised:
+    """What an alternation ends with.
+
+    Attributes:
+        bank: the perturbation.
+        surrogate: weights of the network that it was made with, the *online* surrogate.
+    """
+
+    bank: Bank
+    surrogate: dict[str, Tensor] = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Alternation:
+    """EM and PUE; `em.Em` and `pue.Pue` set the defaults.
+
+    Attributes:
+        name: ``em`` or ``pue``.
+        surrogate: network, input, augmentation, batch and SGD; its epochs and noise are not used.
+        cells: side of the square of cells that is stretched over an image; the surrogate's input
+            size gives one cell per pixel, as published.
+        per_class: patterns per class. 1 is class-wise; as many as a class has images, sample-wise.
+        noise_levels: standard deviations of the weight noise, rising from 0; (0,) is EM.
+        scaling: their units: of the weights, as published, or of each filter's own size.
+        draws: noisy copies per level in the training phase.
+        pattern_draws: the same in the perturbation phase (u_p).
+        batches: of the training phase, per round.
+        subset: share of every class that the perturbation phase goes over.
+        passes: over that share, per round.
+        step: signed step, in 8-bit levels.
+        stop_error: the surrogate's error on the perturbed subset that ends the search.
+        max_rounds: end of the search in any case.
+        min_robust_rounds: rounds under noise before which it does not end; none without noise.
+    """
+
+    name: str
+    surrogate: VictimRecipe
+    cells: int
+    per_class: int
+    noise_levels: tuple[float, ...]
+    scaling: Scaling
+    draws: int
+    pattern_draws: int
+    batches: int
+    subset: float
+    passes: int
+    step: float
+    stop_error: float
+    max_rounds: int
+    min_robust_rounds: int
+
+    def optimise(
+        self,
+        images: Tensor,
+        labels: Tensor,
+        classes: Sequence[str],
+        budget: Budget,
+        *,
+        seed: int,
+        variants: Tensor | None = None,
+        frozen: Bank | None = None,
+        device: str = "cpu",
+        on_step: OnStep | None = None,
+    ) -> Optimised:
+        """Make a bank, or let classes join one.
+
+        Args:
+            images: (n, 3, h, w) uint8, at or near the surrogate's input size.
+            labels: (n,) int64, positions in ``classes``.
+            classes: names; those that ``frozen`` holds keep their entries, which take part.
+            budget: the ball.
+            seed: of the start, the surrogate, the order, the augmentation and the noise.
+            variants: (n,) which of its class's patterns each image carries, counted around;
+                by default they take turns.
+            frozen: entries that do not change.
+            device: for torch.
+            on_step: see `types.OnStep`; after every round, with the error on the subset.
+
+        Returns:
+            The frozen entries, then the new ones in the order of ``classes``, and the surrogate.
+
+        Raises:
+            UeError: fewer than two classes have images, or the frozen bank has another shape.
+        """
+        names = tuple(dict.fromkeys([*(frozen.classes if frozen else ()), *classes]))
+        shape = (self.per_class, 3, self.cells, self.cells)
+        check_inputs(images, labels, classes, shape, self.surrogate.size, budget, frozen)
+        place = torch.tensor([names.index(name) for name in classes])
+        labels = place[labels]
+        generator = torch.Generator().manual_seed(seed)
+        entries = Entries(labels, len(names), shape, budget, variants, frozen, generator, device)
+        run = _Run(self, images.to(device), labels.to(device), entries, len(names), generator, seed)
+        recipe = asdict(self) | run.rounds(on_step)
+        if frozen is not None:
+            new = list(names[len(frozen.classes) :])
+            recipe["joined"] = [*frozen.provenance.recipe.get("joined", []), new]
+        bank = Bank(
+            entries.levels(),
+            names,
+            budget,
+            Provenance(self.name, "pixel", recipe, f"ue {__version__}"),
+        )
+        state = {name: value.detach().cpu() for name, value in run.net.state_dict().items()}
+        return Optimised(bank, state)
+
+
+class _Run:
+    """One search: the surrogate, its optimiser and noise, and the entries."""
+
+    def __init__(
+        self,
+        recipe: Alternation,
+        images: Tensor,
+        labels: Tensor,
+        entries: Entries,
+        classes: int,
+        generator: torch.Generator,
+        seed: int,
+    ) -> None:
+        self.recipe = recipe
+        self.images, self.labels, self.entries = images, labels, entries
+        net = build_net(recipe.surrogate, classes, seed=seed).to(images.device)
+        self.net: nn.Module = net.to(memory_format=torch.channels_last)
+        self.optimiser = sgd(self.net, recipe.surrogate)
+        self.noise = WeightNoise(self.net, recipe.scaling, seed=seed)
+        self.generator = generator
+        self.subset = _stratified(labels.cpu(), recipe.subset, generator).to(images.device)
+        self.stream = self._endless()
+        self.trained = 0
+
+    def rounds(self, on_step: OnStep | None) -> dict[str, Any]:
+        """Alternate until the error is small enough, or the rounds are over; what happened."""
+        recipe = self.recipe
+        noisy = max(recipe.noise_levels) > 0
+        least = recipe.min_robust_rounds if noisy else 0
+        error, robust_rounds, fitted, stop = 1.0, 0, False, "rounds"
+        log: list[dict[str, Any]] = []
+        for number in range(1, recipe.max_rounds + 1):
+            # A surrogate that never fits half is made robust in the last rounds all the same.
+            robust = noisy and (fitted or recipe.max_rounds - number < least)
+            self._train(robust)
+            self._improve(robust)
+            error = self._error()
+            robust_rounds += robust
+            log.append({"robust": robust, "error": round(error, 6)})
+            if on_step is not None:
+                on_step(number, recipe.max_rounds, error)
+            fitted = fitted or error < 1 - FITTED
+            if error <= recipe.stop_error and robust_rounds >= least:
+                stop = "error"
+                break
+        return {
+            "rounds": log,
+            "robust_rounds": robust_rounds,
+            "final_error": round(error, 6),
+            "stopped_by": stop,
+            "images": len(self.images),
+        }
+
+    def _train(self, robust: bool) -> None:
+        """θ: some batches of x + δ, one step each, or one per noise level."""
+        recipe = self.recipe
+        levels, draws = (recipe.noise_levels, recipe.draws) if robust else ((0.0,), 1)
+        self.net.train().requires_grad_(True)
+        for _ in range(recipe.batches):
+            chosen = next(self.stream)
+            with torch.no_grad():
+                seen = self._seen(chosen, self.entries.of(chosen))
+            done = self.trained / (recipe.max_rounds * recipe.batches)
+            for group in self.optimiser.param_groups:
+                group["lr"] = recipe.surrogate.lr * (0.5 + 0.5 * math.cos(math.pi * done))
+            self.trained += 1
+
+            def loss(seen: Tensor = seen, chosen: Tensor = chosen) -> Tensor:
+                return self._loss(seen, chosen)
+
+            robust_step(self.net, self.optimiser, loss, self.noise, levels, draws)
+
+    def _improve(self, robust: bool) -> None:
+        """δ: one signed step per batch and noise level, the surrogate as it is at test time."""
+        recipe = self.recipe
+        levels, draws = (recipe.noise_levels, recipe.pattern_draws) if robust else ((0.0,), 1)
+        self.net.eval().requires_grad_(False)
+        for _ in range(recipe.passes):
+            order = torch.randperm(len(self.subset), generator=self.generator)
+            for chosen in torch.split(
+                self.subset[order.to(self.subset.device)], recipe.surrogate.batch
+            ):
+                for level in levels:
+                    delta = self.entries.of(chosen).requires_grad_()
+
+                    def loss(delta: Tensor = delta, chosen: Tensor = chosen) -> Tensor:
+                        return self._loss(self._seen(chosen, delta), chosen)
+
+                    sum_over_noise(loss, torch.autograd.backward, self.noise, level, draws)
+                    if delta.grad is not None:
+                        self.entries.move(chosen, -recipe.step * delta.grad.sign())
+
+    def _loss(self, seen: Tensor, chosen: Tensor) -> Tensor:
+        with autocast(self.images.device.type):
+            loss: Tensor = functional.cross_entropy(self.net(seen), self.labels[chosen])
+        return loss
+
+    def _seen(self, chosen: Tensor, delta: Tensor) -> Tensor:
+        """A view of files that carry ``delta``: augmented after it was added, as a trainer does."""
+        return augmented(self._carrying(chosen, delta), self.recipe.surrogate, self.generator)
+
+    def _carrying(self, chosen: Tensor, delta: Tensor) -> Tensor:
+        """Images plus cells (n, 3, c, c) in levels, within the values that a pixel can have."""
+        images = self.images.index_select(0, chosen)
+        wide = functional.interpolate(delta, size=images.shape[2:], mode="nearest-exact")
+        return (images + wide).clamp(0, 255)
+
+    @torch.no_grad()
+    def _error(self) -> float:
+        """The surrogate's error on the whole frames of the subset, as they would be published."""
+        self.net.eval()
+        wrong = 0
+        for chosen in torch.split(self.subset, 500):
+            shown = self._carrying(chosen, self.entries.of(chosen).round())
+            with autocast(self.images.device.type):
+                guess = self.net(whole(shown, self.recipe.surrogate.size)).argmax(1)
+            wrong += int((guess != self.labels[chosen]).sum())
+        return wrong / len(self.subset)
+
+    def _endless(self) -> Iterator[Tensor]:
+        """Batches of indices; every image once before any comes again."""
+        size = min(self.recipe.surrogate.batch, len(self.images))
+        while True:
+            order = torch.randperm(len(self.images), generator=self.generator)
+            for chosen in torch.split(order[: len(order) // size * size], size):
+                yield chosen.to(self.images.device)
+
+
+def _stratified(labels: Tensor, share: float, generator: torch.Generator) -> Tensor:
+    """A random share of every class, at least one image; sorted indices."""
+    order = torch.randperm(len(labels), generator=generator)
+    chosen = []
+    for label in torch.unique(labels):
+        own = order[labels[order] == label]
+        chosen.append(own[: max(1, math.ceil(share * len(own)))])
+    return torch.cat(chosen).sort().values
