@@ -1,1 +1,1 @@
-"""What was achieved, measured on the written files: the budget and the fidelity."""
+"""What was achieved: budget and fidelity of the written files, and what they can teach."""
