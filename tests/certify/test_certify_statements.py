@@ -44,7 +44,7 @@ def test_one_radius_is_stated_with_all_its_conditions() -> None:
     words = per_eta(certify_eta(COUNTS, 0.1, SETTING), SETTING, 500)
     for part in (
         "With 99 % confidence over the 1,000 random draws",
-        "at least 90 % of the models",
+        "at least 90 % of the models made by adding Gaussian noise",
         "σ = 0.25",
         "at most 21.4 % of these 500 test images",
         "η = 0.1",

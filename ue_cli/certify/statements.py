@@ -73,8 +73,9 @@ def per_eta(bound: EtaBound, setting: Smoothing, tests: int) -> str:
     return (
         f"With {confidence_words(setting.confidence)} confidence over the {setting.draws:,} random "
         f"draws: {_noisy_models(setting)} get at most {at_most(bound.upper)} of these {tests:,} "
-        f"test images right, wherever within η = {bound.eta:g} {_move(setting)}. The confidence is "
-        "that of this one η; several such statements do not hold together with it."
+        f"test images right, even if the surrogate's weights were first shifted in any direction "
+        f"by up to η = {bound.eta:g} {_units(setting)}. The confidence is that of this one η; "
+        "several such statements do not hold together with it."
     )
 
 
@@ -86,7 +87,8 @@ def simultaneous(bounds: Sequence[EtaBound], setting: Smoothing, tests: int) -> 
     words = (
         f"With {confidence_words(setting.confidence)} confidence over the {setting.draws:,} random "
         f"draws, all of these hold together: {_noisy_models(setting)} get at most so many of these "
-        f"{tests:,} test images right, wherever within η {_move(setting)}: {', '.join(held)}."
+        f"{tests:,} test images right, even if the surrogate's weights were first shifted in any "
+        f"direction by up to η {_units(setting)}: {', '.join(held)}."
     )
     left = [bound for bound in bounds if bound.upper is None]
     return f"{words} {_abstention(left, setting)}" if left else words
@@ -99,10 +101,10 @@ def population(bound: EtaBound, setting: Smoothing, tests: int) -> str:
     return (
         f"With {confidence_words(setting.confidence)} confidence over the {setting.draws:,} random "
         f"draws and the choice of the test images: {_noisy_models(setting)} get at most "
-        f"{at_most(bound.upper)} of all images of this kind right, seen or not, wherever within "
-        f"η = {bound.eta:g} {_move(setting)}. This asks that the {tests:,} test images are an "
-        "independent sample of that kind and had no part in training. The confidence is that of "
-        "this one η."
+        f"{at_most(bound.upper)} of all images of this kind right, seen or not, even if the "
+        f"surrogate's weights were first shifted in any direction by up to η = {bound.eta:g} "
+        f"{_units(setting)}. This asks that the {tests:,} test images are an independent sample of "
+        "that kind and had no part in training. The confidence is that of this one η."
     )
 
 
@@ -134,17 +136,17 @@ def one_model(correct: int, tests: int, confidence: float) -> str:
 
 def _noisy_models(setting: Smoothing) -> str:
     return (
-        f"at least {_share(setting.q)} of the models that Gaussian noise of σ = {setting.sigma:g} "
-        "on the weights makes"
+        f"at least {_share(setting.q)} of the models made by adding Gaussian noise "
+        f"(σ = {setting.sigma:g}) to the weights"
     )
 
 
-def _move(setting: Smoothing) -> str:
+def _units(setting: Smoothing) -> str:
     unit = {
         "absolute": "in units of the weights",
         "relative": "in units of each filter's own size",
     }[setting.scaling]
-    return f"of the surrogate the weights are moved first (σ and η {unit}, η an L2 distance)"
+    return f"(σ and η {unit}; η an L2 distance)"
 
 
 def _abstention(bounds: Sequence[EtaBound], setting: Smoothing) -> str:
