@@ -79,6 +79,20 @@ def test_what_is_written_is_read_back_sorted(tmp_path: Path) -> None:
     assert (tmp_path / MANIFEST_FILE).read_text().isascii()
 
 
+def test_the_same_files_have_the_same_hash(tmp_path: Path) -> None:
+    hashes = []
+    for pairs in (
+        [entry("a.jpg"), entry("b.jpg")],
+        [entry("b.jpg"), entry("a.jpg")],
+        [entry("a.jpg"), entry("b.jpg", "00" * 32)],
+        [entry("a.jpg")],
+        [entry("a.jpg"), entry("c.jpg")],
+    ):
+        write(tmp_path, *pairs)
+        hashes.append(read_manifest(tmp_path).sha256)
+    assert hashes[0] == hashes[1] and len(set(hashes)) == 4
+
+
 @settings(
     deadline=None, max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )

@@ -11,13 +11,26 @@ from ue_cli.certify.budget import certify
 from ue_cli.certify.fidelity import fidelity, summarise
 from ue_cli.report import (
     Caution,
+    Certification,
     Labels,
     Report,
+    Statements,
     Table,
     make_flat_crop,
     make_thumbnail,
 )
-from ue_cli.types import Budget, FileRecord, Skipped
+from ue_cli.types import (
+    Budget,
+    CertifyReport,
+    EtaBound,
+    FileRecord,
+    LearnabilityCertificate,
+    NoisyCounts,
+    RunsCertificate,
+    Skipped,
+    Smoothing,
+    SurrogateCertificate,
+)
 
 HOSTILE = "a/<img src=x onerror=alert(1)> [b]x \"' & 🦊\n\u202e\udc80.jpg"
 
@@ -83,5 +96,92 @@ def report(records: list[FileRecord]) -> Report:
         cautions=(Caution("one-class", "There is only one class.", "Add another folder."),),
         thumbnails=(make_thumbnail(HOSTILE, original, protected, orientation=6),),
         flat_crops=(make_flat_crop("b", original, protected, found.flattest, size=64),),
+        certify_command=f"ue certify {HOSTILE * 3}",
         effect=Table("Benchmark <files>", ("Set", "Clean", "Protected"), (("A", "80 %", "18 %"),)),
+    )
+
+
+def surrogate(arm: str, base: float, *, reach: float = 0.331) -> SurrogateCertificate:
+    """Made-up bounds that rise with η from ``base`` and end at ``reach``."""
+
+    def bounds(extra: float, reach: float) -> tuple[EtaBound, ...]:
+        grid = (0.01, 0.1, 0.3, 0.5, 1.0)
+        return tuple(
+            EtaBound(eta, 0.95, 940, base + extra + 0.2 * eta)
+            if eta <= reach
+            else EtaBound(eta, 0.999, None, None)
+            for eta in grid
+        )
+
+    return SurrogateCertificate(
+        arm=arm,
+        training="plain",
+        correct=121 if arm == "protected" else 366,
+        fit=0.991 if arm == "protected" else 0.987,
+        weight_norm=41.25,
+        counts=NoisyCounts(tuple(100 + i % 7 for i in range(30)), 500),
+        bounds=bounds(0, reach),
+        simultaneous=bounds(0.01, reach - 0.05),
+        population=bounds(0.03, reach - 0.05),
+        lower=base - 0.02,
+        sha256=("a" if arm == "protected" else "b") * 64,
+    )
+
+
+@pytest.fixture(scope="session")
+def certificate() -> LearnabilityCertificate:
+    return LearnabilityCertificate(
+        setting=Smoothing(sigma=0.24, draws=1234, scaling="relative"),
+        protected=surrogate("protected", 0.243),
+        control=surrogate("clean", 0.683),
+        max_eta=0.331,
+        training_distance=33.125,
+        sigma_rule="<b>largest of the grid</b>",
+        verdict="informative",
+        reason="The control keeps its distance <i>.",
+    )
+
+
+@pytest.fixture(scope="session")
+def certification(certificate: LearnabilityCertificate) -> Certification:
+    """One smoothing certificate and five trainings, with hostile words in them."""
+    return Certification(
+        measured=CertifyReport(
+            smoothed=(certificate,),
+            runs=RunsCertificate(
+                runs=5,
+                q=0.5,
+                confidence=0.96875,
+                tests=500,
+                protected=(98, 131, 206, 115, 121),
+                control=(372, 381, 366, 359, 377),
+                protected_fit=(0.99, 0.981, 0.97, 0.993, 0.99),
+                control_fit=(0.98, 0.99, 0.982, 0.979, 0.985),
+                upper=0.412,
+                control_lower=0.718,
+                protected_best=(240, 251, 266, 221, 238),
+                distribution="Seeds vary.",
+            ),
+            train_files=2000,
+            test_files=500,
+            test_source=f"a fifth of {HOSTILE}",
+            device="CPU",
+            recipe="30 epochs <script>",
+            data_sha256="d" * 64,
+            seconds=412.3,
+        ),
+        dataset=HOSTILE,
+        when="2026-01-02T04:05:06+00:00",
+        code_version="0.1.0",
+        command="ue certify 'photos-protected' --original photos",
+        output_sha256="e" * 64,
+        chance=0.1,
+        statements=(Statements("One η <u>.", "All η.", "Unseen ones."),),
+        intervals={"a" * 64: (0.205, 0.2831), "b" * 64: (0.689, 0.7712)},
+        interval_confidence=0.95,
+        runs_verdict="informative",
+        runs_sentence="At least half of such trainings reach at most 41.2 % <sup>.",
+        runs_reason="A gap of 30.6 points.",
+        runs_not_covered=("Another recipe.",),
+        not_covered=("Dilution <p>.",),
     )

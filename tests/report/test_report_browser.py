@@ -13,10 +13,11 @@ import shutil
 import subprocess
 from html import escape, unescape
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from ue_cli.report import Report, write_report
+from ue_cli.report import Certification, Report, write_certificate, write_report
 from ue_cli.types import FileRecord
 
 CHROMIUM = next(
@@ -25,12 +26,13 @@ CHROMIUM = next(
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine")
 
 OUTER = """<!doctype html><meta charset="utf-8"><body><pre id="found"></pre>
+<iframe id="small" width="360" height="640" srcdoc="{page}"></iframe>
 <iframe id="phone" width="390" height="800" srcdoc="{page}"></iframe>
 <iframe id="desk" width="1200" height="800" srcdoc="{page}"></iframe>
 <script>
 addEventListener("load", () => {{
   const found = {{}};
-  for (const id of ["phone", "desk"]) {{
+  for (const id of ["small", "phone", "desk"]) {{
     const inner = document.getElementById(id).contentDocument;
     inner.querySelectorAll("details").forEach(d => d.open = true);
     const root = inner.documentElement, images = [...inner.images];
@@ -38,7 +40,16 @@ addEventListener("load", () => {{
       width: root.clientWidth, needed: root.scrollWidth,
       images: images.length,
       shown: images.filter(i => i.complete && i.naturalWidth == i.getAttribute("width")).length,
-      styled: getComputedStyle(inner.querySelector(".banner")).textAlign,
+      margin: getComputedStyle(inner.body).marginTop,
+      labels: [...inner.querySelectorAll(".plot text")].map(label => {{
+        const box = label.getBoundingClientRect();
+        return [box.left, box.right, parseFloat(getComputedStyle(label).fontSize)];
+      }}),
+      curves: [...inner.querySelectorAll(".plot path")].map(path => {{
+        const plot = path.closest(".plot").getBoundingClientRect();
+        const box = path.getBoundingClientRect(), style = getComputedStyle(path);
+        return [box.width / plot.width, style.fill, style.stroke, style.strokeDasharray];
+      }}),
     }};
   }}
   document.getElementById("found").textContent = JSON.stringify(found);
@@ -46,7 +57,7 @@ addEventListener("load", () => {{
 </script>"""
 
 
-def browse(source: str, folder: Path) -> tuple[dict[str, dict[str, object]], list[str]]:
+def browse(source: str, folder: Path) -> tuple[dict[str, dict[str, Any]], list[str]]:
     """Load a page in both frames; what was found there, and the console's lines."""
     assert CHROMIUM is not None
     outer = folder / "outer.html"
@@ -93,10 +104,39 @@ def test_the_report_opens_offline_on_a_phone_and_a_desk(source: str, tmp_path: P
     for place, width in (("phone", 390), ("desk", 1200)):
         seen = found[place]
         assert seen["images"] == seen["shown"] == 6
-        assert seen["styled"] == "center", "the style sheet was refused"
-        needed, given = seen["needed"], seen["width"]
-        assert isinstance(needed, int) and isinstance(given, int)
-        assert needed <= given <= width
+        check_layout(seen, width)
+
+
+def check_layout(seen: dict[str, Any], width: int) -> None:
+    assert seen["margin"] == "0px", "the style sheet was refused"
+    assert seen["needed"] <= seen["width"] <= width
+    for left, right, size in seen["labels"]:
+        assert 0 <= left < right <= width and size >= 12
+
+
+@pytest.mark.parametrize("alone", [False, True])
+def test_a_certificate_is_legible_on_the_smallest_phone(
+    tmp_path: Path,
+    report: Report,
+    records: list[FileRecord],
+    certification: Certification,
+    alone: bool,
+) -> None:
+    if not alone:
+        write_report(report, records, tmp_path / "r")
+    write_certificate(tmp_path / "r", certification)
+    page = tmp_path / "r" / ("certificate.html" if alone else "report.html")
+    found, console = browse(page.read_text("utf-8"), tmp_path)
+    assert console == []
+    for place, width in (("small", 360), ("phone", 390), ("desk", 1200)):
+        seen = found[place]
+        check_layout(seen, width)
+        assert len(seen["labels"]) >= 9
+        protected, control = seen["curves"]
+        # They end at four fifths of the axis, with room for the words; told apart without colour.
+        assert abs(protected[0] - 0.8) < 0.02 and abs(control[0] - 0.8) < 0.02
+        assert protected[1] == control[1] == "none"
+        assert protected[2] != control[2] and protected[3] == "none" != control[3]
 
 
 def test_the_check_sees_a_remote_picture_and_a_script(source: str, tmp_path: Path) -> None:

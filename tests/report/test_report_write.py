@@ -13,10 +13,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ue_cli.certify.budget import certify
-from ue_cli.report import Labels, Report, write_report
+from ue_cli.report import (
+    Certification,
+    Labels,
+    Report,
+    Statements,
+    write_certificate,
+    write_report,
+)
 from ue_cli.report.digest import ROWS
 from ue_cli.report.markup import tag, visible
-from ue_cli.report.write import plain
+from ue_cli.report.values import plain
 from ue_cli.types import Budget, FileRecord, Skipped
 
 
@@ -51,9 +58,9 @@ class Page(HTMLParser):
 
 
 ALLOWED = set(
-    "html head meta link title style body div main header nav section p strong span h1 h2 h3 a ul "
-    "li dl dt dd figure figcaption img table thead tbody tr th td small code details summary svg "
-    "rect line".split()
+    "html head meta link title style body div main header nav section p strong span h1 h2 h3 h4 a "
+    "ul li dl dt dd figure figcaption img table thead tbody tr th td small code details summary "
+    "colgroup svg rect line path polygon circle text".split()
 )
 
 
@@ -106,8 +113,8 @@ def test_json_has_a_frozen_schema(
         list(data)
         == (
             "schema created versions source output device method collection decoder labels budget "
-            "fidelity counts skipped cautions effect transformations gain pictures files routes "
-            "removed bytes_in bytes_out"
+            "fidelity counts skipped cautions effect transformations gain certify_command pictures "
+            "certificate files routes removed bytes_in bytes_out"
         ).split()
     )
     files = data["files"]
@@ -251,7 +258,11 @@ def test_an_interrupted_report_leaves_the_old_one_whole(
 @settings(deadline=None, max_examples=25)
 @given(s=st.text(st.characters(), min_size=1, max_size=60))
 def test_no_string_gets_out_of_its_place(
-    tmp_path_factory: pytest.TempPathFactory, report: Report, records: list[FileRecord], s: str
+    tmp_path_factory: pytest.TempPathFactory,
+    report: Report,
+    records: list[FileRecord],
+    certification: Certification,
+    s: str,
 ) -> None:
     folder = tmp_path_factory.mktemp("report")
     files = [replace(records[0], name=s, output=s, label=s, route=s, route_reason=s, notes=(s,))]
@@ -265,11 +276,26 @@ def test_no_string_gets_out_of_its_place(
         skipped=(Skipped(s, s, s),),
         labels=Labels(s, s, {s: 1}),
         counts={s: 1},
+        certify_command=s,
     )
     write_report(sample, files, folder)
     data, source = both(folder)
     assert visible(s) in check_safe(source).text
     assert data["source"] == plain(s)
+    told = replace(
+        certification,
+        dataset=s,
+        when=s,
+        code_version=s,
+        command=s,
+        statements=(Statements(s, s, s),),
+        runs_sentence=s,
+        runs_reason=s,
+        not_covered=(s,),
+    )
+    write_certificate(folder, told)
+    assert not (folder / "certificate.html").exists(), "the string hid the page's own marks"
+    assert visible(s) in check_safe(both(folder)[1]).text
 
 
 def test_attributes_are_escaped_and_void_elements_closed() -> None:

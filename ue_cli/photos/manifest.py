@@ -13,6 +13,7 @@ import os
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -45,6 +46,12 @@ class Manifest:
     decoder: str
     complete: bool
     entries: dict[str, str]
+
+    @property
+    def sha256(self) -> str:
+        """Of all entries in order of their paths: the same published files, the same hash."""
+        lines = (_entry(path, self.entries[path]) for path in sorted(self.entries))
+        return sha256(b"".join(lines)).hexdigest()
 
 
 class ManifestWriter:

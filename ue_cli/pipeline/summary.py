@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+import shlex
 import time
 from collections import Counter
 from collections.abc import Mapping
@@ -15,13 +16,22 @@ from ue_cli import __version__
 from ue_cli.certify.budget import certify
 from ue_cli.certify.fidelity import summarise
 from ue_cli.photos.decode import DECODER
+from ue_cli.photos.manifest import read_manifest
 from ue_cli.photos.private import explain_write
 from ue_cli.photos.state import Collection
 from ue_cli.pipeline.benchmarks import effect_table
 from ue_cli.pipeline.options import ProtectOptions
 from ue_cli.pipeline.prepare import Made
 from ue_cli.pipeline.results import ProtectResult, Run
-from ue_cli.report import Caution, Labels, Report, write_report
+from ue_cli.report import (
+    CERTIFICATE_FILE,
+    Caution,
+    Certification,
+    Labels,
+    Report,
+    read_certificate,
+    write_report,
+)
 from ue_cli.types import BudgetCertificate, Phases, PhotoSet
 
 FEW_PER_CLASS = 20
@@ -32,6 +42,11 @@ def report_folder(out: Path) -> Path:
     """Where the report of OUT lies: beside it, never inside what is published."""
     whole = Path(os.path.abspath(out))  # noqa: PTH100 - `.` and `a/..` have no name of their own
     return whole.with_name(whole.name + ".report")
+
+
+def certify_command(options: ProtectOptions) -> str:
+    """The command line that certifies what was protected, beside its clean control."""
+    return shlex.join(["ue", "certify", str(options.out), "--original", str(options.src)])
 
 
 def write_summary(
@@ -58,6 +73,8 @@ def write_summary(
     examined = [run.examined[name] for name in sorted(run.examined)]
     flattest = sorted(examined, key=lambda one: -one.fidelity.flat_fraction)[:CROPS]
     folder = report_folder(options.out)
+    certification, outdated = _certified(options, folder)
+    cautions += outdated
     report = Report(
         created=datetime.now(UTC).astimezone().isoformat(timespec="seconds"),
         versions=_versions(),
@@ -81,6 +98,8 @@ def write_summary(
         thumbnails=tuple(one.thumbnail for one in examined),
         flat_crops=tuple(one.flat_crop for one in flattest),
         effect=effect_table(options),
+        certify_command=certify_command(options),
+        certification=certification,
     )
     with explain_write(folder):
         write_report(report, collection.records(), folder)
@@ -103,6 +122,27 @@ def write_summary(
         cautions=cautions,
         seconds=time.monotonic() - started,
     )
+
+
+def _certified(
+    options: ProtectOptions, folder: Path
+) -> tuple[Certification | None, tuple[Caution, ...]]:
+    """An earlier certificate, where these are the very files it is about; else what became of it.
+
+    The file itself stays: it took long to make, and is right about the files it names.
+    """
+    if not (folder / CERTIFICATE_FILE).exists():
+        return None, ()
+    found = read_certificate(folder)
+    if found is not None and found.output_sha256 == read_manifest(options.out).sha256:
+        return found, ()
+    what = "cannot be read" if found is None else f"of {found.when} is about other files than these"
+    outdated = Caution(
+        "certificate-outdated",
+        f"The certificate in {CERTIFICATE_FILE} {what}, so the report leaves it out.",
+        f"Certify again: {certify_command(options)}",
+    )
+    return None, (outdated,)
 
 
 def _method(options: ProtectOptions, collection: Collection, made: Made | None) -> dict[str, str]:

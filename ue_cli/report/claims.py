@@ -1,33 +1,32 @@
-"""The sections on what the files are worth: what was not measured, what is known, what to do."""
+"""The sections on what the method is worth: measured elsewhere, known limits, what to do."""
 
 from __future__ import annotations
 
-from ue_cli.report.markup import Html, join, p, table, tag
+from ue_cli.report.certification import Certification
+from ue_cli.report.markup import Html, join, p, region, table, tag
 from ue_cli.report.model import Report, Table
-
-
-def learnability(report: Report) -> Html:
-    """3: not part of a protect run."""
-    return join(
-        p(
-            "Not measured in this run. A bound on what a model can learn from these files takes "
-            "surrogate models trained on them; this report gives none."
-        )
-    )
 
 
 def effect(report: Report) -> Html:
     """4: what the method did elsewhere."""
-    parts = [
-        p(
-            "Not measured on these files in this run. No model was trained on them, so this report "
-            "does not say how well your own photos are protected."
-        )
-    ]
+    parts = [region("victims", victims(report.certification))]
     if report.effect is not None:
         parts.append(p("What the same method did to benchmark files, for orientation and no more:"))
         parts.append(_measured(report.effect))
     return join(*parts)
+
+
+def victims(certification: Certification | None) -> Html:
+    """Say which models were not trained on these files."""
+    if certification is None:
+        return p(
+            "Not measured on these files in this run. No model was trained on them, so this report "
+            "does not say how well your own photos are protected."
+        )
+    return p(
+        "Not measured on these files against any countermeasure. The models that were trained on "
+        "them are those of section 3."
+    )
 
 
 def limits(report: Report) -> Html:

@@ -64,6 +64,35 @@ def tag(name: str, /, *children: str, **attributes: str | int) -> Html:
     return Html(f"<{name}{fields}>{join(*children)}</{name}>")
 
 
+def region(name: str, *children: str) -> Html:
+    """Mark a part of the page that can be replaced later.
+
+    Escaped text holds no ``<``, so nothing a reader's files are called can look like a mark.
+    """
+    start, end = _marks(name)
+    return Html(start + join(*children) + end)
+
+
+def replace_region(page: str, name: str, *children: str) -> str:
+    """Put other content between the marks of `region`; all else stays as it is, to the byte.
+
+    Raises:
+        ValueError: the page has no such region, or more than one.
+    """
+    start, end = _marks(name)
+    if page.count(start) != 1 or page.count(end) != 1:
+        raise ValueError(f"expected one region {name!r} on the page")
+    before, _, rest = page.partition(start)
+    _, found, after = rest.partition(end)
+    if not found:
+        raise ValueError(f"the region {name!r} ends before it begins")
+    return before + region(name, *children) + after
+
+
+def _marks(name: str) -> tuple[str, str]:
+    return f"<!-- section {name} -->", f"<!-- end of section {name} -->"
+
+
 def p(*children: str, **attributes: str | int) -> Html:
     """Build a paragraph."""
     return tag("p", *children, **attributes)
@@ -79,6 +108,8 @@ def table(
     rows: Sequence[tuple[str, ...]],
     *,
     numeric: frozenset[int] = frozenset(),
+    groups: tuple[tuple[str, int], ...] = (),
+    narrow: bool = False,
 ) -> Html:
     """Build a table that scrolls sideways by itself where the screen is narrow.
 
@@ -86,6 +117,8 @@ def table(
         columns: the heads.
         rows: one cell per column.
         numeric: indices of the columns that are set flush right.
+        groups: heads above the heads, each with the number of columns it spans.
+        narrow: the first column holds short entries.
     """
 
     def line(cells: tuple[str, ...], kind: str) -> Html:
@@ -98,6 +131,10 @@ def table(
         )
 
     body = tag("tbody", *(line(row, "td") for row in rows))
-    inner = tag("table", tag("thead", line(columns, "th")), body)
+    above = [tag("th", name, colspan=span, scope="colgroup") for name, span in groups]
+    heads = [tag("tr", *above)] if above else []
+    spans = (tag("colgroup", span=span) for _, span in groups)
+    head = tag("thead", *heads, line(columns, "th"))
+    inner = tag("table", *spans, head, body, **({"class_": "narrow"} if narrow else {}))
     # Focusable, so that a keyboard can scroll it.
     return tag("div", inner, class_="scroll", tabindex=0, role="region", aria_label=columns[0])

@@ -1,10 +1,11 @@
-"""What a report holds. Values only: writing.py and page.py turn them into the two files."""
+"""What a report holds. Values only: write.py and page.py turn them into the two files."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from ue_cli.report.certification import Certification
 from ue_cli.types import BudgetCertificate, FidelitySummary, Skipped
 
 SCHEMA = "ue-report/1"
@@ -98,6 +99,8 @@ class Report:
         effect: victim accuracies of this method on benchmark files.
         transformations: what the perturbation was measured to survive on benchmark files.
         gain: how far ``Comparison.amplified`` is amplified.
+        certify_command: the command line that certifies these files.
+        certification: what it found, where that still stands for these files.
     """
 
     created: str
@@ -119,3 +122,5 @@ class Report:
     effect: Table | None = None
     transformations: Table | None = None
     gain: float = 16.0
+    certify_command: str = ""
+    certification: Certification | None = None

@@ -7,9 +7,12 @@ from hashlib import sha256
 from importlib.resources import files as resources
 
 from ue_cli.report import claims, files, measured
+from ue_cli.report.certification import Certification
 from ue_cli.report.digest import Digest
-from ue_cli.report.markup import Html, join, tag
+from ue_cli.report.learnability import learnability, promise
+from ue_cli.report.markup import Html, join, region, replace_region, tag
 from ue_cli.report.model import Report
+from ue_cli.report.verdicts import Figure, figures
 from ue_cli.report.words import count, levels, share
 
 
@@ -24,10 +27,11 @@ def render(report: Report, digest: Digest) -> str:
         A complete HTML document. Its policy allows its own style sheet, by hash, and pictures in
         data: URIs; everything else is refused, whatever a file name might smuggle in.
     """
+    learned = learnability(report.certification, report.certify_command)
     content = (
         ("budget", "Budget", measured.budget(report, digest)),
         ("fidelity", "Fidelity", measured.fidelity(report)),
-        ("learnability", "Learnability", claims.learnability(report)),
+        ("learnability", "Learnability", learned),
         ("effect", "Effect", claims.effect(report)),
         ("limits", "Limits, in plain words", claims.limits(report)),
         ("warnings", "Warnings", claims.warnings(report)),
@@ -50,34 +54,81 @@ def render(report: Report, digest: Digest) -> str:
                 tag(
                     "section",
                     tag("h2", tag("span", str(number), class_="number"), title),
-                    inner,
+                    region(anchor, inner),
                     id=anchor,
                 )
                 for number, (anchor, title, inner) in enumerate(content, 1)
             ),
         ),
     )
-    return f'<!doctype html>\n<html lang="en">{_head(report)}{body}</html>\n'
+    return _document(f"Report on {report.output} (do not publish)", body)
 
 
-def _head(report: Report) -> Html:
+def renew(page: str, certification: Certification) -> str:
+    """Tell a certificate in a page that `render` made, and leave all else as it is.
+
+    Args:
+        page: report.html.
+        certification: what was certified after the page was written.
+
+    Raises:
+        ValueError: the page has no place for it; it is another version's, or was edited.
+    """
+    parts = {
+        "style": _style(),
+        "promise": join(promise(certification)),
+        "learnability": learnability(certification, ""),
+        "victims": claims.victims(certification),
+    }
+    for name, content in parts.items():
+        page = replace_region(page, name, content)
+    return page
+
+
+def standalone(certification: Certification) -> str:
+    """Build the page of a certificate on files that `ue protect` has not reported on."""
+    dataset = certification.dataset
+    body = tag(
+        "body",
+        tag(
+            "main",
+            tag(
+                "header",
+                tag("p", dataset, class_="eyebrow"),
+                tag("h1", "What models learn from these files"),
+                tag("p", promise(certification), class_="lead"),
+            ),
+            tag("section", tag("h2", "Learnability"), learnability(certification, "")),
+        ),
+    )
+    return _document(f"Certificate on {dataset}", body)
+
+
+def _document(title: str, body: Html) -> str:
+    head = tag(
+        "head",
+        tag("meta", charset="utf-8"),
+        region("style", _style()),
+        tag("meta", name="viewport", content="width=device-width, initial-scale=1"),
+        tag("meta", name="color-scheme", content="light dark"),
+        tag("meta", name="referrer", content="no-referrer"),
+        tag("meta", name="robots", content="noindex, nofollow"),
+        tag("link", rel="icon", href="data:,"),
+        tag("title", title),
+    )
+    return f'<!doctype html>\n<html lang="en">{head}{body}</html>\n'
+
+
+def _style() -> Html:
+    """The style sheet, and the policy that admits it: one is worth nothing without the other."""
     style = resources("ue_cli.report").joinpath("style.css").read_text("utf-8")
     digest = b64encode(sha256(style.encode()).digest()).decode("ascii")
     policy = (
         f"default-src 'none'; img-src data:; style-src 'sha256-{digest}'; "
         "base-uri 'none'; form-action 'none'"
     )
-    return tag(
-        "head",
-        tag("meta", charset="utf-8"),
-        Html(f'<meta http-equiv="Content-Security-Policy" content="{policy}">'),
-        tag("meta", name="viewport", content="width=device-width, initial-scale=1"),
-        tag("meta", name="color-scheme", content="light dark"),
-        tag("meta", name="referrer", content="no-referrer"),
-        tag("meta", name="robots", content="noindex, nofollow"),
-        tag("link", rel="icon", href="data:,"),
-        tag("title", f"Report on {report.output} (do not publish)"),
-        Html(f"<style>{style}</style>"),
+    return Html(
+        f'<meta http-equiv="Content-Security-Policy" content="{policy}"><style>{style}</style>'
     )
 
 
@@ -105,38 +156,28 @@ def _header(report: Report) -> Html:
             f"{levels(found.mean_abs)}. ",
             "The change is hard to see, not impossible to see. ",
         ]
-    lead.append(
-        "Whether a model fails to learn from these files was not measured in this run, and nothing "
-        "here promises that it does."
-    )
+    lead.append(region("promise", promise(report.certification)))
     return tag(
         "header",
         tag("p", report.source, " → ", report.output, class_="eyebrow"),
         tag("h1", headline(report), class_="good" if found.passed and found.files else "bad"),
         tag("p", *lead, class_="lead"),
-        tag("dl", *_figures(report), class_="figures"),
+        figures(*_figures(report)),
     )
 
 
-def _figures(report: Report) -> list[Html]:
+def _figures(report: Report) -> list[Figure]:
     found = report.budget
     total = found.files + len(report.skipped)
-    figures = [
+    shown: list[Figure] = [
         ("Protected", f"{found.files:,}", f"of {count(total, 'file')}"),
         ("Largest difference", f"{found.linf:.3g}", f"limit {found.limit} levels"),
         ("Mean difference", f"{found.mean_abs:.2f}", f"{share(found.mean_abs / found.limit)} used"),
     ]
     if report.fidelity is not None:
         middle = report.fidelity.median
-        figures.append(("Colour difference", f"{middle.delta_e_median:.2f}", "ΔE00, median"))
-    return [
-        tag(
-            "div",
-            tag("dt", name),
-            tag("dd", tag("span", value, class_="value"), tag("span", unit, class_="unit")),
-        )
-        for name, value, unit in figures
-    ]
+        shown.append(("Colour difference", f"{middle.delta_e_median:.2f}", "ΔE00, median"))
+    return shown
 
 
 def _contents(content: tuple[tuple[str, str, Html], ...], report: Report) -> list[Html]:

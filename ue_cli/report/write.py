@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import fields, is_dataclass
-from math import isfinite
+from collections.abc import Callable, Iterable
+from dataclasses import fields
 from pathlib import Path
-from typing import Any, TextIO
+from typing import TextIO
 
+from ue_cli.report.certification import Certification, summary
 from ue_cli.report.digest import Digest
-from ue_cli.report.markup import visible
 from ue_cli.report.model import SCHEMA, Report
 from ue_cli.report.page import render
+from ue_cli.report.values import plain
 from ue_cli.types import FileRecord
 
-_PICTURES = frozenset({"thumbnails", "flat_crops"})
+_APART = frozenset({"thumbnails", "flat_crops", "certification"})
 _RECORD = tuple(field.name for field in fields(FileRecord) if field.name != "original_hmac")
+CERTIFICATE_KEY = ' "certificate": '
+"""How that line begins: one space, so it is a key of the whole, not of anything within."""
 _COMPACT = json.JSONEncoder(ensure_ascii=False, allow_nan=False)
 
 
@@ -35,12 +37,16 @@ def write_report(report: Report, records: Iterable[FileRecord], folder: Path) ->
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     folder.chmod(0o700)
     digest = Digest()
-    _atomic(folder / "report.json", lambda out: _write_json(out, report, records, digest))
-    _atomic(folder / "report.html", lambda out: _write_text(out, render(report, digest)))
+    atomic(folder / "report.json", lambda out: _write_json(out, report, records, digest))
+    atomic(folder / "report.html", lambda out: _write_text(out, render(report, digest)))
 
 
-def _atomic(path: Path, write: Callable[[TextIO], None]) -> None:
-    """Write beside ``path``, flush to the disk, then take its name."""
+def atomic(path: Path, write: Callable[[TextIO], None]) -> None:
+    """Write beside ``path``, flush to the disk, then take its name (0600).
+
+    Raises:
+        OSError: nothing was changed.
+    """
     draft = path.with_name(f".{path.name}.tmp")
     draft.unlink(missing_ok=True)
     try:
@@ -64,12 +70,12 @@ def _write_json(out: TextIO, report: Report, records: Iterable[FileRecord], dige
     head = {"schema": SCHEMA} | {
         field.name: plain(getattr(report, field.name))
         for field in fields(report)
-        if field.name not in _PICTURES
+        if field.name not in _APART
     }
     head["budget"]["passed"] = report.budget.passed
     head["pictures"] = [plain(picture.name) for picture in report.thumbnails]
     out.write(_dumps(head, indent=1).removesuffix("\n}"))
-    out.write(',\n "files": [')
+    out.write(",\n" + certificate_line(report.certification) + ' "files": [')
     separator = "\n  "
     for record in records:
         digest.add(record)
@@ -87,6 +93,12 @@ def _write_json(out: TextIO, report: Report, records: Iterable[FileRecord], dige
     out.write("\n ],\n" + _dumps(plain(tail), indent=1).removeprefix("{\n") + "\n")
 
 
+def certificate_line(certification: Certification | None) -> str:
+    """The one line of report.json that a certificate changes; only it begins as it does."""
+    found = None if certification is None else plain(summary(certification))
+    return CERTIFICATE_KEY + _COMPACT.encode(found) + ",\n"
+
+
 def _line(record: FileRecord) -> str:
     """One file, without the proof of its original, which belongs to the owner's state alone."""
     entry = {name: getattr(record, name) for name in _RECORD}
@@ -101,30 +113,3 @@ def _line(record: FileRecord) -> str:
 
 def _dumps(value: object, indent: int) -> str:
     return json.dumps(value, ensure_ascii=False, allow_nan=False, indent=indent)
-
-
-def plain(value: Any) -> Any:
-    r"""Turn frozen values into what JSON holds.
-
-    Dataclasses and mappings become objects, tuples lists, infinite numbers null. A name that is
-    not UTF-8 has its stray bytes spelled ``\x80``: strict readers refuse lone surrogates.
-    """
-    if is_dataclass(value) and not isinstance(value, type):
-        return {field.name: plain(getattr(value, field.name)) for field in fields(value)}
-    if isinstance(value, Mapping):
-        return {plain(key): plain(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [plain(item) for item in value]
-    if isinstance(value, float):
-        return float(value) if isfinite(value) else None
-    if isinstance(value, str):
-        return value if _encodes(value) else visible(value)
-    return value
-
-
-def _encodes(text: str) -> bool:
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True

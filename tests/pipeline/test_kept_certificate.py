@@ -1,0 +1,72 @@
+"""`ue protect` again, over a report that a certificate was written into."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from typer.testing import CliRunner
+
+from tests.pipeline.conftest import picture
+from ue_cli.cli import app
+from ue_cli.photos.manifest import read_manifest
+from ue_cli.report import Certification, write_certificate
+from ue_cli.types import CertifyReport
+
+
+def certify(out: Path) -> None:
+    """What `ue certify` would leave; nothing was trained here."""
+    certification = Certification(
+        measured=CertifyReport((), None, 6, 2, "", "CPU", "", "d" * 64, 1.0),
+        dataset=out.name,
+        when="2026-01-02T03:04:05+00:00",
+        code_version="0",
+        command="",
+        output_sha256=read_manifest(out).sha256,
+        chance=0.5,
+        statements=(),
+        intervals={},
+        interval_confidence=0.95,
+        runs_verdict=None,
+        runs_sentence="",
+        runs_reason="",
+        runs_not_covered=(),
+        not_covered=("Certified: something.",),
+    )
+    write_certificate(out.with_name(out.name + ".report"), certification)
+
+
+def protect(root: Path) -> list[str]:
+    """Protect once more, in this process; the codes of the warnings."""
+    words = ["protect", root / "src", "-o", root / "out", "--home", root / "home"]
+    done = CliRunner().invoke(app, [*map(str, words), "--jobs", "1", "--json"])
+    assert done.exit_code == 0, done.output
+    return [one["code"] for one in json.loads(done.stdout)["result"]["warnings"]]
+
+
+def test_a_certificate_stands_while_its_files_do(tmp_path: Path) -> None:
+    for index, name in enumerate(("a", "b")):
+        picture(tmp_path / "src" / name / "1.png", index, size=(16, 16))
+    protect(tmp_path)
+    out, report = tmp_path / "out", tmp_path / "out.report"
+    command = f"ue certify {out} --original {tmp_path / 'src'}"
+    assert command in (report / "report.html").read_text("utf-8")
+    certify(out)
+    certificate = (report / "certificate.json").read_bytes()
+
+    assert "certificate-outdated" not in protect(tmp_path)
+    assert "Certified: something." in (report / "report.html").read_text("utf-8")
+    assert json.loads((report / "report.json").read_text())["certificate"]["test_files"] == 2
+
+    picture(tmp_path / "src" / "a" / "joined.png", 30, size=(16, 16))
+    assert "certificate-outdated" in protect(tmp_path)
+    page = (report / "report.html").read_text("utf-8")
+    assert "Certified: something." not in page
+    assert "of 2026-01-02T03:04:05+00:00 is about other files" in page and command in page
+    assert json.loads((report / "report.json").read_text())["certificate"] is None
+    assert (report / "certificate.json").read_bytes() == certificate
+
+    (report / "certificate.json").write_text("{")
+    assert "certificate-outdated" in protect(tmp_path)
+    assert "cannot be read" in (report / "report.html").read_text("utf-8")
+    assert (report / "certificate.json").read_text() == "{"

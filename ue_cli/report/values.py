@@ -1,0 +1,102 @@
+"""Frozen values as JSON, and back again."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import fields, is_dataclass
+from math import isfinite
+from types import NoneType, UnionType
+from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
+
+from ue_cli.report.markup import visible
+
+T = TypeVar("T")
+
+
+def plain(value: Any) -> Any:
+    r"""Turn frozen values into what JSON holds.
+
+    Dataclasses and mappings become objects, tuples lists, infinite numbers null. A name that is
+    not UTF-8 has its stray bytes spelled ``\x80``: strict readers refuse lone surrogates.
+    """
+    if is_dataclass(value) and not isinstance(value, type):
+        return {field.name: plain(getattr(value, field.name)) for field in fields(value)}
+    if isinstance(value, Mapping):
+        return {plain(key): plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [plain(item) for item in value]
+    if isinstance(value, float):
+        return float(value) if isfinite(value) else None
+    if isinstance(value, str):
+        return value if _encodes(value) else visible(value)
+    return value
+
+
+def rebuild(kind: type[T], value: Any) -> T:
+    """Turn parsed JSON into the frozen value that `plain` made it from.
+
+    Args:
+        kind: a dataclass whose fields are numbers, texts, tuples, mappings, literals, options and
+            dataclasses of these.
+        value: from a file that anybody may have damaged.
+
+    Raises:
+        ValueError: a field is missing, is unknown, or holds something else than ``kind`` says.
+    """
+    built: T = _build(kind, value)
+    return built
+
+
+def _build(kind: Any, value: Any) -> Any:
+    origin, parts = get_origin(kind), get_args(kind)
+    if is_dataclass(kind):
+        hints = get_type_hints(kind)
+        if not isinstance(value, dict) or value.keys() != hints.keys():
+            raise _unfit(kind, value)
+        return kind(**{name: _build(hint, value[name]) for name, hint in hints.items()})  # type: ignore[operator]
+    if origin is tuple and isinstance(value, list):
+        if parts[-1] is Ellipsis:
+            return tuple(_build(parts[0], item) for item in value)
+        if len(parts) == len(value):
+            return tuple(_build(part, item) for part, item in zip(parts, value, strict=True))
+    elif origin is Mapping and isinstance(value, dict):
+        return {key: _build(parts[1], item) for key, item in value.items()}
+    elif origin in (Union, UnionType):
+        if value is None and NoneType in parts:
+            return None
+        return _build(next(part for part in parts if part is not NoneType), value)
+    elif origin is Literal and isinstance(value, str) and value in parts:
+        return value
+    elif kind is float and type(value) in (int, float) and isfinite(value):
+        return float(value)
+    elif kind in (int, str) and type(value) is kind:
+        return value
+    raise _unfit(kind, value)
+
+
+def _unfit(kind: Any, value: Any) -> ValueError:
+    return ValueError(f"expected {getattr(kind, '__name__', kind)}, found {str(value)[:80]!r}")
+
+
+def dumps(value: Any, indent: int = 0) -> str:
+    """Format plain values for people: one field per line, a list of numbers on one line."""
+    pad, end = "\n" + " " * (indent + 1), "\n" + " " * indent
+    if isinstance(value, dict) and value:
+        lines = (f"{_scalar(key)}: {dumps(item, indent + 1)}" for key, item in value.items())
+        return "{" + pad + f",{pad}".join(lines) + end + "}"
+    if isinstance(value, list) and any(isinstance(item, (dict, list, str)) for item in value):
+        return "[" + pad + f",{pad}".join(dumps(item, indent + 1) for item in value) + end + "]"
+    return _scalar(value)
+
+
+def _scalar(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False, allow_nan=False)
+
+
+def _encodes(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
