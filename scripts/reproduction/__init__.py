@@ -1,0 +1,1 @@
+"""The published experiments again, at a scale that a machine can afford."""
