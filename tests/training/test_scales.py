@@ -1,10 +1,15 @@
 from __future__ import annotations
 
+import copy
+import math
+
 import pytest
 import torch
+from torch import nn
 
 from ue_cli.training.nets import resnet18, small_resnet
-from ue_cli.training.scales import weight_scales
+from ue_cli.training.scales import weight_distance, weight_norm, weight_scales
+from ue_cli.types import Scaling
 
 
 def test_relative_scales_are_those_of_what_a_channel_is_made_of() -> None:
@@ -47,3 +52,33 @@ def test_no_coordinate_has_scale_zero(scaling: str) -> None:
     scales = weight_scales(net, scaling)  # type: ignore[arg-type]
     assert all(float(value.min()) > 0 for value in scales.values())
     assert all(bool((value == 1).all()) for value in scales.values()) == (scaling == "absolute")
+
+
+def test_a_norm_without_weights_of_its_own_needs_no_scale() -> None:
+    net = nn.Sequential(nn.Conv2d(3, 2, 3), nn.BatchNorm2d(2, affine=False))
+    assert list(weight_scales(net, "relative")) == ["0.weight", "0.bias"]
+
+
+def test_norms_are_in_the_units_of_the_noise() -> None:
+    """Relative: every group of n weights has norm √n, however large the weights are."""
+    net = small_resnet(3, (4, 8), seed=0)
+    flat = torch.cat([value.detach().flatten() for value in net.parameters()])
+    assert weight_norm(net, "absolute") == pytest.approx(float(flat.norm()))
+    assert weight_norm(net, "relative") == pytest.approx(math.sqrt(len(flat)))
+
+
+def test_a_distance_is_the_size_of_the_shift_that_it_takes() -> None:
+    net, other = small_resnet(3, (4, 8), seed=0), small_resnet(3, (4, 8), seed=1)
+    scaling: Scaling
+    for scaling in ("absolute", "relative"):
+        scales = weight_scales(net, scaling)
+        moved = copy.deepcopy(net)
+        with torch.no_grad():
+            moved.head.weight[1, 2] += 3 * scales["head.weight"][1, 2]
+            moved.norm.bias[0] += 4 * scales["norm.bias"][0]
+        distance = weight_distance(net, moved.state_dict(), scaling)
+        assert distance == pytest.approx(5, rel=1e-5)
+    assert weight_distance(net, net.state_dict(), "relative") == 0
+    there = weight_distance(net, other.state_dict(), "absolute")
+    assert there == pytest.approx(weight_distance(other, net.state_dict(), "absolute"))
+    assert there > 1

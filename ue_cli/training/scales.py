@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import torch
 from torch import Tensor, nn
 
@@ -32,9 +34,11 @@ def weight_scales(net: nn.Module, scaling: Scaling) -> dict[str, Tensor]:
         return scales
     for prefix, module in net.named_modules():
         own = dict(module.named_parameters(prefix, recurse=False))
+        if not own:
+            continue
         if isinstance(module, nn.modules.batchnorm._BatchNorm):
             rows = torch.cat([value.detach().flatten() for value in own.values()])[None]
-            groups = [(own, rows)] if own else []
+            groups = [(own, rows)]
         elif isinstance(module, nn.Linear | nn.modules.conv._ConvNd):
             parts = [
                 value.detach().flatten(1) if value.ndim > 1 else value.detach()[:, None]
@@ -50,3 +54,30 @@ def weight_scales(net: nn.Module, scaling: Scaling) -> dict[str, Tensor]:
             for name, value in members.items():
                 scales[name] = size.view(-1, *[1] * (value.ndim - 1)).expand_as(value)
     return scales
+
+
+@torch.no_grad()
+def weight_norm(net: nn.Module, scaling: Scaling) -> float:
+    """‖D⁻¹θ‖₂ over all named parameters; D and θ are the network's own."""
+    return _norm(dict(net.named_parameters()), weight_scales(net, scaling))
+
+
+@torch.no_grad()
+def weight_distance(net: nn.Module, other: Mapping[str, Tensor], scaling: Scaling) -> float:
+    """‖D⁻¹(other − θ)‖₂: how far another training is, in the units of η.
+
+    Args:
+        net: θ, and whose weights give D.
+        other: named parameters or a state dict of a network of the same kind.
+        scaling: of D.
+    """
+    shift = {
+        name: other[name].to(value.device, torch.float64) - value.double()
+        for name, value in net.named_parameters()
+    }
+    return _norm(shift, weight_scales(net, scaling))
+
+
+def _norm(values: Mapping[str, Tensor], scales: Mapping[str, Tensor]) -> float:
+    squares = [(values[name].double() / scales[name]).square().sum() for name in scales]
+    return float(torch.stack(squares).sum().sqrt())
