@@ -10,9 +10,10 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image, ImageEnhance
 
-from ue_cli.photos.phash import NEAR, SIDE, group_near, perceptual_hashes
+from ue_cli.photos.phash import NEAR, group_near, perceptual_hashes
 from ue_cli.photos.square import read_frame, read_square
 
+SIDE = 32
 SAMPLES = sorted((Path(__file__).parents[1] / "sample-photos").rglob("*.*"))
 
 

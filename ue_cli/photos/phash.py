@@ -10,9 +10,6 @@ from scipy.fft import dctn
 from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 
-SIDE = 32
-"""Side of the gray images that hashes are made of."""
-
 BITS = 64
 NEAR = 10
 """Hashes that differ in at most so many of the 64 bits are near-duplicates.
@@ -36,7 +33,7 @@ def perceptual_hashes(gray: NDArray[np.uint8]) -> NDArray[np.uint64]:
     brightness and contrast.
 
     Args:
-        gray: (n, 32, 32), whole pictures whatever their shape.
+        gray: (n, side, side), whole pictures squeezed into squares of 16 pixels or more.
 
     Returns:
         (n,) hashes; a picture of one colour gets 0.
