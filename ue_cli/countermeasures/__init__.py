@@ -1,0 +1,1 @@
+"""What an adversary does with protected files, beside training on them."""
