@@ -17,8 +17,16 @@ import pytest
 import torch
 
 from tests.pipeline.conftest import Quiet
-from ue_cli.pipeline.trials import Trial, TrialData, TrialResult, run_trials
-from ue_cli.training.supervised import VictimRecipe, test_accuracy
+from ue_cli.pipeline.trials import (
+    Trial,
+    TrialData,
+    TrialResult,
+    estimate_seconds,
+    pending,
+    run_trials,
+    surrogate_recipe,
+)
+from ue_cli.training.supervised import VictimRecipe, test_accuracy, train_victim
 
 TINY = VictimRecipe(epochs=3, size=16, batch=16, lr=0.1, widths=(8, 16))
 
@@ -201,3 +209,46 @@ def test_a_killed_run_keeps_what_was_finished(tmp_path: Path, how: signal.Signal
     assert run(cache, trials(0))[0].cached
     run(cache, trials(500, 501), jobs=2)
     assert not list(cache.glob("data-*"))
+
+
+def test_what_has_to_be_trained_is_known_before(tmp_path: Path) -> None:
+    wanted, data = [*trials(0), *trials(0), *trials(1)], make_data()
+    assert pending(wanted, data, cache=tmp_path, device="cpu") == [*trials(0), *trials(1)]
+    run(tmp_path, trials(1))
+    assert pending(wanted, data, cache=tmp_path, device="cpu") == trials(0)
+
+
+def test_a_small_set_trains_for_more_epochs_and_a_large_one_for_fewer() -> None:
+    def steps(files: int) -> int:
+        recipe = surrogate_recipe(files, 64)
+        return recipe.epochs * max(1, files // recipe.batch)
+
+    epochs = [surrogate_recipe(files, 64).epochs for files in (10, 800, 5_000, 50_000, 10**6)]
+    assert epochs == [300, 84, 30, 15, 10]
+    assert all(1_000 <= steps(files) <= 12_000 for files in range(256, 76_800, 97))
+
+
+def test_the_network_sees_what_fits_the_images() -> None:
+    photos, icons = surrogate_recipe(800, 64), surrogate_recipe(800, 32)
+    assert (photos.size, photos.augment) == (48, "resized-crop")
+    assert (icons.size, icons.augment) == (32, "shift")
+    images = torch.zeros(20, 3, 32, 32, dtype=torch.uint8)
+    short = replace(icons, epochs=1, widths=(8,))
+    labels = torch.arange(20) % 2
+    assert len(train_victim(images, labels, images, labels, short, seed=0).accuracy) == 1
+
+
+def estimate(wanted: list[Trial], train_files: int = 64, jobs: int = 1) -> float:
+    return estimate_seconds(
+        wanted, train_files=train_files, tests=30, side=16, classes=2, jobs=jobs, device="cpu"
+    )
+
+
+def test_the_estimate_grows_with_the_work() -> None:
+    before = torch.get_num_threads()
+    long = [Trial("protected", 0, replace(TINY, epochs=3_000))]
+    assert estimate([]) == 0
+    assert 0 < estimate(trials(0)[:1]) < estimate(long)
+    assert estimate(trials(0)[:1]) < estimate(trials(0)[:1], train_files=64_000)
+    assert estimate(long * 8, jobs=2) > estimate(long)
+    assert torch.get_num_threads() == before

@@ -15,10 +15,19 @@ from ue_cli.photos.private import private_folder
 from ue_cli.pipeline.traininglanes import train_one, train_side_by_side
 from ue_cli.pipeline.trialcache import fetch, trial_key, weights_path
 from ue_cli.pipeline.trialdata import Trial, TrialData
+from ue_cli.pipeline.trialplan import estimate_seconds, surrogate_recipe
 from ue_cli.training.supervised import build_net
 from ue_cli.types import Phases
 
-__all__ = ["Trial", "TrialData", "TrialResult", "run_trials"]
+__all__ = [
+    "Trial",
+    "TrialData",
+    "TrialResult",
+    "estimate_seconds",
+    "pending",
+    "run_trials",
+    "surrogate_recipe",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,8 +110,7 @@ def run_trials(
         UeError: the cache cannot be written, or a training ended its process (``trial-crashed``).
     """
     private_folder(cache)
-    hashes = {arm: data.sha256(arm) for arm in {trial.arm for trial in trials}}
-    keys = [trial_key(trial, hashes[trial.arm], device) for trial in trials]
+    keys = _keys(trials, data, device)
     known = {key: fetch(cache, key) for key in keys}
     wanted = dict(zip(keys, trials, strict=True))
     missing = {key: trial for key, trial in wanted.items() if known[key] is None}
@@ -119,6 +127,17 @@ def run_trials(
         _result(trial, known[key] or fetch(cache, key), weights_path(cache, key), key in missing)
         for key, trial in zip(keys, trials, strict=True)
     ]
+
+
+def pending(trials: Sequence[Trial], data: TrialData, *, cache: Path, device: str) -> list[Trial]:
+    """Those that `run_trials` would have to train, each of them once."""
+    wanted = dict(zip(_keys(trials, data, device), trials, strict=True))
+    return [trial for key, trial in wanted.items() if fetch(cache, key) is None]
+
+
+def _keys(trials: Sequence[Trial], data: TrialData, device: str) -> list[str]:
+    hashes = {arm: data.sha256(arm) for arm in {trial.arm for trial in trials}}
+    return [trial_key(trial, hashes[trial.arm], device) for trial in trials]
 
 
 def _result(trial: Trial, body: dict[str, Any] | None, weights: Path, fresh: bool) -> TrialResult:
