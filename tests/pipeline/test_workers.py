@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
+from multiprocessing import get_context
+from multiprocessing.synchronize import Event
 from pathlib import Path
 
 import pytest
@@ -54,6 +56,31 @@ def test_an_error_comes_back_whole() -> None:
         list(pool.run([1, ERROR, 2]))
     assert (raised.value.code, raised.value.hint) == ("thirteen", "Count on.")
     assert raised.value.exit_code == ExitCode.BUG
+
+
+_told: Event | None = None
+
+
+def be_told(event: Event) -> None:
+    global _told
+    _told = event
+
+
+def wait_to_be_told(task: int) -> int:
+    assert _told is not None
+    if task:
+        _told.wait()
+    return task
+
+
+def test_long_tasks_are_told_when_a_run_ends_early() -> None:
+    """Else whoever stops it would wait for them: here for ever."""
+    told = get_context("spawn").Event()
+    pool = WorkerPool(wait_to_be_told, 2, be_told, (told,), stop=told.set)
+    run = pool.run([0, 1])
+    assert next(run) == (0, 0)
+    run.close()  # type: ignore[attr-defined]
+    assert told.is_set()
 
 
 def test_nothing_to_do() -> None:

@@ -39,6 +39,8 @@ def train_one(
     on_epoch: Callable[[], None],
 ) -> None:
     """Train one and keep it. On the CPU the last bits depend on the number of threads."""
+    if trial.countermeasure is not None:
+        raise ValueError(f"there is no countermeasure {trial.countermeasure!r}")
     before = torch.get_num_threads()
     torch.set_num_threads(threads)
     try:

@@ -29,7 +29,7 @@ class Trial:
     countermeasure: str | None = None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class TrialData:
     """What every trial of a run trains on and is tested on.
 
