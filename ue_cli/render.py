@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from ue_cli.output import printable
 from ue_cli.pipeline.keys import KeyReport
 from ue_cli.pipeline.results import Problem, ProtectResult, RestoreResult, VerifyResult
 from ue_cli.report import Caution
-from ue_cli.types import Skipped
+from ue_cli.types import LearnabilityCertificate, Skipped
+
+if TYPE_CHECKING:
+    from ue_cli.pipeline.certify import CertifyResult
 
 SHOWN = 20
 ROUTES = {
@@ -69,10 +73,59 @@ def restore_rows(result: RestoreResult) -> tuple[Rows, Lists]:
     return rows, _problems(result.problems)
 
 
+def certify_rows(result: CertifyResult) -> tuple[Rows, Lists]:
+    """`ue certify`."""
+    found = result.certification
+    measured = found.measured
+    rows = [
+        ("Trained on", f"{measured.train_files:,} files, tested on {measured.test_files:,}"),
+        ("Test images", measured.test_source),
+    ]
+    if measured.runs is not None:
+        rows += [
+            ("Trainings", _percentages(measured.runs.protected, measured.runs.tests)),
+            ("Control", _percentages(measured.runs.control, measured.runs.tests)),
+            ("Verdict", f"{found.runs_verdict}: {found.runs_reason}"),
+        ]
+    lists: Lists = []
+    for one in measured.smoothed:
+        title = (
+            f"{one.protected.training.capitalize()} surrogate, {one.setting.scaling} noise "
+            f"σ = {one.setting.sigma:g}: {one.verdict}"
+        )
+        lists.append((title, [one.reason, *_bounds(one)]))
+    rows += [
+        ("Keep private", printable(str(result.report))),
+        ("Time", f"{measured.seconds:.0f} s"),
+    ]
+    cautions = [_caution(caution) for caution in result.cautions]
+    return rows, [*lists, ("Warnings", cautions)]
+
+
 def key_rows(report: KeyReport) -> tuple[Rows, Lists]:
     """`ue key …`."""
     rows = [(name, printable(value)) for name, value in report.facts]
     return rows, [("Collections", [printable(line) for line in report.collections])]
+
+
+def _percentages(correct: Sequence[int], tests: int) -> str:
+    if not correct:
+        return "none: without the originals there is nothing to compare with"
+    return ", ".join(f"{100 * count / tests:.1f}" for count in sorted(correct)) + " %"
+
+
+def _bounds(one: LearnabilityCertificate) -> list[str]:
+    """A table of η against both bounds, abstentions in one line."""
+    beside = {b.eta: b.upper for b in one.control.bounds} if one.control is not None else {}
+    lines = []
+    for bound in one.protected.bounds:
+        if bound.upper is None:
+            lines.append(f"η > {one.max_eta:.3g}: abstains, {one.setting.draws:,} draws are too few")
+            break
+        control = beside.get(bound.eta)
+        other = "" if control is None else f", control {100 * control:.1f} %"
+        lines.append(f"η = {bound.eta:<8g} at most {100 * bound.upper:.1f} %{other}")
+    return lines
 
 
 def _protected(result: ProtectResult) -> str:

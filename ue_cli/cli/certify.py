@@ -1,0 +1,129 @@
+"""`ue certify`: flags to a typed call."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ue_cli.cli.run import (
+    HomeOption,
+    JobsOption,
+    JsonOption,
+    home_folder,
+    process_count,
+    run_command,
+)
+from ue_cli.errors import ExitCode
+
+if TYPE_CHECKING:
+    from ue_cli.output import Output
+
+
+class Smoothing(StrEnum):
+    """What the noise is measured in."""
+
+    absolute = "absolute"
+    relative = "relative"
+
+
+class Preset(StrEnum):
+    """Surrogate and setting."""
+
+    default = "default"
+    paper = "paper"
+
+
+def certify(
+    dataset: Annotated[Path, typer.Argument(help="The protected folder.")],
+    original: Annotated[
+        Path | None,
+        typer.Option(
+            "--original",
+            help="The originals' folder: the clean test set is split off it, and the clean control "
+            "is trained on the rest.",
+        ),
+    ] = None,
+    test: Annotated[
+        Path | None,
+        typer.Option("--test", help="Folder of other clean images of the same classes to test on."),
+    ] = None,
+    preset: Annotated[
+        Preset,
+        typer.Option(help="paper: ResNet-18, σ 0.25 absolute, q 0.9, N 1000, confidence 0.99."),
+    ] = Preset.default,
+    runs: Annotated[
+        int,
+        typer.Option(min=2, help="K: independent trainings on either side; 5 bound the median."),
+    ] = 5,
+    q: Annotated[
+        float | None,
+        typer.Option(min=0.01, max=0.99, help="Quantile of accuracy that is bounded.", metavar="Q"),
+    ] = None,
+    draws: Annotated[
+        int | None, typer.Option(min=10, help="N: noisy copies of each surrogate that are tested.")
+    ] = None,
+    sigma: Annotated[
+        float | None,
+        typer.Option(min=1e-6, help="Size of the noise. [default: by the control, on pilot draws]"),
+    ] = None,
+    confidence: Annotated[
+        float | None, typer.Option(min=0.5, max=0.9999, help="Of each smoothing statement.")
+    ] = None,
+    smoothing: Annotated[
+        Smoothing | None,
+        typer.Option(help="Noise in units of the weights, or of each filter's own size."),
+    ] = None,
+    test_share: Annotated[
+        float, typer.Option(min=0.05, max=0.5, help="Share of the originals that is split off.")
+    ] = 0.2,
+    min_test: Annotated[
+        int, typer.Option(min=10, help="Fewest clean test images to certify on.")
+    ] = 50,
+    seed: Annotated[
+        int, typer.Option(min=0, help="Of the split, the trainings and the noise.")
+    ] = 0,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
+    report: Annotated[
+        Path | None,
+        typer.Option(help="Folder of the report, to be kept private. [default: DATASET.report]"),
+    ] = None,
+    jobs: JobsOption = None,
+    home: HomeOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Certify how much a model can learn from a protected folder, beside a clean control."""
+
+    def work(output: Output) -> ExitCode:
+        from ue_cli.pipeline.certify import certify as run
+        from ue_cli.pipeline.certifyoptions import CertifyOptions
+        from ue_cli.render import certify_rows
+
+        options = CertifyOptions(
+            dataset=dataset,
+            original=original,
+            test=test,
+            home=home_folder(home),
+            report=report,
+            preset=preset.value,
+            runs=runs,
+            q=q,
+            draws=draws,
+            sigma=sigma,
+            confidence=confidence,
+            scaling=smoothing.value if smoothing is not None else None,
+            test_share=test_share,
+            min_test=min_test,
+            seed=seed,
+            device=device,
+            jobs=process_count(jobs),
+        )
+        with output.phases() as phases:
+            result = run(options, phases)
+        rows, lists = certify_rows(result)
+        output.result(result.to_json(), rows, lists=lists, exit_code=result.exit_code)
+        return result.exit_code
+
+    run_command("certify", as_json, work)

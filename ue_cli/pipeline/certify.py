@@ -1,0 +1,282 @@
+"""`ue certify`: surrogates on the protected files and on the originals, and their bounds."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ue_cli.certify.runs import certify_runs, runs_confidence
+from ue_cli.certify.smoothing import draws_needed, max_certifiable_eta
+from ue_cli.certify.statements import confidence_words
+from ue_cli.errors import ExitCode, UeError
+from ue_cli.photos.private import explain_write
+from ue_cli.pipeline.backend import resolve_device
+from ue_cli.pipeline.certifyoptions import SIDE, CertifyOptions
+from ue_cli.pipeline.dataset import Dataset, read_dataset
+from ue_cli.pipeline.images import load_images
+from ue_cli.pipeline.smoothed import OWN_IMAGES, Seen, Surrogates, estimate_draws, smooth
+from ue_cli.pipeline.statement import (
+    certification_of,
+    describe_recipe,
+    describe_runs,
+    duration,
+)
+from ue_cli.pipeline.summary import report_folder
+from ue_cli.pipeline.trials import (
+    Trial,
+    TrialData,
+    TrialResult,
+    estimate_seconds,
+    pending,
+    run_trials,
+)
+from ue_cli.report import Caution, Certification, write_certificate
+from ue_cli.report.values import plain
+from ue_cli.training.supervised import VictimRecipe
+from ue_cli.types import (
+    CertifyReport,
+    LearnabilityCertificate,
+    Phases,
+    RunsCertificate,
+    Smoothing,
+)
+
+RUNS_SHARE = 0.5
+"""The share of all trainings that the training-run certificate speaks about."""
+
+TRAININGS = "trainings"
+"""Folder of finished trainings, in the report's."""
+
+
+@dataclass(frozen=True, slots=True)
+class CertifyResult:
+    """What `ue certify` found, and where it is written.
+
+    Attributes:
+        certification: the bounds, and the words for them.
+        report: the report's folder.
+        cautions: what was left out, and what looks wrong.
+    """
+
+    certification: Certification
+    report: Path
+    cautions: tuple[Caution, ...]
+
+    @property
+    def exit_code(self) -> ExitCode:
+        """Abstentions and uninformative certificates are results."""
+        return ExitCode.DONE
+
+    def to_json(self) -> dict[str, Any]:
+        """The envelope's result: all that is in certificate.json, the counts included."""
+        return {
+            "report": str(self.report),
+            "certificate": plain(self.certification),
+            "warnings": [plain(caution) for caution in self.cautions],
+        }
+
+
+def certify(options: CertifyOptions, phases: Phases) -> CertifyResult:
+    """Train surrogates and certify them (product.md, Commands).
+
+    Raises:
+        UeError: the data set cannot be certified, or N is too small for any η; finished trainings
+            are kept, and the same call goes on from there.
+    """
+    started = time.monotonic()
+    setting = options.setting()
+    _require_draws(setting)
+    device = resolve_device(options.device)
+    folder = options.report if options.report is not None else report_folder(options.dataset)
+    found = read_dataset(
+        options.dataset,
+        original=options.original,
+        test=options.test,
+        home=options.home,
+        test_share=options.test_share,
+        min_test=options.min_test,
+        seed=options.seed,
+        max_pixels=options.max_pixels,
+        jobs=options.jobs,
+        phases=phases,
+    )
+    data = _load(found, options, phases)
+    recipe = options.surrogate(len(found.train))
+    robust = options.robust(recipe, setting.scaling)
+    trials = _trials(found, (recipe, robust), options)
+    cache = folder / TRAININGS
+    _announce(found, trials, setting, options, phases)
+    left = pending(trials, data, cache=cache, device=device)
+    seconds = _estimate(found, left, trials, setting, options, device)
+    phases.note(f"This will take about {duration(seconds)} on {device.upper()}.")
+    results = run_trials(trials, data, cache=cache, jobs=options.jobs, device=device, phases=phases)
+    measured = CertifyReport(
+        smoothed=_smooth_each(results, data, setting, options, device, phases),
+        runs=_certify_runs([r for r in results if r.trial.recipe == recipe]),
+        train_files=len(found.train),
+        test_files=len(found.test),
+        test_source=found.test_source,
+        device=device.upper(),
+        recipe=describe_recipe(recipe),
+        data_sha256=found.sha256,
+        seconds=time.monotonic() - started,
+    )
+    certification = certification_of(measured, found, options)
+    with explain_write(folder):
+        write_certificate(folder, certification)
+    return CertifyResult(certification, folder, found.cautions)
+
+
+def _require_draws(setting: Smoothing) -> None:
+    if max_certifiable_eta(setting.draws, setting.q, 1.0, setting.confidence) > 0:
+        return
+    needed = draws_needed(0.0, setting.q, 1.0, setting.confidence)
+    raise UeError(
+        "draws-too-few",
+        f"{setting.draws:,} draws cannot certify any η: bounding the {setting.q:g}-quantile with "
+        f"{confidence_words(setting.confidence)} confidence takes at least {needed:,}.",
+        f"Give --draws {needed} or more (1,000 reach η = 1.3 σ at q = 0.9), or a lower --q.",
+    )
+
+
+def _load(found: Dataset, options: CertifyOptions, phases: Phases) -> TrialData:
+    def read(paths: list[Path], title: str) -> np.ndarray[Any, np.dtype[np.uint8]]:
+        return load_images(
+            paths,
+            SIDE,
+            jobs=options.jobs,
+            phases=phases,
+            title=title,
+            max_pixels=found.max_pixels,
+        )
+
+    originals = [item.original for item in found.train if item.original is not None]
+    return TrialData(
+        protected=read([item.protected for item in found.train], "Reading the protected files"),
+        clean=read(originals, "Reading the originals") if found.has_control else None,
+        labels=np.array([item.label for item in found.train], np.int64),
+        test=read([item.path for item in found.test], "Reading the clean test images"),
+        test_labels=np.array([item.label for item in found.test], np.int64),
+    )
+
+
+def _trials(
+    found: Dataset, recipes: tuple[VictimRecipe, VictimRecipe], options: CertifyOptions
+) -> list[Trial]:
+    """K plain trainings on either side, of which the first is the plain surrogate; one robust."""
+    plain_recipe, robust = recipes
+    trials = []
+    for arm in ("protected", "clean") if found.has_control else ("protected",):
+        trials += [Trial(arm, options.seed + k, plain_recipe) for k in range(options.runs)]
+        trials.append(Trial(arm, options.seed, robust))
+    return trials
+
+
+def _announce(
+    found: Dataset, trials: list[Trial], setting: Smoothing, options: CertifyOptions, phases: Phases
+) -> None:
+    """Say what is fixed from here on, before the first training."""
+    phases.note(
+        f"{len(found.train):,} files train and {len(found.test):,} clean images test, in "
+        f"{len(found.classes)} classes. {found.labels_from}"
+    )
+    sides = (
+        "on the protected files and as many on the originals"
+        if found.has_control
+        else ("on the protected files; without originals there is no control")
+    )
+    phases.note(
+        f"K = {options.runs} independent trainings {sides}: they bound the median training with "
+        f"{confidence_words(runs_confidence(options.runs, RUNS_SHARE))} confidence."
+    )
+    reach = max_certifiable_eta(setting.draws, setting.q, 1.0, setting.confidence)
+    phases.note(
+        f"N = {setting.draws:,} draws certify η up to {reach:.3g} σ at q = {setting.q:g} with "
+        f"{confidence_words(setting.confidence)} confidence."
+    )
+
+
+def _estimate(
+    found: Dataset,
+    left: list[Trial],
+    trials: list[Trial],
+    setting: Smoothing,
+    options: CertifyOptions,
+    device: str,
+) -> float:
+    """Seconds of the trainings that are left and of all draws, from a few of either."""
+    training = estimate_seconds(
+        left,
+        train_files=len(found.train),
+        tests=len(found.test),
+        side=SIDE,
+        classes=len(found.classes),
+        jobs=options.jobs,
+        device=device,
+    )
+    surrogates = 2 * len({trial.arm for trial in trials})
+    recipe = trials[0].recipe
+    return training + surrogates * estimate_draws(
+        recipe, setting, len(found.classes), len(found.test), device
+    )
+
+
+def _smooth_each(
+    results: list[TrialResult],
+    data: TrialData,
+    setting: Smoothing,
+    options: CertifyOptions,
+    device: str,
+    phases: Phases,
+) -> tuple[LearnabilityCertificate, ...]:
+    """The plain surrogate, then the robust one."""
+    size = results[0].trial.recipe.size
+    tests = Seen.of(data.test, data.test_labels, size)
+    own = Seen.of(data.protected, data.labels, size).some(OWN_IMAGES)
+    arms = {result.trial.arm for result in results}
+    phases.start("Drawing noisy copies", 2 * len(arms) * setting.draws)
+    made = []
+    for robust in (False, True):
+        kind = [r for r in results if (r.trial.recipe.noise > 0) == robust]
+        by_arm = {arm: [r for r in kind if r.trial.arm == arm] for arm in arms}
+        same = by_arm["protected"]
+        made.append(
+            smooth(
+                Surrogates(
+                    same[0],
+                    same[1] if len(same) > 1 else None,
+                    by_arm["clean"][0] if "clean" in arms else None,
+                ),
+                tests,
+                own,
+                setting,
+                classes=results[0].classes,
+                sigma=options.given_sigma,
+                seed=options.seed,
+                device=device,
+                on_draw=phases.step,
+            )
+        )
+    return tuple(made)
+
+
+def _certify_runs(plain_results: list[TrialResult]) -> RunsCertificate:
+    by_arm = {
+        arm: [r for r in plain_results if r.trial.arm == arm] for arm in ("protected", "clean")
+    }
+    protected, control = by_arm["protected"], by_arm["clean"]
+    first = protected[0]
+    return certify_runs(
+        [r.last for r in protected],
+        [r.last for r in control],
+        tests=first.tests,
+        q=RUNS_SHARE,
+        protected_fit=[r.fit for r in protected],
+        control_fit=[r.fit for r in control],
+        protected_best=[r.best for r in protected],
+        distribution=describe_runs(first.trial.recipe, first.trial.seed, len(protected)),
+    )

@@ -1,0 +1,121 @@
+"""What `ue certify` was asked to do, and what that makes of surrogate and setting."""
+
+from __future__ import annotations
+
+import shlex
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal
+
+from ue_cli.pipeline.options import MAX_PIXELS
+from ue_cli.pipeline.trials import surrogate_recipe
+from ue_cli.training.supervised import VictimRecipe
+from ue_cli.types import Scaling, Smoothing
+
+SIDE = 64
+"""Pixels to which the trainer resizes what it reads."""
+
+PRESETS = {
+    "default": Smoothing(scaling="relative"),
+    "paper": Smoothing(sigma=0.25, draws=1000, q=0.9, confidence=0.99, scaling="absolute"),
+}
+"""``paper`` is the published setting (Wang et al., NDSS 2025); ``default`` chooses its σ."""
+
+ROBUST: dict[Scaling, float] = {"absolute": 0.02, "relative": 0.25}
+"""The largest weight noise that a robust surrogate is trained under, by its units."""
+
+PUBLISHED_NOISE = 0.25
+"""PUE's σ_train, which ``paper`` trains its robust surrogate under."""
+
+
+@dataclass(frozen=True, slots=True)
+class CertifyOptions:
+    """The flags of `ue certify`, typed.
+
+    Attributes:
+        dataset: the protected folder.
+        original: the originals' folder, or None.
+        test: a folder of other clean images, or None.
+        home: folder of the owner's key and state.
+        report: the report's folder; None: beside the data set.
+        preset: ``default``, or ``paper``: the published surrogate and setting.
+        runs: K, trainings on either side.
+        q, draws, sigma, confidence, scaling: of the smoothing; None: the preset's.
+        test_share: of the originals that is split off.
+        min_test: fewest test images.
+        seed: of the split, the trainings and the noise.
+        device: ``auto``, ``cpu``, ``cuda`` or ``mps``.
+        jobs: trainings side by side on a CPU.
+        max_pixels: larger images are left out.
+    """
+
+    dataset: Path
+    original: Path | None
+    test: Path | None
+    home: Path
+    report: Path | None = None
+    preset: Literal["default", "paper"] = "default"
+    runs: int = 5
+    q: float | None = None
+    draws: int | None = None
+    sigma: float | None = None
+    confidence: float | None = None
+    scaling: Scaling | None = None
+    test_share: float = 0.2
+    min_test: int = 50
+    seed: int = 0
+    device: str = "auto"
+    jobs: int = 2
+    max_pixels: int = MAX_PIXELS
+
+    @property
+    def given_sigma(self) -> float | None:
+        """σ where it is not to be chosen on pilot draws."""
+        if self.sigma is None and self.preset == "paper":
+            return PRESETS["paper"].sigma
+        return self.sigma
+
+    def setting(self) -> Smoothing:
+        """The preset with what was given in its place; σ may still be chosen."""
+        asked = {
+            "q": self.q,
+            "draws": self.draws,
+            "sigma": self.sigma,
+            "confidence": self.confidence,
+            "scaling": self.scaling,
+        }
+        given = {name: value for name, value in asked.items() if value is not None}
+        return replace(PRESETS[self.preset], **given)  # type: ignore[arg-type]
+
+    def surrogate(self, train_files: int) -> VictimRecipe:
+        """How the plain surrogate trains."""
+        recipe = surrogate_recipe(train_files, SIDE)
+        if self.preset == "paper":
+            return replace(recipe, net="resnet18", batch=128)
+        return recipe
+
+    def robust(self, plain: VictimRecipe, scaling: Scaling) -> VictimRecipe:
+        """The same under weight noise."""
+        noise = PUBLISHED_NOISE if self.preset == "paper" else ROBUST[scaling]
+        return replace(plain, noise=noise, noise_scaling=scaling)
+
+    def command(self) -> str:
+        """The command line that does it again."""
+        words = ["ue", "certify", str(self.dataset)]
+        flags = {
+            "--original": self.original,
+            "--test": self.test,
+            "--report": self.report,
+            "--q": self.q,
+            "--draws": self.draws,
+            "--sigma": self.sigma,
+            "--confidence": self.confidence,
+            "--smoothing": self.scaling,
+        }
+        for name in ("preset", "runs", "test_share", "min_test", "seed", "max_pixels"):
+            value = getattr(self, name)
+            if value != type(self).__dataclass_fields__[name].default:
+                flags["--" + name.replace("_", "-")] = value
+        for flag, value in flags.items():
+            words += [] if value is None else [flag, str(value)]
+        return shlex.join(words)

@@ -1,0 +1,115 @@
+"""The words for what `ue certify` measured."""
+
+from __future__ import annotations
+
+from collections import Counter
+from datetime import UTC, datetime
+
+import torch
+
+from ue_cli import __version__
+from ue_cli.certify.intervals import clopper_pearson
+from ue_cli.certify.statements import (
+    NOT_COVERED,
+    RUNS_NOT_COVERED,
+    per_eta,
+    population,
+    simultaneous,
+    training_runs,
+)
+from ue_cli.certify.verdict import judge_runs
+from ue_cli.photos.manifest import MANIFEST_FILE, read_manifest
+from ue_cli.pipeline.certifyoptions import SIDE, CertifyOptions
+from ue_cli.pipeline.dataset import Dataset
+from ue_cli.report import Certification, Statements
+from ue_cli.training.supervised import VictimRecipe
+from ue_cli.types import CertifyReport, EtaBound, LearnabilityCertificate, Verdict
+
+CONFIDENCE = 0.95
+"""Of the Clopper–Pearson intervals."""
+
+
+def certification_of(
+    measured: CertifyReport, found: Dataset, options: CertifyOptions
+) -> Certification:
+    """Put what was measured into words.
+
+    Args:
+        measured: by `ue certify`.
+        found: what it was measured on.
+        options: how.
+    """
+    runs_verdict: Verdict | None = None
+    sentence = reason = ""
+    if measured.runs is not None:
+        runs_verdict, reason = judge_runs(measured.runs, classes=len(found.classes))
+        sentence = training_runs(measured.runs)
+    largest = Counter(item.label for item in found.test).most_common(1)[0][1]
+    manifest = options.dataset / MANIFEST_FILE
+    surrogates = [s for one in measured.smoothed for s in (one.protected, one.control)]
+    return Certification(
+        measured=measured,
+        dataset=options.dataset.absolute().name,
+        when=datetime.now(UTC).astimezone().isoformat(timespec="seconds"),
+        code_version=f"ue {__version__}, torch {torch.__version__}",
+        command=options.command(),
+        output_sha256=read_manifest(options.dataset).sha256 if manifest.exists() else None,
+        chance=largest / len(found.test),
+        statements=tuple(_statements(one) for one in measured.smoothed),
+        intervals={
+            s.sha256: clopper_pearson(s.correct, s.counts.tests, CONFIDENCE)
+            for s in surrogates
+            if s is not None
+        },
+        interval_confidence=CONFIDENCE,
+        runs_verdict=runs_verdict,
+        runs_sentence=sentence,
+        runs_reason=reason,
+        runs_not_covered=RUNS_NOT_COVERED,
+        not_covered=NOT_COVERED,
+    )
+
+
+def describe_recipe(recipe: VictimRecipe) -> str:
+    """A training in words."""
+    net = (
+        "ResNet-18"
+        if recipe.net == "resnet18"
+        else f"a small ResNet ({'-'.join(map(str, recipe.widths))} channels)"
+    )
+    return (
+        f"{net} trained from scratch for {recipe.epochs} epochs in batches of {recipe.batch} on "
+        f"the files resized to {SIDE} pixels, under random resized crops (at least "
+        f"{recipe.min_scale:g} of the area) to {recipe.size} pixels and flips"
+    )
+
+
+def describe_runs(recipe: VictimRecipe, first: int, runs: int) -> str:
+    """What varies between the trainings and what does not."""
+    return (
+        f"{describe_recipe(recipe)}; first weights, order, crops and flips are drawn anew in each "
+        f"(seeds {first} to {first + runs - 1}), files and recipe are the same"
+    )
+
+
+def duration(seconds: float) -> str:
+    """Format an estimate: ``40 s``, ``12 min``, ``3.5 h``."""
+    if seconds < 90:
+        return f"{max(1, round(seconds))} s"
+    return f"{round(seconds / 60)} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+
+
+def _statements(one: LearnabilityCertificate) -> Statements:
+    tests = one.protected.counts.tests
+    return Statements(
+        each=per_eta(_widest(one.protected.bounds), one.setting, tests),
+        simultaneous=simultaneous(one.protected.simultaneous, one.setting, tests),
+        population=population(_widest(one.protected.population), one.setting, tests),
+    )
+
+
+def _widest(bounds: tuple[EtaBound, ...]) -> EtaBound:
+    """The largest η that is certified; where none is, the smallest that was asked for."""
+    return max(
+        bounds, key=lambda b: (b.upper is not None, b.eta if b.upper is not None else -b.eta)
+    )
