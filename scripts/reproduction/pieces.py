@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
@@ -11,31 +10,23 @@ from typing import Any
 
 import numpy as np
 import torch
-from effect import CIFAR, load, protected
+from effect import CIFAR
 from numpy.typing import NDArray
-from PIL import Image
 from torch import Tensor, nn
 
+from reproduction.certificates import certified, judged, upper_at
+from reproduction.files import SIDE, by_the_tool, read, with_cells
 from reproduction.scales import ARMS, Scale
 from reproduction.store import Key, Row, Store
-from ue_cli.certify.sampling import choose_sigma, count_correct, count_without_noise
-from ue_cli.certify.smoothing import (
-    certify_grid,
-    certify_population,
-    certify_simultaneous,
-    eta_grid,
-    lower_quantile,
-    max_certifiable_eta,
-)
-from ue_cli.certify.verdict import judge
-from ue_cli.perturbation.texture import TextureRecipe
+from ue_cli.certify.sampling import choose_sigma
+from ue_cli.countermeasures.recovery import RecoveryRecipe, recover
 from ue_cli.training.augment import whole
-from ue_cli.training.scales import weight_norm
 from ue_cli.training.supervised import VictimResult, build_net, test_accuracy, train_victim
-from ue_cli.types import Budget, NoisyCounts, Smoothing, SurrogateCertificate
+from ue_cli.types import Budget, Smoothing
 
 BUDGET = Budget(8)
-SIDE = 32
+ATTACK_ETAS = (1.0, 10.0, 30.0, 100.0)
+"""Radii far beyond what is certified, in the same units: how far accuracy really is."""
 
 
 @dataclass(frozen=True)
@@ -64,10 +55,9 @@ class Experiment:
 
     def __init__(self, name: str, scale: Scale, data: Path, store: Store, device: str) -> None:
         self.name, self.scale, self.store, self.device = name, scale, store, device
-        self.data = data
         self.classes = [p.name for p in sorted((data / "train").iterdir()) if p.name in CIFAR]
-        self.images, self.labels = self._load("train", scale.per_class)
-        self.tests, self.truth = self._load("test", scale.tests)
+        self.images, self.labels = read(data / "train", self.classes, scale.per_class)
+        self.tests, self.truth = read(data / "test", self.classes, scale.tests)
 
     def pieces(self, seeds: list[int]) -> Iterator[Piece]:
         """All of them, each after those that it needs."""
@@ -88,25 +78,29 @@ class Experiment:
                             surrogate=surrogate,
                             setting=setting,
                         )
+                if arm != "clean":
+                    yield self._piece(self.attack, piece="recovery", arm=arm, seed=seed)
 
     def make(self, key: Key) -> Row:
         """Protected images, rounded to what a file holds, and what their making said."""
         arm, seed = str(key["arm"]), int(key["seed"])
         if arm == "csd":
-            images, made = self._by_the_tool(seed)
+            images, made = by_the_tool(
+                self.images, self.labels, self.classes, self.store.work / f"{self.name}-csd-{seed}"
+            )
         elif arm == "random":
             cells = self.scale.pue.cells
             draw = np.random.default_rng(seed)
             shape = (len(self.classes), 3, cells, cells)
             signs = draw.choice(np.array([-1, 1], np.int8), shape) * np.int8(BUDGET.levels)
-            images, made = self._with_cells(signs), {"cells": cells}
+            images, made = with_cells(self.images, self.labels, signs), {"cells": cells}
         else:
             method = self.scale.em if arm == "em" else self.scale.pue
             found = method.optimise(
                 self.images, self.labels, self.classes, BUDGET, seed=seed, device=self.device
             )
             self.store.save_weights(key, found.surrogate)
-            images = self._with_cells(found.bank.delta[:, 0])
+            images = with_cells(self.images, self.labels, found.bank.delta[:, 0])
             made = dict(found.bank.provenance.recipe)
         self.store.save_images(key, images)
         delta = np.abs(images.astype(np.int16) - self.images.numpy())
@@ -140,39 +134,53 @@ class Experiment:
         net = self._surrogate(key)
         images, truth = self._certified()
         setting, rule = self._setting(key)
-        counts = count_correct(
-            net, images, truth, setting, seed=int(key["seed"]), device=self.device
-        )
-        correct = count_without_noise(net, images, truth, device=self.device)
-        row: Row = {
-            "sigma": setting.sigma,
-            "q": setting.q,
-            "confidence": setting.confidence,
-            "scaling": setting.scaling,
-            "sigma_rule": rule,
-            "max_eta": max_certifiable_eta(
-                setting.draws, setting.q, setting.sigma, setting.confidence
-            ),
-            "correct_without_noise": correct,
-            "tests": len(images),
-            "fit": self._fit(net, key),
-            "weight_norm": weight_norm(net, setting.scaling),
-            "counts": list(counts.correct),
-            "lower_quantile": lower_quantile(counts, setting),
-            "bounds": [
-                {"eta": b.eta, "upper": b.upper}
-                for b in certify_grid(counts, eta_grid(setting.sigma), setting)
-            ],
-        }
+        row = certified(net, images, truth, setting, seed=int(key["seed"]), device=self.device)
+        row |= {"sigma_rule": rule, "fit": self._fit(net, key)}
         if key["arm"] != "clean":
             control = self._row(dict(key) | {"arm": "clean", "surrogate": "offline"})
-            row["verdict"], row["reason"] = judge(
-                _certificate(row, key, setting),
-                _certificate(control, control, setting),
-                setting,
-                classes=len(self.classes),
-            )
+            row |= judged(row, control, setting, classes=len(self.classes))
         return row
+
+    def attack(self, key: Key) -> Row:
+        """The recovery attack on the offline surrogate, beside the bound at the same radius."""
+        base = dict(key) | {"piece": "certificate", "surrogate": "offline", "setting": "relative"}
+        row = self._row(base)
+        net = self._surrogate(base)
+        chosen = self._chosen_tests()
+        reach = round(float(row["max_eta"]) / 2, 4)
+        setting, _ = self._setting(base)
+        found = recover(
+            net,
+            self.images,
+            self.labels,
+            self.tests[chosen],
+            self.truth[chosen],
+            (reach, *ATTACK_ETAS),
+            RecoveryRecipe(
+                scaling="relative",
+                size=SIDE,
+                epochs=self.scale.attack_epochs,
+                fraction=self.scale.attack_share,
+            ),
+            seed=int(key["seed"]),
+            device=self.device,
+        )
+        return {
+            "scaling": "relative",
+            "sigma": setting.sigma,
+            "clean_images": int(self.scale.attack_share * len(self.images)),
+            "epochs": self.scale.attack_epochs,
+            "before": row["correct_without_noise"] / row["tests"],
+            "attacks": [
+                {
+                    "eta": one.eta,
+                    "accuracy": one.accuracy,
+                    "distance": one.distance,
+                    "bound": upper_at(row, one.eta, setting),
+                }
+                for one in found
+            ],
+        }
 
     def _piece(self, work: Callable[[Key], Row], **fields: Any) -> Piece:
         key = {"scale": self.name, **fields}
@@ -238,60 +246,13 @@ class Experiment:
             {"scale": self.name, "piece": "make", "arm": key["arm"], "seed": key["seed"]}
         )
 
+    def _chosen_tests(self) -> Tensor:
+        """The first test images of every class: those of certificates and attacks."""
+        most = self.scale.certified_tests
+        classes = range(len(self.classes))
+        return torch.cat([(self.truth == k).nonzero()[:most, 0] for k in classes])
+
     def _certified(self) -> tuple[Tensor, Tensor]:
-        """The first test images of every class, as the network sees them."""
-        chosen = torch.cat(
-            [
-                (self.truth == k).nonzero()[: self.scale.certified_tests, 0]
-                for k in range(len(self.classes))
-            ]
-        )
+        """Those images as the network sees them."""
+        chosen = self._chosen_tests()
         return whole(self.tests[chosen], SIDE), self.truth[chosen]
-
-    def _with_cells(self, cells: NDArray[np.int8]) -> NDArray[np.uint8]:
-        """Every image with its class's cells (classes, 3, c, c), stretched and clipped."""
-        wide = nn.functional.interpolate(
-            torch.from_numpy(cells.astype(np.float32)), size=SIDE, mode="nearest-exact"
-        )
-        delta = wide.to(torch.int16)[self.labels]
-        return (self.images + delta).clamp(0, 255).to(torch.uint8).numpy()
-
-    def _by_the_tool(self, seed: int) -> tuple[NDArray[np.uint8], Row]:
-        """The images as PNG files, protected by `ue protect`; a new key per seed, at random."""
-        work = self.store.work / f"{self.name}-csd-{seed}"
-        source = work / "photos"
-        for index, (image, label) in enumerate(zip(self.images, self.labels, strict=True)):
-            path = source / self.classes[int(label)] / f"{index:06d}.png"
-            path.parent.mkdir(parents=True, exist_ok=True)
-            Image.fromarray(image.permute(1, 2, 0).numpy()).save(path)
-        out, made = protected(source, work / "made", "csd", TextureRecipe())
-        files = sorted(out.rglob("*.png"), key=lambda p: p.name)
-        images, _ = load([(p, p.parent.name) for p in files], self.classes, SIDE)
-        shutil.rmtree(work)
-        return images.numpy(), made
-
-    def _load(self, split: str, count: int) -> tuple[Tensor, Tensor]:
-        files = [
-            (path, name)
-            for name in self.classes
-            for path in sorted((self.data / split / name).iterdir())[:count]
-        ]
-        return load(files, self.classes, SIDE)
-
-
-def _certificate(row: Row, key: Key, setting: Smoothing) -> SurrogateCertificate:
-    counts = NoisyCounts(tuple(row["counts"]), row["tests"])
-    etas = eta_grid(setting.sigma)
-    return SurrogateCertificate(
-        arm="clean" if key["arm"] == "clean" else "protected",
-        training="plain",
-        correct=row["correct_without_noise"],
-        fit=row["fit"],
-        weight_norm=row["weight_norm"],
-        counts=counts,
-        bounds=certify_grid(counts, etas, setting),
-        simultaneous=certify_simultaneous(counts, etas, setting),
-        population=certify_population(counts, etas, setting),
-        lower=lower_quantile(counts, setting),
-        sha256="",
-    )

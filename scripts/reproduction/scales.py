@@ -52,7 +52,7 @@ class Scale:
 
 
 _TINY = VictimRecipe(size=32, augment="shift", epochs=2, batch=32, widths=(8, 16))
-_SMALL = VictimRecipe(size=32, augment="shift", epochs=10, widths=SMALL.widths)
+_SMALL = VictimRecipe(size=32, augment="shift", epochs=14, widths=SMALL.widths)
 _LARGE = VictimRecipe(size=32, augment="shift", epochs=200, batch=128, net="resnet18")
 
 SCALES = {

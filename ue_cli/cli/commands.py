@@ -1,4 +1,4 @@
-"""`ue protect`, `ue verify`, `ue restore`: flags to typed calls.
+"""The commands of `ue`: flags to typed calls.
 
 Nothing heavy is imported before a command needs it, so that ``ue --help`` answers at once.
 """
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ue_cli import __version__
+from ue_cli.cli.certify import certify
 from ue_cli.cli.keys import keys
 from ue_cli.cli.run import (
     HomeOption,
@@ -38,6 +39,21 @@ app = typer.Typer(
     "5 budget or verification failed, 6 done but some files skipped, 130 interrupted.",
 )
 app.add_typer(keys, name="key")
+
+
+class Method(StrEnum):
+    """How a perturbation is made."""
+
+    csd = "csd"
+    pue = "pue"
+    em = "em"
+
+
+class Per(StrEnum):
+    """What has a pattern of its own."""
+
+    class_ = "class"
+    photo = "photo"
 
 
 class Space(StrEnum):
@@ -96,16 +112,35 @@ def protect(
         str,
         typer.Option(help="auto, folders, metadata, clusters, single, or a CSV or JSONL file."),
     ] = "auto",
+    method: Annotated[
+        Method,
+        typer.Option(help="csd needs no training; pue and em train a surrogate on the photos."),
+    ] = Method.csd,
     space: Annotated[
-        Space, typer.Option(help="Where CSD separates the classes: textures or pixels.")
-    ] = Space.texture,
+        Space | None,
+        typer.Option(
+            help="Where CSD separates the classes: textures or pixels. [default: texture]"
+        ),
+    ] = None,
     cells: Annotated[
-        int, typer.Option(min=1, max=256, help="Pixel space: cells per side of a pattern.")
-    ] = 8,
+        int | None,
+        typer.Option(
+            min=1, max=256, help="Pixel space, pue, em: cells per side of a pattern. [default: 8]"
+        ),
+    ] = None,
     gradient: Annotated[
-        Gradient, typer.Option(help="Pixel space: the paper's gradient or the released code's.")
-    ] = Gradient.paper,
-    device: Annotated[str, typer.Option(help="Pixel space: auto, cpu, cuda or mps.")] = "auto",
+        Gradient | None,
+        typer.Option(
+            help="CSD in pixel space: the paper's gradient or the released code's. [default: paper]"
+        ),
+    ] = None,
+    per: Annotated[
+        Per | None,
+        typer.Option(help="pue, em: one pattern per class or per photo. [default: class]"),
+    ] = None,
+    device: Annotated[
+        str, typer.Option(help="Pixel space, pue, em: auto, cpu, cuda or mps.")
+    ] = "auto",
     format: Annotated[
         Format, typer.Option("--format", help="keep: every file stays what it is.")
     ] = Format.keep,
@@ -136,20 +171,29 @@ def protect(
     """Write a protected copy of a folder of images, and a report beside it."""
 
     def work(output: Output) -> ExitCode:
-        from ue_cli.pipeline.options import ProtectOptions
+        from ue_cli.pipeline.options import ProtectOptions, choose_method
         from ue_cli.pipeline.protect import protect as run
         from ue_cli.render import protect_rows
         from ue_cli.types import Budget
 
+        choice = choose_method(
+            method.value,
+            space=space.value if space else None,
+            cells=cells,
+            gradient=gradient.value if gradient else None,
+            per=per.value if per else None,
+        )
         options = ProtectOptions(
             src=src,
             out=out if out is not None else beside(src, "-protected"),
             home=home_folder(home),
             budget=Budget.parse(epsilon),
             labels=labels,
-            space=space.value,
-            cells=cells,
-            gradient=gradient.value,
+            method=choice.method,
+            space=choice.space,
+            cells=choice.cells,
+            gradient=choice.gradient,
+            per=choice.per,
             device=device,
             format=format.value,
             strip_gps=strip_gps,
@@ -220,3 +264,6 @@ def restore(
         return result.exit_code
 
     run_command("restore", as_json, work)
+
+
+app.command()(certify)

@@ -40,6 +40,41 @@ def load_images(
     Raises:
         UeError: ``image-unreadable``, naming the first file in that order and why.
     """
+    images, failed = _load(paths, side, jobs, phases, title, max_pixels)
+    if failed:
+        first = min(failed)
+        raise UeError(
+            "image-unreadable",
+            f"Expected {len(paths):,} images, but {len(failed):,} cannot be read; the first is "
+            f"{paths[first]}: {failed[first]}",
+            "Remove or replace such files, then run the same command again.",
+        )
+    return images
+
+
+def load_readable(
+    paths: Sequence[Path],
+    side: int,
+    *,
+    jobs: int,
+    phases: Phases,
+    title: str,
+    max_pixels: int = MAX_PIXELS,
+) -> tuple[list[int], NDArray[np.uint8]]:
+    """The same for files of which some may be no images: those are left out.
+
+    Returns:
+        Positions in ``paths`` of the k files that could be read, and (k, 3, side, side).
+    """
+    images, failed = _load(paths, side, jobs, phases, title, max_pixels)
+    kept = [index for index in range(len(paths)) if index not in failed]
+    return kept, images[kept]
+
+
+def _load(
+    paths: Sequence[Path], side: int, jobs: int, phases: Phases, title: str, max_pixels: int
+) -> tuple[NDArray[np.uint8], dict[int, str]]:
+    """All images, and why those at some positions are missing."""
     images = np.empty((len(paths), 3, side, side), np.uint8)
     failed: dict[int, str] = {}
     phases.start(title, len(paths))
@@ -52,15 +87,7 @@ def load_images(
             failed[index] = outcome
         else:
             images[index] = outcome
-    if failed:
-        first = min(failed)
-        raise UeError(
-            "image-unreadable",
-            f"Expected {len(paths):,} images, but {len(failed):,} cannot be read; the first is "
-            f"{paths[first]}: {failed[first]}",
-            "Remove or replace such files, then run the same command again.",
-        )
-    return images
+    return images, failed
 
 
 _side, _max_pixels = 1, MAX_PIXELS

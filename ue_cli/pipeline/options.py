@@ -6,11 +6,67 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+from ue_cli.errors import UeError
 from ue_cli.perturbation.texture import TextureRecipe
 from ue_cli.photos.write import Requested
 from ue_cli.types import Budget
 
 MAX_PIXELS = 200_000_000
+CELLS = 8
+
+Method = Literal["csd", "pue", "em"]
+
+
+@dataclass(frozen=True, slots=True)
+class MethodChoice:
+    """A method and the flags that go with it, none of them contradicting another.
+
+    Attributes:
+        method, space, cells, gradient, per: as in `ProtectOptions`.
+    """
+
+    method: Method = "csd"
+    space: Literal["texture", "pixel"] = "texture"
+    cells: int = CELLS
+    gradient: Literal["paper", "released"] = "paper"
+    per: Literal["class", "photo"] = "class"
+
+
+def choose_method(
+    method: Method = "csd",
+    *,
+    space: Literal["texture", "pixel"] | None = None,
+    cells: int | None = None,
+    gradient: Literal["paper", "released"] | None = None,
+    per: Literal["class", "photo"] | None = None,
+) -> MethodChoice:
+    """Fill in what was not asked for; None stands for a flag that was not given.
+
+    Raises:
+        UeError: a flag that the method has no use for.
+    """
+    learned = method != "csd"
+    if learned and space == "texture":
+        raise _clash(f"--method {method} makes cells", "--space texture")
+    if learned and gradient is not None:
+        raise _clash(f"--method {method} has no CSD", f"--gradient {gradient}")
+    if not learned and per is not None:
+        raise _clash("--method csd draws for every photo by itself", f"--per {per}")
+    space = space or ("pixel" if learned else "texture")
+    if space == "texture" and cells is not None:
+        raise _clash("Textures have no cells", f"--cells {cells}")
+    if space == "texture" and gradient is not None:
+        raise _clash("Textures follow no gradient", f"--gradient {gradient}")
+    return MethodChoice(method, space, cells or CELLS, gradient or "paper", per or "class")
+
+
+def _clash(what: str, flag: str) -> UeError:
+    return UeError(
+        "flags-clash",
+        f"{what}, but {flag} was given.",
+        "Leave that flag out. --cells goes with --space pixel, pue and em, --gradient with "
+        "--space pixel, --per with pue and em.",
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,11 +79,13 @@ class ProtectOptions:
         home: folder of the owner's key and state.
         budget: the L∞ ball.
         labels: ``auto``, ``folders``, ``metadata``, ``clusters``, ``single`` or a table's path.
-        space: ``texture`` or ``pixel``: where CSD separates the classes.
+        method: ``csd``, or ``pue`` or ``em``, which train a surrogate.
+        space: ``texture`` or ``pixel``: where CSD separates the classes; pue and em are pixel.
         selection: ``csd``, or ``random``: codes as drawn, the baseline that CSD has to beat.
         recipe: texture space: what a class's code may be.
         cells: pixel space: cells per side of a pattern.
-        gradient: pixel space: ``paper`` or ``released``.
+        gradient: CSD in pixel space: ``paper`` or ``released``.
+        per: pue and em: a pattern per ``class`` or per ``photo``.
         device: pixel space: ``auto``, ``cpu``, ``cuda`` or ``mps``.
         format: ``keep``, ``png``, ``webp`` or ``jpeg``.
         strip_gps, strip_metadata, opt_out: what happens to the metadata.
@@ -42,11 +100,13 @@ class ProtectOptions:
     home: Path
     budget: Budget = field(default_factory=lambda: Budget(8))
     labels: str = "auto"
+    method: Method = "csd"
     space: str = "texture"
     selection: str = "csd"
     recipe: TextureRecipe = field(default_factory=TextureRecipe)
-    cells: int = 8
+    cells: int = CELLS
     gradient: Literal["paper", "released"] = "paper"
+    per: Literal["class", "photo"] = "class"
     device: str = "auto"
     format: Requested = "keep"
     strip_gps: bool = False

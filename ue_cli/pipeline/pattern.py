@@ -41,17 +41,31 @@ class TexturePattern:
         return TextureField(code, phases_for(seed, len(code.frequencies)), min(height, width))
 
 
+PLACES = "places"
+"""In a bank's recipe: which photo has which of its class's patterns for its own."""
+
+
+def place(seed: bytes) -> str:
+    """A photo's name in ``PLACES``: of its seed, which says nothing about its path."""
+    return seed[:8].hex()
+
+
 @dataclass(frozen=True, slots=True)
 class CellPattern:
-    """A bank of cells stretched over the frame (CSD in pixel space).
+    """A bank of cells stretched over the frame (CSD in pixel space, PUE, EM).
 
     Attributes:
-        bank: one entry per class.
+        bank: one or more entries per class.
     """
 
     bank: Bank
 
     def field(self, label: str, seed: bytes, height: int, width: int) -> Field:
         """See `Pattern.field`; the seed chooses among a class's samples."""
-        variant = int.from_bytes(seed[:8], "big")
-        return cell_field(self.bank, label, variant, height=height, width=width)
+        return cell_field(self.bank, label, self.variant(label, seed), height=height, width=width)
+
+    def variant(self, label: str, seed: bytes) -> int:
+        """Which of its class's patterns a photo carries: its own, or one by its seed."""
+        own = self.bank.provenance.recipe.get(PLACES, {}).get(place(seed))
+        drawn: int = int.from_bytes(seed[:8], "big") if own is None else own
+        return drawn % len(self.bank.delta[0])

@@ -3,44 +3,28 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from ue_cli.errors import UeError
 from ue_cli.perturbation.bank import load_bank, save_bank
-from ue_cli.perturbation.texture import TextureCode, draw_code, recipe_to_json
+from ue_cli.perturbation.texture import TextureCode, recipe_to_json
 from ue_cli.photos.clusters import Clusters, thumbnail_features
 from ue_cli.photos.collection_info import CollectionInfo, find_collection, new_id, now
-from ue_cli.photos.key import OwnerKey, Subkey
+from ue_cli.photos.key import OwnerKey
 from ue_cli.photos.labels import label
 from ue_cli.photos.manifest import MANIFEST_FILE, read_manifest
 from ue_cli.photos.scan import Scan
 from ue_cli.photos.state import Collection
+from ue_cli.pipeline.making import CODE_VERSION, Made, learned_words, make_cells, make_codes
 from ue_cli.pipeline.options import ProtectOptions
 from ue_cli.pipeline.pattern import CellPattern, Pattern, TexturePattern
 from ue_cli.pipeline.workers import Crashed, WorkerPool
 from ue_cli.types import Bank, FloatArray, Phases, PhotoSet
 
-CODE_VERSION = 1
-"""Of the way from a class's seed to its code; part of the seed, so that a new way is a new code."""
-
 BANK_FILE = "bank.safetensors"
-
-
-@dataclass(frozen=True, slots=True)
-class Made:
-    """What CSD did for a new or joined class, for the report.
-
-    Attributes:
-        device: where it ran.
-        csd_before, csd_after: of the codes as drawn and as chosen; None for one class.
-    """
-
-    device: str
-    csd_before: float | None
-    csd_after: float | None
 
 
 def known_collection(options: ProtectOptions) -> tuple[str, CollectionInfo | None]:
@@ -60,8 +44,9 @@ def known_collection(options: ProtectOptions) -> tuple[str, CollectionInfo | Non
             f"{options.out} belongs to collection {fingerprint}, whose state is not here.",
             "Import it with ue key import BACKUP, or give another -o.",
         )
-    wanted = _byte_options(options) | {"levels": options.budget.levels}
-    made = info.options | {"levels": info.levels}
+    own = {"method": options.method, "levels": options.budget.levels}
+    wanted = own | _byte_options(options)
+    made = info.options | {"method": info.method, "levels": info.levels}
     differing = [name for name, value in wanted.items() if made.get(name) != value]
     if differing:
         was = ", ".join(f"{name} {made.get(name)}" for name in differing)
@@ -115,7 +100,7 @@ def create_collection(
         id=new_id(),
         created=now(),
         source=str(options.src),
-        method="csd",
+        method=options.method,
         levels=options.budget.levels,
         label_rule=photos.label_rule,
         recipe=_recipe(options),
@@ -124,10 +109,11 @@ def create_collection(
     )
     secret = info.subkey(owner)
     if options.space == "pixel":
-        bank, made = _cells(photos.classes, secret, options, None, phases)
+        bank, made = make_cells(photos, secret, options, None, phases)
+        info = replace(info, recipe=info.recipe | learned_words(bank))
         collection = Collection.create(options.home, owner, info, {BANK_FILE: _bytes(bank)})
         return collection, CellPattern(bank), made
-    codes, made = _codes(photos.classes, secret, options, {}, phases)
+    codes, made = make_codes(photos.classes, secret, options, {}, phases)
     collection = Collection.create(options.home, owner, info)
     collection.add_codes({name: code.to_json() for name, code in codes.items()})
     return collection, TexturePattern(codes), made
@@ -139,73 +125,18 @@ def join_collection(
     """Make what classes that are new to a collection carry; whatever it has stays frozen."""
     if options.space == "pixel":
         bank = load_bank(collection.folder / BANK_FILE)
-        joining = [name for name in photos.classes if name not in bank.classes]
-        if not joining:
+        if all(name in bank.classes for name in photos.classes):
             return CellPattern(bank), None
-        bank, made = _cells(joining, collection.subkey, options, bank, phases)
+        bank, made = make_cells(photos, collection.subkey, options, bank, phases)
         save_bank(bank, collection.folder / BANK_FILE)
         return CellPattern(bank), made
     frozen = {name: TextureCode.from_json(x) for name, x in collection.info.codes.items()}
     joining = [name for name in photos.classes if name not in frozen]
     if not joining:
         return TexturePattern(frozen), None
-    codes, made = _codes(joining, collection.subkey, options, frozen, phases)
+    codes, made = make_codes(joining, collection.subkey, options, frozen, phases)
     collection.add_codes({name: code.to_json() for name, code in codes.items()})
     return TexturePattern(frozen | codes), made
-
-
-def _codes(
-    names: Sequence[str],
-    secret: Subkey,
-    options: ProtectOptions,
-    frozen: Mapping[str, TextureCode],
-    phases: Phases,
-) -> tuple[dict[str, TextureCode], Made]:
-    from ue_cli.methods.texture_csd import optimise_codes
-
-    phases.start("Choosing class textures", 100)
-    seeds = {name: secret.class_seed(name, CODE_VERSION) for name in names}
-    done = 0
-
-    def on_step(share: float) -> None:
-        nonlocal done
-        phases.step(round(100 * share) - done)
-        done = round(100 * share)
-
-    chosen = optimise_codes(
-        seeds,
-        lambda seed: draw_code(seed, options.recipe),
-        frozen=frozen,
-        pool=1 if options.selection == "random" else None,
-        on_step=on_step,
-    )
-    return chosen.codes, Made("cpu", chosen.csd_before, chosen.csd_after)
-
-
-def _cells(
-    names: Sequence[str],
-    secret: Subkey,
-    options: ProtectOptions,
-    frozen: Bank | None,
-    phases: Phases,
-) -> tuple[Bank, Made]:
-    from ue_cli.pipeline.backend import resolve_device
-
-    device = resolve_device(options.device)
-    from ue_cli.methods.csd import PixelCsd
-
-    method = PixelCsd(cells=options.cells, gradient=options.gradient)
-    seeds = {name: secret.class_seed(name, CODE_VERSION) for name in names}
-    phases.start("Optimising cells", method.steps)
-    bank = method.optimise(
-        tuple(names),
-        seeds,
-        options.budget,
-        frozen=frozen,
-        device=device,
-        on_step=lambda *_: phases.step(),
-    )
-    return bank, Made(device, None, None)
 
 
 def _bytes(bank: Bank) -> bytes:
@@ -225,12 +156,16 @@ def _byte_options(options: ProtectOptions) -> dict[str, Any]:
         "strip-metadata": options.strip_metadata,
         "opt-out": options.opt_out,
     }
-    if options.space == "pixel":
-        chosen |= {"cells": options.cells, "gradient": options.gradient}
-    return chosen
+    return chosen | (_cell_options(options) if options.space == "pixel" else {})
 
 
 def _recipe(options: ProtectOptions) -> dict[str, Any]:
     if options.space == "pixel":
-        return {"cells": options.cells, "gradient": options.gradient}
+        return _cell_options(options)
     return recipe_to_json(options.recipe) | {"code_version": CODE_VERSION}
+
+
+def _cell_options(options: ProtectOptions) -> dict[str, Any]:
+    if options.method == "csd":
+        return {"cells": options.cells, "gradient": options.gradient}
+    return {"cells": options.cells, "per": options.per}

@@ -17,10 +17,10 @@ from ue_cli.photos.purge import purge_collection
 from ue_cli.photos.scan import Scan, scan
 from ue_cli.photos.state import Collection, protected_hashes
 from ue_cli.photos.write import sweep
+from ue_cli.pipeline.making import Made
 from ue_cli.pipeline.onefile import Shared, Task, protect_file, set_up
 from ue_cli.pipeline.options import ProtectOptions
 from ue_cli.pipeline.prepare import (
-    Made,
     create_collection,
     join_collection,
     known_collection,

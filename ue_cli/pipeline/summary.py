@@ -20,8 +20,8 @@ from ue_cli.photos.manifest import read_manifest
 from ue_cli.photos.private import explain_write
 from ue_cli.photos.state import Collection
 from ue_cli.pipeline.benchmarks import effect_table
+from ue_cli.pipeline.making import Made
 from ue_cli.pipeline.options import ProtectOptions
-from ue_cli.pipeline.prepare import Made
 from ue_cli.pipeline.results import ProtectResult, Run
 from ue_cli.report import (
     CERTIFICATE_FILE,
@@ -146,8 +146,9 @@ def _certified(
 
 
 def _method(options: ProtectOptions, collection: Collection, made: Made | None) -> dict[str, str]:
+    method = options.method.upper()
     words = {
-        "method": "CSD" if options.selection == "csd" else "random codes (a baseline)",
+        "method": method if options.selection == "csd" else "random codes (a baseline)",
         "space": options.space,
         "key": "fresh, the owner's own",
         "epsilon": f"{options.budget.levels}/255",
@@ -184,6 +185,22 @@ def _cautions(
                 "nothing: small, strongly compressed JPEGs have no room for it.",
                 "Count those as unprotected; --format png gives them the whole perturbation, as "
                 "larger files of another type.",
+            )
+        )
+    if options.method != "csd":
+        found.append(
+            Caution(
+                "learned-cells",
+                f"{options.method.upper()} was measured on 32-pixel images in ten classes of 500, "
+                "against trainings that shift and mirror them. Nothing is known of photos that a "
+                "trainer crops at random, where coarse cells do less than the default's textures"
+                + (
+                    "; and what all photos of a class share, averaging them finds."
+                    if options.per == "class"
+                    else "."
+                ),
+                "For photos keep to the default, or let ue certify measure what a small model "
+                "learns from these files.",
             )
         )
     if len(classes) == 1:
