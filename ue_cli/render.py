@@ -49,6 +49,10 @@ def protect_rows(result: ProtectResult) -> tuple[Rows, Lists]:
         ("Keep private", printable(str(result.report)) + " (open report.html)"),
         ("Time", f"{result.seconds:.1f} s"),
     ]
+    if (after := result.aftercare) is not None:
+        rows.append(("Certificate", after.outcome))
+        if not after.certified:
+            rows.append(("To certify", printable(after.command)))
     return rows, [*skipped, ("Warnings", [_caution(c) for c in result.cautions])]
 
 
@@ -120,7 +124,9 @@ def _bounds(one: LearnabilityCertificate) -> list[str]:
     lines = []
     for bound in one.protected.bounds:
         if bound.upper is None:
-            lines.append(f"η > {one.max_eta:.3g}: abstains, {one.setting.draws:,} draws are too few")
+            lines.append(
+                f"η > {one.max_eta:.3g}: abstains, {one.setting.draws:,} draws are too few"
+            )
             break
         control = beside.get(bound.eta)
         other = "" if control is None else f", control {100 * control:.1f} %"

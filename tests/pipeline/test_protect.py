@@ -50,6 +50,7 @@ def test_the_envelope_keeps_its_keys(ue: Ue, photos: Path) -> None:
         "budget",
         "routes",
         "warnings",
+        "certify",
         "seconds",
     }
     assert set(done.result["budget"]) == {"levels", "linf", "passed", "mean_abs", "files"}

@@ -165,6 +165,10 @@ def protect(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Say what would be done; write nothing.")
     ] = False,
+    no_certify: Annotated[
+        bool,
+        typer.Option("--no-certify", help="Leave the certificate out, even where it is quick."),
+    ] = False,
     home: HomeOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -203,6 +207,7 @@ def protect(
             jobs=process_count(jobs),
             overwrite=overwrite,
             dry_run=dry_run,
+            certify=not no_certify,
         )
         with output.phases() as phases:
             result = run(options, phases)

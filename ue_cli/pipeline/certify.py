@@ -17,8 +17,9 @@ from ue_cli.photos.private import explain_write
 from ue_cli.pipeline.backend import resolve_device
 from ue_cli.pipeline.certifyoptions import SIDE, CertifyOptions
 from ue_cli.pipeline.dataset import Dataset, read_dataset
+from ue_cli.pipeline.forecast import forecast, planned
 from ue_cli.pipeline.images import load_images
-from ue_cli.pipeline.smoothed import OWN_IMAGES, Seen, Surrogates, estimate_draws, smooth
+from ue_cli.pipeline.smoothed import OWN_IMAGES, Seen, Surrogates, smooth
 from ue_cli.pipeline.statement import (
     certification_of,
     describe_recipe,
@@ -27,16 +28,13 @@ from ue_cli.pipeline.statement import (
 )
 from ue_cli.pipeline.summary import report_folder
 from ue_cli.pipeline.trials import (
-    Trial,
     TrialData,
     TrialResult,
-    estimate_seconds,
     pending,
     run_trials,
 )
 from ue_cli.report import Caution, Certification, write_certificate
 from ue_cli.report.values import plain
-from ue_cli.training.supervised import VictimRecipe
 from ue_cli.types import (
     CertifyReport,
     LearnabilityCertificate,
@@ -105,23 +103,22 @@ def certify(options: CertifyOptions, phases: Phases) -> CertifyResult:
         phases=phases,
     )
     data = _load(found, options, phases)
-    recipe = options.surrogate(len(found.train))
-    robust = options.robust(recipe, setting.scaling)
-    trials = _trials(found, (recipe, robust), options)
+    trials = planned(options, len(found.train), with_control=found.has_control)
     cache = folder / TRAININGS
-    _announce(found, trials, setting, options, phases)
+    _announce(found, setting, options, phases)
     left = pending(trials, data, cache=cache, device=device)
-    seconds = _estimate(found, left, trials, setting, options, device)
+    tests, classes = len(found.test), len(found.classes)
+    seconds = forecast(options, len(found.train), tests, classes, trials=trials, left=left)
     phases.note(f"This will take about {duration(seconds)} on {device.upper()}.")
     results = run_trials(trials, data, cache=cache, jobs=options.jobs, device=device, phases=phases)
     measured = CertifyReport(
         smoothed=_smooth_each(results, data, setting, options, device, phases),
-        runs=_certify_runs([r for r in results if r.trial.recipe == recipe]),
+        runs=_certify_runs([r for r in results if not r.trial.recipe.noise]),
         train_files=len(found.train),
         test_files=len(found.test),
         test_source=found.test_source,
         device=device.upper(),
-        recipe=describe_recipe(recipe),
+        recipe=describe_recipe(trials[0].recipe),
         data_sha256=found.sha256,
         seconds=time.monotonic() - started,
     )
@@ -164,21 +161,7 @@ def _load(found: Dataset, options: CertifyOptions, phases: Phases) -> TrialData:
     )
 
 
-def _trials(
-    found: Dataset, recipes: tuple[VictimRecipe, VictimRecipe], options: CertifyOptions
-) -> list[Trial]:
-    """K plain trainings on either side, of which the first is the plain surrogate; one robust."""
-    plain_recipe, robust = recipes
-    trials = []
-    for arm in ("protected", "clean") if found.has_control else ("protected",):
-        trials += [Trial(arm, options.seed + k, plain_recipe) for k in range(options.runs)]
-        trials.append(Trial(arm, options.seed, robust))
-    return trials
-
-
-def _announce(
-    found: Dataset, trials: list[Trial], setting: Smoothing, options: CertifyOptions, phases: Phases
-) -> None:
+def _announce(found: Dataset, setting: Smoothing, options: CertifyOptions, phases: Phases) -> None:
     """Say what is fixed from here on, before the first training."""
     phases.note(
         f"{len(found.train):,} files train and {len(found.test):,} clean images test, in "
@@ -197,31 +180,6 @@ def _announce(
     phases.note(
         f"N = {setting.draws:,} draws certify η up to {reach:.3g} σ at q = {setting.q:g} with "
         f"{confidence_words(setting.confidence)} confidence."
-    )
-
-
-def _estimate(
-    found: Dataset,
-    left: list[Trial],
-    trials: list[Trial],
-    setting: Smoothing,
-    options: CertifyOptions,
-    device: str,
-) -> float:
-    """Seconds of the trainings that are left and of all draws, from a few of either."""
-    training = estimate_seconds(
-        left,
-        train_files=len(found.train),
-        tests=len(found.test),
-        side=SIDE,
-        classes=len(found.classes),
-        jobs=options.jobs,
-        device=device,
-    )
-    surrogates = 2 * len({trial.arm for trial in trials})
-    recipe = trials[0].recipe
-    return training + surrogates * estimate_draws(
-        recipe, setting, len(found.classes), len(found.test), device
     )
 
 

@@ -93,6 +93,7 @@ class ProtectOptions:
         jobs: worker processes.
         overwrite: write finished files anew.
         dry_run: only say what would be done.
+        certify: make the certificate, where that is quick.
     """
 
     src: Path
@@ -116,3 +117,4 @@ class ProtectOptions:
     jobs: int = 2
     overwrite: bool = False
     dry_run: bool = False
+    certify: bool = True

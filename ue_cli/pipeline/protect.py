@@ -17,6 +17,7 @@ from ue_cli.photos.purge import purge_collection
 from ue_cli.photos.scan import Scan, scan
 from ue_cli.photos.state import Collection, protected_hashes
 from ue_cli.photos.write import sweep
+from ue_cli.pipeline.aftercare import certify_after
 from ue_cli.pipeline.making import Made
 from ue_cli.pipeline.onefile import Shared, Task, protect_file, set_up
 from ue_cli.pipeline.options import ProtectOptions
@@ -87,7 +88,9 @@ def protect(options: ProtectOptions, phases: Phases) -> ProtectResult:
             elif not manifest.entries:
                 manifest.discard()
         if run.fresh + run.kept:
-            return write_summary(options, photos, collection, run, made, started, phases)
+            result = write_summary(options, photos, collection, run, made, started, phases)
+    if run.fresh + run.kept:
+        return certify_after(options, result, phases)
     if info is None:
         purge_collection(options.home, collection.fingerprint)
         with suppress(OSError):  # it was there before, with something harmless in it

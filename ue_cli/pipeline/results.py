@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +31,21 @@ class Run:
 
 
 @dataclass(frozen=True, slots=True)
+class Aftercare:
+    """What became of the certificate after `ue protect`.
+
+    Attributes:
+        command: the command line that makes it.
+        outcome: in a sentence.
+        certified: whether it was made.
+    """
+
+    command: str
+    outcome: str
+    certified: bool
+
+
+@dataclass(frozen=True, slots=True)
 class ProtectResult:
     """What `ue protect` did, or with ``dry_run`` would do.
 
@@ -49,6 +64,7 @@ class ProtectResult:
         routes: files per route.
         cautions: warnings with remedies.
         seconds: wall time.
+        aftercare: of the certificate; None where none was wanted.
     """
 
     dry_run: bool
@@ -67,6 +83,7 @@ class ProtectResult:
     routes: dict[str, int]
     cautions: tuple[Caution, ...]
     seconds: float
+    aftercare: Aftercare | None = None
 
     @property
     def exit_code(self) -> ExitCode:
@@ -105,6 +122,7 @@ class ProtectResult:
             "warnings": [
                 {"code": c.code, "text": c.text, "remedy": c.remedy} for c in self.cautions
             ],
+            "certify": None if self.aftercare is None else asdict(self.aftercare),
             "seconds": round(self.seconds, 3),
         }
 
