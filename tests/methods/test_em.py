@@ -111,6 +111,16 @@ def test_patterns_that_no_image_carried_repeat_those_that_some_did() -> None:
     assert len({x.tobytes() for x in delta[2]}) == 3
 
 
+def test_sample_wise_every_image_has_its_own_pattern_optimised() -> None:
+    pictures, labels = images()
+    start, end = (
+        em(per_class=12, max_rounds=n).optimise(pictures, labels, NAMES, BUDGET, seed=0).bank.delta
+        for n in (0, 2)
+    )
+    assert all(not np.array_equal(start[k, v], end[k, v]) for k in range(3) for v in range(12))
+    assert len({end[k, v].tobytes() for k in range(3) for v in range(12)}) == 36
+
+
 @pytest.mark.parametrize("per_class", [1, 4])
 def test_classes_join_without_moving_the_others(per_class: int) -> None:
     pictures, labels = images(classes=4)

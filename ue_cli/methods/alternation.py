@@ -52,7 +52,7 @@ class Alternation:
         draws: noisy copies per level in the training phase.
         pattern_draws: the same in the perturbation phase (u_p).
         batches: of the training phase, per round.
-        subset: share of every class that the perturbation phase goes over.
+        subset: share of every class that class-wise perturbation goes over; otherwise, all of it.
         passes: over that share, per round.
         step: signed step, in 8-bit levels.
         stop_error: the surrogate's error on the perturbed subset that ends the search.
@@ -151,7 +151,8 @@ class _Run:
         self.optimiser = sgd(self.net, recipe.surrogate)
         self.noise = WeightNoise(self.net, recipe.scaling, seed=seed)
         self.generator = generator
-        self.subset = _stratified(labels.cpu(), recipe.subset, generator).to(images.device)
+        share = recipe.subset if recipe.per_class == 1 else 1.0
+        self.subset = _stratified(labels.cpu(), share, generator).to(images.device)
         self.stream = self._endless()
         self.trained = 0
 

@@ -11,7 +11,7 @@ from ue_cli.types import Scaling
 __all__ = ["SMALL", "Em"]
 
 SMALL = VictimRecipe(size=32, augment="shift", batch=128, widths=(32, 64, 128))
-"""The surrogate that a CPU can afford: about 20 ms per image and thousand passes."""
+"""The surrogate that a CPU can afford."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
