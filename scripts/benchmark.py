@@ -4,11 +4,13 @@
     python scripts/benchmark.py memory                          # peak RSS, 100 against 5,000 photos
     python scripts/benchmark.py help                            # start-up of `ue --help`
     python scripts/benchmark.py large                           # one 100-megapixel JPEG and PNG
+    python scripts/benchmark.py certify --device cuda           # noisy copies against a plain loop
 
 The bare loop is what any tool must do that changes a file's coefficients and checks the result:
 read the file, read its coefficients, write them, fsync, and decode both files once, with the same
 codecs and the same number of processes. Inputs are 2,000 copies of the sample photos and 20 photos
 of 12 megapixels, enlarged from them with sensor noise. Timings are wall seconds; the two alternate.
+`certify` has a control of its own, in benchmark_certify.py.
 """
 
 from __future__ import annotations
@@ -222,13 +224,20 @@ BENCHMARKS: dict[str, Callable[[Path, int, int], dict[str, Any]]] = {
 def main() -> None:
     """Run one benchmark; merge its result into a JSON file."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0] if __doc__ else None)
-    parser.add_argument("benchmark", choices=sorted(BENCHMARKS))
-    parser.add_argument("--jobs", type=int, default=2)
+    parser.add_argument("benchmark", choices=sorted([*BENCHMARKS, "certify"]))
+    parser.add_argument("--jobs", type=int, default=2, help="processes; threads of certify")
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--out", type=Path, help="JSON file to merge the result into")
+    parser.add_argument("--device", default="cpu", choices=["cpu", "cuda"], help="of certify")
     arguments = parser.parse_args()
-    with tempfile.TemporaryDirectory(prefix="ue-benchmark-") as work:
-        measured = BENCHMARKS[arguments.benchmark](Path(work), arguments.jobs, arguments.repeats)
+    if arguments.benchmark == "certify":
+        from benchmark_certify import certify
+
+        measured = certify(arguments.device, arguments.jobs, arguments.repeats)
+    else:
+        with tempfile.TemporaryDirectory(prefix="ue-benchmark-") as work:
+            run = BENCHMARKS[arguments.benchmark]
+            measured = run(Path(work), arguments.jobs, arguments.repeats)
     result = {"machine": machine(), **measured}
     print(json.dumps(result, indent=2))
     if arguments.out:

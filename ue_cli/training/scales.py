@@ -72,12 +72,12 @@ def weight_distance(net: nn.Module, other: Mapping[str, Tensor], scaling: Scalin
         scaling: of D.
     """
     shift = {
-        name: other[name].to(value.device, torch.float64) - value.double()
+        name: other[name].cpu().double() - value.cpu().double()
         for name, value in net.named_parameters()
     }
     return _norm(shift, weight_scales(net, scaling))
 
 
 def _norm(values: Mapping[str, Tensor], scales: Mapping[str, Tensor]) -> float:
-    squares = [(values[name].double() / scales[name]).square().sum() for name in scales]
+    squares = [(values[name].cpu().double() / scales[name].cpu()).square().sum() for name in scales]
     return float(torch.stack(squares).sum().sqrt())
