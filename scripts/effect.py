@@ -10,10 +10,10 @@ side by side. Four experiments:
   JPEG to JPEG by the default, resized to 64 px by the trainer, then as above.
 - ``cifar-png``, ``cifar-jpeg``: 8,000 images of 32 px; flip and ±4 crop.
 
-Arms: ``clean``, ``csd`` (the default), ``random`` (codes as drawn: what CSD has to beat) and
-``pixel`` (CSD in pixel space). Every seed is another key, so another draw of codes, and another
-training. One row per training goes into one JSON file; rows that are there are not run again.
-``--recipe waves=2,low=6`` tries another texture than the default (results/search.json).
+Arms: ``clean``, ``csd`` (the default), ``random`` (codes as drawn: what CSD has to beat),
+``pixel`` (CSD in pixel space) and ``pue``. Every seed is another key, so another draw of codes,
+and another training. One row per training goes into one JSON file; rows that are there are not run
+again. ``--recipe waves=2,low=6`` tries another texture than the default (results/search.json).
 ``summary`` puts the figures that the report quotes into the package.
 """
 
@@ -153,10 +153,12 @@ def protected(
         src=source,
         out=work / "out",
         home=work / "home",
-        space="pixel" if arm == "pixel" else "texture",
+        method="pue" if arm == "pue" else "csd",
+        space="pixel" if arm in ("pixel", "pue") else "texture",
         selection="random" if arm == "random" else "csd",
         recipe=texture,
         jobs=1,
+        certify=False,
     )
     result = protect(options, Quiet())
     owner = load_key(options.home)
@@ -248,7 +250,7 @@ def same(
     """Whether a row is this training."""
     if (row["experiment"], row["arm"], row["seed"], row["epochs"]) != (name, arm, seed, epochs):
         return False
-    return arm in ("clean", "pixel") or asdict(texture).items() <= row["recipe"].items()
+    return arm in ("clean", "pixel", "pue") or asdict(texture).items() <= row["recipe"].items()
 
 
 def summarise(path: Path) -> None:
@@ -266,7 +268,7 @@ def main() -> None:
     """Run the rows that are missing, or sum them up."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("experiment", choices=[*sorted(EXPERIMENTS), "summary"])
-    parser.add_argument("--arm", choices=("clean", "csd", "random", "pixel"), default="csd")
+    parser.add_argument("--arm", choices=("clean", "csd", "random", "pixel", "pue"), default="csd")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--recipe", type=parse_recipe, default=TextureRecipe())
     parser.add_argument("--epochs", type=int, default=30)
