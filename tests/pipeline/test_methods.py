@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,8 +12,9 @@ import pytest
 from tests.pipeline.conftest import Ue, picture, pixels, tree
 from ue_cli.errors import UeError
 from ue_cli.perturbation.bank import load_bank
-from ue_cli.pipeline.options import MethodChoice, choose_method
-from ue_cli.types import Bank
+from ue_cli.pipeline.benchmarks import effect_table
+from ue_cli.pipeline.options import MethodChoice, ProtectOptions, choose_method
+from ue_cli.types import Bank, Budget
 
 
 def folder(root: Path, **classes: int) -> Path:
@@ -118,3 +120,11 @@ def test_what_was_not_asked_for_follows_from_the_method() -> None:
     found = choose_method("csd", space="pixel", cells=4, gradient="released")
     assert found == MethodChoice("csd", "pixel", 4, "released", "class")
     assert choose_method("em", per="photo", cells=2).per == "photo"
+
+
+def test_the_report_quotes_figures_for_measured_flags_only() -> None:
+    measured = ProtectOptions(Path("a"), Path("b"), Path("c"), method="pue", space="pixel")
+    table = effect_table(measured)
+    assert table is not None and table.rows[0][-1].endswith("3 seeds")
+    for changes in ({"cells": 4}, {"per": "photo"}, {"budget": Budget(4)}, {"format": "jpeg"}):
+        assert effect_table(replace(measured, **changes)) is None  # type: ignore[arg-type]

@@ -191,16 +191,14 @@ def _cautions(
         found.append(
             Caution(
                 "learned-cells",
-                f"{options.method.upper()} was measured on 32-pixel images in ten classes of 500, "
-                "against trainings that shift and mirror them. Nothing is known of photos that a "
-                "trainer crops at random, where coarse cells do less than the default's textures"
+                f"{options.method.upper()} was measured on benchmark files with hundreds of images "
+                "per class, in few trainings. "
                 + (
-                    "; and what all photos of a class share, averaging them finds."
+                    "All photos of a class share one pattern, which averaging many of them shows."
                     if options.per == "class"
-                    else "."
+                    else "With a pattern per photo it was not measured at all."
                 ),
-                "For photos keep to the default, or let ue certify measure what a small model "
-                "learns from these files.",
+                "Let ue certify measure what a small model learns from these files.",
             )
         )
     if len(classes) == 1:
