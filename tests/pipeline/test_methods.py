@@ -127,4 +127,4 @@ def test_the_report_quotes_figures_for_measured_flags_only() -> None:
     table = effect_table(measured)
     assert table is not None and table.rows[0][-1].endswith("3 seeds")
     for changes in ({"cells": 4}, {"per": "photo"}, {"budget": Budget(4)}, {"format": "jpeg"}):
-        assert effect_table(replace(measured, **changes)) is None  # type: ignore[arg-type]
+        assert effect_table(replace(measured, **changes)) is None
