@@ -97,6 +97,9 @@ def certify(
     """Certify how much a model can learn from a protected folder, beside a clean control."""
 
     def work(output: Output) -> ExitCode:
+        from ue_cli.pipeline.backend import resolve_device
+
+        chosen = resolve_device(device)  # before anything imports torch without a sentence for it
         from ue_cli.pipeline.certify import certify as run
         from ue_cli.pipeline.certifyoptions import CertifyOptions
         from ue_cli.render import certify_rows
@@ -117,7 +120,7 @@ def certify(
             test_share=test_share,
             min_test=min_test,
             seed=seed,
-            device=device,
+            device=chosen,
             jobs=process_count(jobs),
         )
         with output.phases() as phases:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
 from ue_cli.certify.runs import certify_runs, runs_confidence
 from ue_cli.certify.smoothing import draws_needed, max_certifiable_eta
@@ -89,6 +90,7 @@ def certify(options: CertifyOptions, phases: Phases) -> CertifyResult:
     setting = options.setting()
     _require_draws(setting)
     device = resolve_device(options.device)
+    torch.set_num_threads(options.jobs)  # where --jobs leaves cores to others, draws do as well
     folder = options.report if options.report is not None else report_folder(options.dataset)
     found = read_dataset(
         options.dataset,
