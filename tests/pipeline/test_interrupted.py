@@ -73,8 +73,13 @@ class Twice:
         return run_ue(self.home, *self.command(self.out), **options)
 
     def written(self) -> dict[str, bytes]:
-        files = tree(self.out)
-        return {name: files[name] for name in files if not is_draft(name)}
+        # Drafts come and go while this looks; what has its own name stays.
+        found = {str(p.relative_to(self.out)): p for p in sorted(self.out.rglob("*"))}
+        return {
+            name: path.read_bytes()
+            for name, path in found.items()
+            if not is_draft(name) and path.is_file()
+        }
 
     def check_whole_so_far(self) -> None:
         """Every file under its own name is the undisturbed run's, byte for byte."""
