@@ -142,6 +142,7 @@ def test_without_originals_there_is_no_control(folder: Path, short: None) -> Non
     assert found.measured.train_files == 2 * PER_CLASS
 
 
+@pytest.mark.slow
 def test_what_cannot_be_certified_is_said(ue: Ue, folder: Path, tmp_path: Path) -> None:
     home = ("--home", folder / "home")
     out, src = folder / "out", folder / "src"

@@ -98,6 +98,7 @@ def test_the_kept_weights_are_those_that_were_tested(tmp_path: Path) -> None:
     assert round(share * 30) == result.last
 
 
+@pytest.mark.slow
 def test_processes_give_what_one_process_gives_and_count_every_epoch(tmp_path: Path) -> None:
     counter = Counter()
     two = run(tmp_path / "two", trials(0), jobs=2, phases=counter)
