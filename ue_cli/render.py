@@ -51,7 +51,7 @@ def protect_rows(result: ProtectResult) -> tuple[Rows, Lists]:
     ]
     if (after := result.aftercare) is not None:
         rows.append(("Certificate", after.outcome))
-        if not after.certified:
+        if after.command and not after.certified:
             rows.append(("To certify", printable(after.command)))
     return rows, [*skipped, ("Warnings", [_caution(c) for c in result.cautions])]
 

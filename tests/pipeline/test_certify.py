@@ -48,6 +48,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     done = run_ue(root / "home", "protect", root / "src", "-o", root / "out", "--jobs", 1)
     assert done.code == 0, done.err
     assert "few" in done.result["certify"]["outcome"]
+    assert done.result["certify"]["command"] == ""  # it would be refused
     assert done.result["certify"]["certified"] is False
     return root
 

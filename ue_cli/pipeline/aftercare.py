@@ -35,8 +35,10 @@ def certify_after(options: ProtectOptions, result: ProtectResult, phases: Phases
     fewest = ceil(MIN_TEST / TEST_SHARE)
     files = result.fresh + result.kept
     if len(result.classes) < 2:
+        command = ""  # it would be refused
         outcome = "Not certified: with one class there is nothing to tell apart."
     elif files < fewest:
+        command = ""
         outcome = f"Not certified: {files} photos are few; from {fewest} on a fifth of them tests."
     elif not _may_be_quick(options):
         outcome = "Not certified: it takes more than two minutes on this machine."

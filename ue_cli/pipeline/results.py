@@ -35,7 +35,7 @@ class Aftercare:
     """What became of the certificate after `ue protect`.
 
     Attributes:
-        command: the command line that makes it.
+        command: the command line that makes it; empty where that would be refused.
         outcome: in a sentence.
         certified: whether it was made.
     """
