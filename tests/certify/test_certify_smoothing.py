@@ -25,7 +25,7 @@ from ue_cli.certify.smoothing import (
     eta_grid,
     lower_quantile,
     max_certifiable_eta,
-    population_margin,
+    population_upper,
     shifted_quantile,
 )
 from ue_cli.types import NoisyCounts, Smoothing
@@ -240,9 +240,14 @@ def test_simultaneous_bounds_spend_the_risk_once() -> None:
     assert certify_simultaneous(LADDER, (), PUBLISHED) == ()
 
 
-def test_the_population_margin_is_the_worked_one() -> None:
-    assert population_margin(10_000, 0.005, 0.01) == pytest.approx(0.022, abs=5e-4)
-    assert population_margin(200, 0.005, 0.01) == pytest.approx(0.157, abs=5e-4)
+@pytest.mark.parametrize(("tests", "hoeffding"), [(10_000, 0.022), (200, 0.157)])
+def test_one_model_is_bounded_exactly_and_below_hoeffding(tests: int, hoeffding: float) -> None:
+    """The limit is where so few correct have a chance of δτ; Hoeffding's are worked by hand."""
+    for correct in (0, tests // 10, tests // 2, tests - 1):
+        limit = population_upper(correct, tests, 0.005, 0.01)
+        assert binom.cdf(correct, tests, limit) == pytest.approx(5e-5, rel=1e-6)
+        assert correct / tests < limit < correct / tests + hoeffding + 5e-4
+    assert population_upper(tests, tests, 0.005, 0.01) == 1.0
 
 
 def test_the_population_statement_splits_the_risk() -> None:
@@ -252,9 +257,8 @@ def test_the_population_statement_splits_the_risk() -> None:
     q_bar = shifted_quantile(0.9, 0.1, 0.25)
     rank = bound_rank(1000, q_bar + 0.01, 0.995)
     assert rank is not None
-    margin = population_margin(2000, 0.005, 0.01)
     assert (found.quantile, found.rank) == (q_bar, rank)
-    assert found.upper == pytest.approx((rank - 1) / 2000 + margin)
+    assert found.upper == population_upper(rank - 1, 2000, 0.005, 0.01)
     (other,) = certify_population(LADDER, (0.1,), PUBLISHED, delta=0.002)
     assert other.rank == bound_rank(1000, q_bar + 0.01, 0.992)
     (far,) = certify_population(LADDER, (0.3,), PUBLISHED)

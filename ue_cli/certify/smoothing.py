@@ -18,10 +18,11 @@ Nothing here bounds A(θ̂): ``statements`` says what else is not covered.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from math import expm1, inf, log, sqrt
+from collections.abc import Callable, Sequence
+from functools import partial
+from math import expm1, inf
 
-from scipy.special import log_ndtr, ndtr, ndtri
+from scipy.special import betainccinv, log_ndtr, ndtr, ndtri
 
 from ue_cli.certify.ranks import bonferroni, bound_rank, draws_for, log_risk
 from ue_cli.types import EtaBound, NoisyCounts, Smoothing
@@ -117,11 +118,12 @@ def certify_population(
 ) -> tuple[EtaBound, ...]:
     """For unseen images, of which the test images are an independent sample; per η.
 
-    For one θ, Hoeffding's inequality gives its accuracy on m test images a chance of at most δτ to
-    be √(ln(1/δτ)/2m) or more below that on all images. So a share τ of the noisy models or more is
+    For one θ, its accuracy on all images exceeds ``population_upper`` of its count on m test images
+    with a chance of at most δτ (Clopper and Pearson). So a share τ of the noisy models or more is
     misjudged like this with probability δ at most (Markov), and setting that share aside costs
-    the step from q̄ to q̄ + τ. The draws run the rest of the risk, α − δ: with confidence 1 − α in
-    all, P(accuracy of θ̂ + υ + ξ on the population ≤ upper) ≥ q for every ‖υ‖₂ ≤ η.
+    the step from q̄ to q̄ + τ; ``population_upper`` grows with the count, so a quantile of counts
+    becomes one of bounds. The draws run the rest of the risk, α − δ: with confidence 1 − α in all,
+    P(accuracy of θ̂ + υ + ξ on the population ≤ upper) ≥ q for every ‖υ‖₂ ≤ η.
 
     Args:
         counts: N correct counts out of m.
@@ -134,18 +136,29 @@ def certify_population(
     delta = risk / 2 if delta is None else delta
     if not 0 < delta < risk:
         raise ValueError(f"δ is a part of the risk {risk:.4g}, so below it; {delta} is not.")
-    margin = population_margin(counts.tests, delta, tau)
-    return _bounds(counts, etas, setting, 1 - (risk - delta), tau=tau, margin=margin)
+    for_all = partial(population_upper, tests=counts.tests, delta=delta, tau=tau)
+    return _bounds(counts, etas, setting, 1 - (risk - delta), tau=tau, accuracy=for_all)
 
 
-def population_margin(tests: int, delta: float, tau: float) -> float:
-    """√(ln(1/δτ)/2m): what ``certify_population`` adds to the bound for m test images."""
+def population_upper(correct: int, tests: int, delta: float, tau: float) -> float:
+    """What one model's accuracy on all images exceeds with a chance of at most δτ.
+
+    Clopper and Pearson's upper limit, one-sided; never above Hoeffding's
+    ``correct/tests + √(ln(1/δτ)/2·tests)``, and far below it near 0.
+
+    Args:
+        correct: test images that the model gets right.
+        tests: m, an independent sample.
+        delta: δ of ``certify_population``.
+        tau: its τ.
+    """
     if tests < 1 or not 0 < delta < 1 or not 0 < tau < 1:
         raise ValueError(
             "A population statement needs a test image and δ, τ between 0 and 1; "
             f"these are {tests}, {delta} and {tau}."
         )
-    return sqrt(-log(delta * tau) / (2 * tests))
+    wrong = tests - correct
+    return float(betainccinv(correct + 1, wrong, delta * tau)) if wrong else 1.0
 
 
 def lower_quantile(counts: NoisyCounts, setting: Smoothing) -> float | None:
@@ -171,7 +184,7 @@ def _bounds(
     confidence: float,
     *,
     tau: float = 0.0,
-    margin: float = 0.0,
+    accuracy: Callable[[int], float] | None = None,
 ) -> tuple[EtaBound, ...]:
     ordered = _sorted_counts(counts, setting)
 
@@ -180,7 +193,9 @@ def _bounds(
         rank = bound_rank(setting.draws, quantile + tau, confidence)
         if rank is None:
             return EtaBound(eta, quantile, None, None)
-        return EtaBound(eta, quantile, rank, min(1.0, ordered[rank - 1] / counts.tests + margin))
+        correct = ordered[rank - 1]
+        upper = correct / counts.tests if accuracy is None else accuracy(correct)
+        return EtaBound(eta, quantile, rank, upper)
 
     return tuple(map(bound, etas))
 
