@@ -1,0 +1,1 @@
+"""`ue evaluate`: victims on the protected files, under countermeasures, beside their controls."""

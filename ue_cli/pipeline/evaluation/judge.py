@@ -1,0 +1,175 @@
+"""What the trainings of a cell prove about the protection, and what all cells prove together.
+
+Trainings of different seeds are tested on the same images, so their errors are not independent:
+pooled into one count they would give an interval that is too narrow by up to the square root of
+their number. Each training has a Clopper–Pearson interval of its own instead, and a verdict takes
+the end that speaks against the protection: the upper bound of the best training on protected
+files, at its best epoch, and the lower bound of the worst control, at its last. The best epoch
+was picked on the test images, which can only raise that upper bound.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import fmean
+
+from ue_cli.certify.intervals import clopper_pearson
+from ue_cli.certify.statements import at_least, at_most
+from ue_cli.types.effect import EffectCell, EffectVerdict, Training
+
+CONFIDENCE = 0.95
+"""Of each Clopper–Pearson interval."""
+KEPT = 1 / 3
+"""The largest share of what the control learned, beyond guessing, that a protected cell keeps."""
+MARGIN = 0.05
+"""By how much a victim must stay below its control for any protection to be shown."""
+FIT_SLACK = 0.02
+"""How much less of its own files a victim may fit than the control of its."""
+
+_ROUNDING = 1e-9
+
+RULE = (
+    "A = upper end of the victim's interval, at the best epoch of its best training: what somebody "
+    "gets who stops at the right moment. C = lower end of the control's interval, at the last "
+    "epoch of its worst training. g = accuracy of guessing. Inconclusive: C is under twice g "
+    "(where that is beyond reach, under half of the way from g to 100 %), or the victim fits its "
+    "own augmented training files more than 2 points less than the control fits its own. "
+    "Protected: A is at most g + (C − g)/3, so at most a third of what can be learned is left, "
+    "and at least 5 points under C. Weak: A is at least 5 points under C. Not shown: otherwise. "
+    "The whole has the gravest verdict of its conclusive cells (not shown, weak, protected); it is "
+    "inconclusive where there are none, or where none is ‘not shown’ but an inconclusive cell "
+    "reached more than all of them."
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """The bounds of one cell, and what follows; see `EffectCell`."""
+
+    upper: float
+    lower: float | None
+    verdict: EffectVerdict
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Whole:
+    """What all cells of one coverage say together.
+
+    Attributes:
+        coverage: per cent of the training files that are protected.
+        verdict: by the `RULE`.
+        worst: the cell in which the most is learned: among conclusive ones, or of all where none
+            is conclusive.
+        beyond: an inconclusive cell that reached more than that; None: there is none.
+    """
+
+    coverage: int
+    verdict: EffectVerdict
+    worst: EffectCell
+    beyond: EffectCell | None
+
+
+def learning_mark(chance: float) -> float:
+    """From which accuracy on a control has learned something: twice that of guessing.
+
+    Where that would ask for perfection, half of the way from guessing to perfection.
+    """
+    if not 0 < chance < 1:
+        raise ValueError(f"Guessing is right more than never and less than always; not {chance}.")
+    return min(2 * chance, (1 + chance) / 2)
+
+
+def interval(correct: int, tests: int) -> tuple[float, float]:
+    """Of one training's accuracy, from the test images that it gets right."""
+    return clopper_pearson(correct, tests, CONFIDENCE)
+
+
+def judge_cell(
+    protected: Sequence[Training], control: Sequence[Training], *, tests: int, chance: float
+) -> Judged:
+    """Decide what one cell shows, by the `RULE`.
+
+    Args:
+        protected: trainings on the protected files, one per seed.
+        control: on the originals, under the same countermeasure; empty without originals.
+        tests: clean test images.
+        chance: accuracy of guessing, in (0, 1).
+    """
+    upper = max(interval(one.best, tests)[1] for one in protected)
+    if not control:
+        return Judged(
+            upper,
+            None,
+            "inconclusive",
+            f"There is no control: these trainings reach at most {at_most(upper)}, but only "
+            "trainings on the originals can show whether that is little. Give the originals.",
+        )
+    lower = min(interval(one.last, tests)[0] for one in control)
+    verdict, reason = _judge(protected, control, upper, lower, chance)
+    return Judged(upper, lower, verdict, reason)
+
+
+def _judge(
+    protected: Sequence[Training],
+    control: Sequence[Training],
+    upper: float,
+    lower: float,
+    chance: float,
+) -> tuple[EffectVerdict, str]:
+    mark = learning_mark(chance)
+    if lower < mark - _ROUNDING:
+        return "inconclusive", (
+            f"The control learns too little to compare with: {at_least(lower)} for certain, where "
+            f"{at_least(mark)} are asked for. Train on more files, or test on more images."
+        )
+    fit, own = fmean(one.fit for one in protected), fmean(one.fit for one in control)
+    if fit < own - FIT_SLACK - _ROUNDING:
+        return "inconclusive", (
+            f"The victim fits {100 * fit:.1f} % of its own files, the control {100 * own:.1f} % of "
+            "the originals: it has not learned its files yet, so what it gets wrong proves nothing."
+        )
+    compared = f"at most {at_most(upper)}, where the control reaches {at_least(lower)} or more"
+    if upper > lower - MARGIN + _ROUNDING:
+        return "not-shown", (
+            f"The victim reaches {compared}: less than {100 * MARGIN:g} points apart."
+        )
+    allowed = chance + KEPT * (lower - chance)
+    if upper > allowed + _ROUNDING:
+        return "weak", (
+            f"The victim reaches {compared}; a protected cell would stay at {at_most(allowed)} or "
+            "under."
+        )
+    return "protected", (
+        f"The victim reaches {compared}: no more than a third of what can be learned beyond "
+        "guessing."
+    )
+
+
+def judge_all(cells: Sequence[EffectCell]) -> tuple[Whole, ...]:
+    """Find the worst case of each coverage, the fullest coverage first.
+
+    Args:
+        cells: at least one.
+    """
+    coverages = sorted({cell.coverage for cell in cells}, reverse=True)
+    return tuple(_whole([c for c in cells if c.coverage == coverage]) for coverage in coverages)
+
+
+def _whole(cells: Sequence[EffectCell]) -> Whole:
+    sure = [cell for cell in cells if cell.verdict != "inconclusive"]
+    top = max(cells, key=lambda cell: cell.reached)
+    if not sure:
+        return Whole(top.coverage, "inconclusive", top, None)
+    worst = max(sure, key=lambda cell: cell.reached)
+    beyond = top if top.reached > worst.reached else None
+    found = {cell.verdict for cell in sure}
+    verdict: EffectVerdict = "protected"
+    if "not-shown" in found:
+        verdict = "not-shown"
+    elif beyond is not None:
+        verdict = "inconclusive"
+    elif "weak" in found:
+        verdict = "weak"
+    return Whole(worst.coverage, verdict, worst, beyond)

@@ -1,0 +1,112 @@
+"""What trainers get out of protected files: trainings, their controls, and verdicts on them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+EffectVerdict = Literal["protected", "weak", "not-shown", "inconclusive"]
+
+
+@dataclass(frozen=True, slots=True)
+class Training:
+    """One finished training, in counts.
+
+    Attributes:
+        seed: of weights, order and augmentation.
+        correct: clean test images that it gets right after each epoch.
+        fitted: of its own training files, augmented as in training, that it gets right at the end.
+        trained: of how many.
+    """
+
+    seed: int
+    correct: tuple[int, ...]
+    fitted: int
+    trained: int
+
+    @property
+    def last(self) -> int:
+        """Correct test images after the last epoch."""
+        return self.correct[-1]
+
+    @property
+    def best(self) -> int:
+        """After the best epoch: what stopping early on clean test images reaches at most."""
+        return max(self.correct)
+
+    @property
+    def fit(self) -> float:
+        """The share of its own training files that it gets right."""
+        return self.fitted / self.trained
+
+
+@dataclass(frozen=True, slots=True)
+class EffectCell:
+    """One way to train: a victim, a countermeasure, and how many of the files are protected.
+
+    Attributes:
+        victim: its name.
+        countermeasure: what the trainer does against the protection; ``none`` is a plain training.
+        coverage: per cent of the training files that are protected; the others are originals.
+        protected: trainings on these files, one per seed.
+        control: on the originals alone, under the same countermeasure, recipe and seeds; empty
+            without originals.
+        alone: on those originals alone that stay unprotected; empty at 100 %.
+        recipe: of all three, in words.
+        upper: the best epoch of the best training on the protected files truly reaches at most
+            this, in [0, 1].
+        lower: the worst control truly reaches at least this at its last epoch; None without.
+        verdict: on the protection in this cell.
+        reason: the verdict in a sentence, with its numbers.
+    """
+
+    victim: str
+    countermeasure: str
+    coverage: int
+    protected: tuple[Training, ...]
+    control: tuple[Training, ...]
+    alone: tuple[Training, ...]
+    recipe: str
+    upper: float
+    lower: float | None
+    verdict: EffectVerdict
+    reason: str
+
+    @property
+    def reached(self) -> int:
+        """Correct test images at the best epoch of the best training: what an adversary gets."""
+        return max(training.best for training in self.protected)
+
+    @property
+    def control_reached(self) -> int | None:
+        """Correct test images at the last epoch of the worst control; None without controls."""
+        return min((training.last for training in self.control), default=None)
+
+
+@dataclass(frozen=True, slots=True)
+class EffectReport:
+    """Everything `ue evaluate` measured.
+
+    Attributes:
+        cells: in the order in which they were asked for.
+        tests: clean test images.
+        train_files: files that each training sees.
+        classes: of the data set.
+        chance: accuracy of guessing: the largest class's share of the test images.
+        confidence: of each Clopper–Pearson interval.
+        test_source: where the clean test images come from, in words.
+        device: where it ran.
+        data_sha256: of what was trained on and tested on.
+        seconds: wall time.
+    """
+
+    cells: tuple[EffectCell, ...]
+    tests: int
+    train_files: int
+    classes: int
+    chance: float
+    confidence: float
+    test_source: str
+    device: str
+    data_sha256: str
+    seconds: float
