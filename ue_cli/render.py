@@ -97,7 +97,7 @@ def certify_rows(result: CertifyResult) -> tuple[Rows, Lists]:
             f"{one.protected.training.capitalize()} surrogate, {one.setting.scaling} noise "
             f"σ = {one.setting.sigma:g}: {one.verdict}"
         )
-        lists.append((title, [one.reason, *_bounds(one)]))
+        lists.append((title, [one.reason, *_bounds(one), *_attacks(one)]))
     rows += [
         ("Keep private", printable(str(result.report))),
         ("Time", f"{measured.seconds:.0f} s"),
@@ -132,6 +132,16 @@ def _bounds(one: LearnabilityCertificate) -> list[str]:
         other = "" if control is None else f", control {100 * control:.1f} %"
         lines.append(f"η = {bound.eta:<8g} at most {100 * bound.upper:.1f} %{other}")
     return lines
+
+
+def _attacks(one: LearnabilityCertificate) -> list[str]:
+    """The recovery attack, one line for each radius."""
+    points = () if one.recovery is None else one.recovery.points
+    return [
+        f"Recovery attack within η = {point.eta:<8g} {100 * point.accuracy:.1f} %"
+        + ("" if point.bound is None else f", bound {100 * point.bound:.1f} %")
+        for point in points
+    ]
 
 
 def _protected(result: ProtectResult) -> str:

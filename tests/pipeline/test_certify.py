@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.pipeline.conftest import Ue, picture, run_ue
-from ue_cli.certify.smoothing import certify_grid, certify_simultaneous, lower_quantile
+from ue_cli.certify.smoothing import certify_eta, certify_grid, certify_simultaneous, lower_quantile
 from ue_cli.pipeline import trialplan
 from ue_cli.pipeline.certify import CertifyResult, certify
 from ue_cli.pipeline.certifyoptions import CertifyOptions
@@ -103,6 +103,11 @@ def test_a_certificate_can_be_recomputed_and_is_kept(folder: Path, short: None) 
             assert arm.simultaneous == certify_simultaneous(arm.counts, within, one.setting)
             assert arm.lower == lower_quantile(arm.counts, one.setting)
         assert one.training_distance is None or one.training_distance > one.max_eta
+        assert one.recovery is not None
+        assert [point.bound is None for point in one.recovery.points] == [False] * 2 + [True] * 3
+        for point in one.recovery.points:
+            assert point.distance <= point.eta * 1.001
+            assert point.bound == certify_eta(one.protected.counts, point.eta, one.setting).upper
     assert found.measured.runs is not None
     assert found.measured.runs.upper == max(found.measured.runs.protected) / 12
     assert read_certificate(folder / "report") == found

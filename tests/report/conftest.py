@@ -26,6 +26,8 @@ from ue_cli.types import (
     FileRecord,
     LearnabilityCertificate,
     NoisyCounts,
+    RecoveryCheck,
+    RecoveryPoint,
     RunsCertificate,
     Skipped,
     Smoothing,
@@ -137,6 +139,14 @@ def certificate() -> LearnabilityCertificate:
         max_eta=0.331,
         training_distance=33.125,
         sigma_rule="<b>largest of the grid</b>",
+        recovery=RecoveryCheck(
+            images=320,
+            epochs=20,
+            points=(
+                RecoveryPoint(eta=0.166, accuracy=0.271, distance=0.166, bound=0.262),
+                RecoveryPoint(eta=33.1, accuracy=0.553, distance=30.5, bound=None),
+            ),
+        ),
         verdict="informative",
         reason="The control keeps its distance <i>.",
     )

@@ -109,7 +109,9 @@ def test_the_certificate_has_a_frozen_schema_with_every_count(
     smoothed = measured["smoothed"][0]
     assert (
         list(smoothed)
-        == ("setting protected control max_eta training_distance sigma_rule verdict reason").split()
+        == (
+            "setting protected control max_eta training_distance sigma_rule recovery verdict reason"
+        ).split()
     )
     assert list(smoothed["setting"]) == "sigma draws q confidence scaling".split()
     assert (
@@ -159,7 +161,7 @@ def test_report_json_has_the_summary_without_the_counts(
         list(smoothed)
         == (
             "training sigma draws q confidence scaling verdict reason max_eta accuracy "
-            "control_accuracy control_lower bounds simultaneous population statements"
+            "control_accuracy control_lower recovery bounds simultaneous population statements"
         ).split()
     )
     assert smoothed["bounds"][-1] == {"eta": 1.0, "protected": None, "control": None}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from ue_cli.pipeline.certifyoptions import SIDE, CertifyOptions
 from ue_cli.pipeline.dataset import Dataset, read_dataset
 from ue_cli.pipeline.forecast import forecast, planned
 from ue_cli.pipeline.images import load_images
+from ue_cli.pipeline.recovered import RADII, attack
 from ue_cli.pipeline.smoothed import OWN_IMAGES, Seen, Surrogates, smooth
 from ue_cli.pipeline.statement import (
     certification_of,
@@ -113,8 +114,9 @@ def certify(options: CertifyOptions, phases: Phases) -> CertifyResult:
     seconds = forecast(options, len(found.train), tests, classes, trials=trials, left=left)
     phases.note(f"This will take about {duration(seconds)} on {device.upper()}.")
     results = run_trials(trials, data, cache=cache, jobs=options.jobs, device=device, phases=phases)
+    smoothed = _smooth_each(results, data, setting, options, device, phases)
     measured = CertifyReport(
-        smoothed=_smooth_each(results, data, setting, options, device, phases),
+        smoothed=_attack_each(smoothed, results, data, options, device, phases),
         runs=_certify_runs([r for r in results if not r.trial.recipe.noise]),
         train_files=len(found.train),
         test_files=len(found.test),
@@ -222,6 +224,35 @@ def _smooth_each(
             )
         )
     return tuple(made)
+
+
+def _attack_each(
+    certificates: tuple[LearnabilityCertificate, ...],
+    results: list[TrialResult],
+    data: TrialData,
+    options: CertifyOptions,
+    device: str,
+    phases: Phases,
+) -> tuple[LearnabilityCertificate, ...]:
+    """Each certificate with the recovery attack on the surrogate that it is about."""
+    if data.clean is None:
+        return certificates
+    phases.start("Attacking the surrogates", len(certificates) * len(RADII))
+    surrogates = {result.sha256: result for result in results}
+    return tuple(
+        replace(
+            one,
+            recovery=attack(
+                one,
+                surrogates[one.protected.sha256],
+                data,
+                seed=options.seed,
+                device=device,
+                on_radius=phases.step,
+            ),
+        )
+        for one in certificates
+    )
 
 
 def _certify_runs(plain_results: list[TrialResult]) -> RunsCertificate:

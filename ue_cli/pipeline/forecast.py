@@ -6,7 +6,9 @@ from collections.abc import Sequence
 
 from ue_cli.pipeline.backend import resolve_device
 from ue_cli.pipeline.certifyoptions import SIDE, CertifyOptions
+from ue_cli.pipeline.recovered import attack_steps
 from ue_cli.pipeline.smoothed import estimate_draws
+from ue_cli.pipeline.trialplan import measure
 from ue_cli.pipeline.trials import Trial, estimate_seconds
 
 
@@ -36,7 +38,7 @@ def forecast(
     trials: Sequence[Trial] | None = None,
     left: Sequence[Trial] | None = None,
 ) -> float:
-    """Seconds of the trainings that are left and of all draws, from a few of either.
+    """Seconds of the trainings that are left, of all draws and attacks, from a few of each.
 
     Args:
         options: of `ue certify`.
@@ -57,6 +59,12 @@ def forecast(
         jobs=options.jobs,
         device=device,
     )
-    surrogates = 2 * len({trial.arm for trial in wanted})
-    each = estimate_draws(wanted[0].recipe, options.setting(), classes, tests, device)
-    return training + surrogates * each
+    arms = {trial.arm for trial in wanted}
+    plain = wanted[0].recipe
+    each = estimate_draws(plain, options.setting(), classes, tests, device)
+    total = training + 2 * len(arms) * each
+    if "clean" in arms:
+        lanes = 1  # one attack after another, on all threads
+        step, _ = measure(plain, SIDE, classes, lanes, options.jobs, device)
+        total += 2 * attack_steps(train_files) * step
+    return total

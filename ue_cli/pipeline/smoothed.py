@@ -141,6 +141,7 @@ def smooth(
         max_eta=max_certifiable_eta(setting.draws, setting.q, sigma, setting.confidence),
         training_distance=distance,
         sigma_rule=rule,
+        recovery=None,
         verdict=verdict,
         reason=reason,
     )

@@ -148,6 +148,7 @@ def summary(certification: Certification) -> dict[str, Any]:
                 "accuracy": one.protected.accuracy,
                 "control_accuracy": None if one.control is None else one.control.accuracy,
                 "control_lower": None if one.control is None else one.control.lower,
+                "recovery": None if one.recovery is None else plain(one.recovery),
                 **{
                     kind: _bounds(one.protected, one.control, kind)
                     for kind in ("bounds", "simultaneous", "population")

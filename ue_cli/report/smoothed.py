@@ -38,6 +38,7 @@ def smoothed(
         p(certificate.reason),
         curve(certificate, certification.chance),
         _bounds(certificate),
+        *_recovery(certificate),
         *(
             p(tag("strong", f"{name}. "), sentence)
             for (_, name), sentence in zip(_KINDS, said, strict=True)
@@ -88,6 +89,35 @@ def _bounds(certificate: LearnabilityCertificate) -> Html:
         numeric=frozenset(range(1, 1 + len(columns))),
         groups=(("", 1), *((name, len(arms)) for _, name in _KINDS)),
         narrow=True,
+    )
+
+
+def _recovery(certificate: LearnabilityCertificate) -> tuple[Html, ...]:
+    """What an attacker reaches who changes the weights by at most η, beside the bound."""
+    heading = tag("h4", "Recovery attack")
+    check = certificate.recovery
+    if check is None:
+        return heading, p("Not run: it takes clean images besides those that test.")
+    rows = [
+        (
+            f"{point.eta:.3g}",
+            percent(point.accuracy),
+            "beyond what is certified" if point.bound is None else at_most(point.bound),
+        )
+        for point in check.points
+    ]
+    above = [one for one in check.points if one.bound is not None and one.accuracy > one.bound]
+    note = (
+        f"The surrogate of the protected files was fine-tuned on {check.images:,} originals for "
+        f"{check.epochs} epochs, its weights kept within η of where they were. The bound is on a "
+        f"{100 * certificate.setting.q:g} % share of the networks that noise makes, so a single "
+        "attacked network may lie above it"
+    )
+    said = f"{note}; {len(above)} of these do." if above else f"{note}; none of these does."
+    return (
+        heading,
+        table(("η", "Attack reaches", "Bound"), rows, numeric=frozenset({0, 1, 2})),
+        p(said, class_="note"),
     )
 
 

@@ -97,6 +97,38 @@ class SurrogateCertificate:
 
 
 @dataclass(frozen=True, slots=True)
+class RecoveryPoint:
+    """Where the recovery attack ends within one radius of the protected surrogate's weights.
+
+    Attributes:
+        eta: the radius, in the units of the certificate.
+        accuracy: of the attacked network on the clean test images, in [0, 1].
+        distance: how far its weights moved; at most ``eta`` but for rounding.
+        bound: what is certified at this radius (per η); None: abstain.
+    """
+
+    eta: float
+    accuracy: float
+    distance: float
+    bound: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class RecoveryCheck:
+    """The recovery attack on the certified surrogate: the sanity check of its certificate.
+
+    Attributes:
+        images: clean images that the attacker fine-tunes on; no test image among them.
+        epochs: passes over them for each radius.
+        points: one per radius, in their order.
+    """
+
+    images: int
+    epochs: int
+    points: tuple[RecoveryPoint, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class LearnabilityCertificate:
     """The certified (q, η)-learnability of a data set, beside its clean control.
 
@@ -108,6 +140,7 @@ class LearnabilityCertificate:
         training_distance: L2 distance of two independent trainings on the protected files, in
             the units of η; None where only one was trained.
         sigma_rule: how σ was chosen, in words.
+        recovery: the attack on the protected surrogate; None without originals to attack with.
         verdict: whether the bound says anything about the protection.
         reason: the verdict in a sentence, with its numbers.
     """
@@ -118,6 +151,7 @@ class LearnabilityCertificate:
     max_eta: float
     training_distance: float | None
     sigma_rule: str
+    recovery: RecoveryCheck | None
     verdict: Verdict
     reason: str
 
