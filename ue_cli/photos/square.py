@@ -47,7 +47,7 @@ def read_frame(
 
 def _read(data: bytes | Path, side: int, max_pixels: int, *, whole: bool) -> NDArray[np.uint8]:
     decoded = decode(data, max_pixels=max_pixels, draft=2 * side)
-    image = Image.fromarray(_levels(decoded.pixels))
+    image = Image.fromarray(levels(decoded.pixels))
     width, height = image.size
     wide, tall = (width, height) if whole else (min(width, height),) * 2
     left, top = (width - wide) / 2, (height - tall) / 2
@@ -59,7 +59,7 @@ def _read(data: bytes | Path, side: int, max_pixels: int, *, whole: bool) -> NDA
     return np.ascontiguousarray(upright, np.uint8)
 
 
-def _levels(pixels: PixelArray) -> NDArray[np.uint8]:
+def levels(pixels: PixelArray) -> NDArray[np.uint8]:
     """(h, w) gray or (h, w, 3) colour in 8 bits, 16-bit values rounded."""
     plain: NDArray[Any] = pixels[..., 0] if pixels.shape[2] == 1 else pixels
     if plain.dtype == np.uint16:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from ue_cli.errors import SkipFile, UeError
 from ue_cli.photos.square import read_square
+from ue_cli.photos.webcopy import WebCopy
 from ue_cli.pipeline.options import MAX_PIXELS
 from ue_cli.pipeline.workers import Crashed, WorkerPool
 from ue_cli.types import Phases
@@ -23,6 +24,7 @@ def load_images(
     phases: Phases,
     title: str,
     max_pixels: int = MAX_PIXELS,
+    copy: WebCopy | None = None,
 ) -> NDArray[np.uint8]:
     """Decode files in worker processes; each becomes what `read_square` makes of it.
 
@@ -33,6 +35,7 @@ def load_images(
         phases: told about ``title`` and one step per file.
         title: of the phase.
         max_pixels: larger images are refused.
+        copy: what each file goes through before it is read; None: nothing.
 
     Returns:
         (n, 3, side, side) in the order of ``paths``.
@@ -40,7 +43,7 @@ def load_images(
     Raises:
         UeError: ``image-unreadable``, naming the first file in that order and why.
     """
-    images, failed = _load(paths, side, jobs, phases, title, max_pixels)
+    images, failed = _load(paths, side, jobs, phases, title, max_pixels, copy)
     if failed:
         first = min(failed)
         raise UeError(
@@ -72,13 +75,19 @@ def load_readable(
 
 
 def _load(
-    paths: Sequence[Path], side: int, jobs: int, phases: Phases, title: str, max_pixels: int
+    paths: Sequence[Path],
+    side: int,
+    jobs: int,
+    phases: Phases,
+    title: str,
+    max_pixels: int,
+    copy: WebCopy | None = None,
 ) -> tuple[NDArray[np.uint8], dict[int, str]]:
     """All images, and why those at some positions are missing."""
     images = np.empty((len(paths), 3, side, side), np.uint8)
     failed: dict[int, str] = {}
     phases.start(title, len(paths))
-    pool = WorkerPool(_read, jobs, _set_up, (side, max_pixels))
+    pool = WorkerPool(_read, jobs, _set_up, (side, max_pixels, copy))
     for (index, _), outcome in pool.run(enumerate(paths)):
         phases.step()
         if isinstance(outcome, Crashed):
@@ -91,16 +100,18 @@ def _load(
 
 
 _side, _max_pixels = 1, MAX_PIXELS
+_copy: WebCopy | None = None
 
 
-def _set_up(side: int, max_pixels: int) -> None:
-    global _side, _max_pixels
-    _side, _max_pixels = side, max_pixels
+def _set_up(side: int, max_pixels: int, copy: WebCopy | None) -> None:
+    global _side, _max_pixels, _copy
+    _side, _max_pixels, _copy = side, max_pixels, copy
 
 
 def _read(task: tuple[int, Path]) -> NDArray[np.uint8] | str:
     try:
-        square = read_square(task[1], _side, max_pixels=_max_pixels)
+        data = task[1] if _copy is None else _copy.of(task[1], max_pixels=_max_pixels)
+        square = read_square(data, _side, max_pixels=_max_pixels)
     except SkipFile as skip:
         return skip.reason
     return np.ascontiguousarray(square.transpose(2, 0, 1))
