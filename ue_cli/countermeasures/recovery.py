@@ -19,8 +19,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from ue_cli.training.augment import random_resized_crop
+from ue_cli.training.precision import autocast
 from ue_cli.training.scales import weight_distance, weight_scales
-from ue_cli.training.supervised import autocast, test_accuracy
+from ue_cli.training.supervised import test_accuracy
 from ue_cli.types import OnStep, Scaling
 
 

@@ -18,9 +18,10 @@ from torch.nn import functional
 
 from ue_cli import __version__
 from ue_cli.methods.entries import Entries, check_inputs
-from ue_cli.training.augment import whole
+from ue_cli.training.augment import augmented, whole
+from ue_cli.training.precision import autocast
 from ue_cli.training.robust import FITTED, WeightNoise, robust_step, sum_over_noise
-from ue_cli.training.supervised import VictimRecipe, augmented, autocast, build_net, sgd
+from ue_cli.training.supervised import VictimRecipe, build_net, sgd
 from ue_cli.types import Bank, Budget, OnStep, Provenance, Scaling
 
 

@@ -8,9 +8,13 @@ widens when it shrinks, as in Pillow and torchvision with antialiasing.
 from __future__ import annotations
 
 import math
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
+
+if TYPE_CHECKING:
+    from ue_cli.training.supervised import VictimRecipe
 
 
 def resample_matrix(start: Tensor, length: Tensor, flip: Tensor, size: int, out: int) -> Tensor:
@@ -128,3 +132,10 @@ def whole(images: Tensor, size: int) -> Tensor:
     zero = torch.zeros(count, device=images.device)
     rows = resample_matrix(zero, zero + height, zero, height, size)
     return apply_matrices(images, rows, resample_matrix(zero, zero + width, zero, width, size))
+
+
+def augmented(images: Tensor, recipe: VictimRecipe, generator: torch.Generator) -> Tensor:
+    """What the network sees of (n, 3, h, w) images in 0..255 while it trains."""
+    if recipe.augment == "resized-crop":
+        return random_resized_crop(images, recipe.size, recipe.min_scale, generator)
+    return random_shift(images, recipe.reach, generator)

@@ -11,12 +11,16 @@ from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
-from ue_cli.training.augment import random_resized_crop, random_shift, whole
+from ue_cli.training.augment import whole
+from ue_cli.training.hooks import NOTHING, PLAIN, Hooks, Knowledge
 from ue_cli.training.nets import resnet18, small_resnet
+from ue_cli.training.precision import autocast
 from ue_cli.training.robust import Curriculum
 from ue_cli.types import Scaling
+
+_PREPARING = 1 << 40
+"""Added to the seed of what prepares the files: a stream apart from that of the steps."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +72,8 @@ class VictimResult:
 
     Attributes:
         accuracy: on the test images after each epoch, in [0, 1].
-        fit: accuracy on its own training files under its own augmentation, at the end.
+        fit: accuracy on its own training files as the trainer prepared them, under its own
+            augmentation, at the end.
         seconds: of training and testing.
     """
 
@@ -104,6 +109,8 @@ def train_victim(
     *,
     seed: int,
     device: str = "cpu",
+    hooks: Hooks = PLAIN,
+    known: Knowledge = NOTHING,
     on_epoch: Callable[[int, float], None] | None = None,
 ) -> VictimResult:
     """Train a network on ``images`` and test it on the whole test set after each epoch.
@@ -116,14 +123,18 @@ def train_victim(
         recipe: the hyperparameters.
         seed: decides the weights, the order and the augmentation; nothing global is seeded.
         device: ``cpu``, ``cuda`` or ``mps``.
+        hooks: the countermeasure that the trainer takes.
+        known: what that needs beside the files.
         on_epoch: called with the epoch from 1 and its test accuracy.
 
     Returns:
         The accuracies and the final weights.
     """
     began = time.perf_counter()
-    images, labels = images.to(device), labels.to(device)
-    test_images, test_labels = test_images.to(device), test_labels.to(device)
+    labels, test_labels = labels.to(device), test_labels.to(device)
+    preparing = torch.Generator().manual_seed(seed + _PREPARING)
+    images = hooks.prepare(images.to(device), labels, known, preparing)
+    test_images = hooks.test(test_images.to(device))
     classes = int(max(labels.max().item(), test_labels.max().item())) + 1
     net = build_net(recipe, classes, seed=seed).to(device).to(memory_format=torch.channels_last)
     generator = torch.Generator().manual_seed(seed)
@@ -141,14 +152,9 @@ def train_victim(
         net.train()
         order = torch.randperm(len(images), generator=generator).to(device)
         for chosen in torch.split(order[: steps_per_epoch * recipe.batch], recipe.batch):
-            batch = augmented(images[chosen], recipe, generator)
             optimiser.zero_grad(set_to_none=True)
             with nullcontext() if curriculum is None else curriculum.step():
-                with autocast(device):
-                    logits = net(batch)
-                    loss = functional.cross_entropy(
-                        logits, labels[chosen], label_smoothing=recipe.label_smoothing
-                    )
+                loss, logits = hooks.loss(net, images[chosen], labels[chosen], recipe, generator)
                 torch.autograd.backward(loss)
             if curriculum is not None:
                 curriculum.saw(float((logits.argmax(1) == labels[chosen]).float().mean()))
@@ -158,7 +164,7 @@ def train_victim(
         accuracy.append(share)
         if on_epoch is not None:
             on_epoch(epoch, share)
-    fit = _fit(net, images, labels, recipe, generator)
+    fit = _fit(net, images, labels, recipe, generator, hooks)
     state = {name: value.detach().cpu() for name, value in net.state_dict().items()}
     return VictimResult(tuple(accuracy), fit, time.perf_counter() - began, state)
 
@@ -180,27 +186,20 @@ test_accuracy.__test__ = False  # type: ignore[attr-defined]  # pytest collects 
 
 @torch.inference_mode()
 def _fit(
-    net: nn.Module, images: Tensor, labels: Tensor, recipe: VictimRecipe, draw: torch.Generator
+    net: nn.Module,
+    images: Tensor,
+    labels: Tensor,
+    recipe: VictimRecipe,
+    draw: torch.Generator,
+    hooks: Hooks,
 ) -> float:
     net.eval()
     right = 0
     for some, truth in zip(torch.split(images, 500), torch.split(labels, 500), strict=True):
         with autocast(images.device.type):
-            logits = net(augmented(some, recipe, draw))
+            logits = net(hooks.augment(some, recipe, draw))
         right += int((logits.argmax(1) == truth).sum())
     return right / len(images)
-
-
-def augmented(images: Tensor, recipe: VictimRecipe, generator: torch.Generator) -> Tensor:
-    """What the network sees of (n, 3, h, w) images in 0..255 while it trains."""
-    if recipe.augment == "resized-crop":
-        return random_resized_crop(images, recipe.size, recipe.min_scale, generator)
-    return random_shift(images, recipe.reach, generator)
-
-
-def autocast(device: str) -> torch.autocast:
-    """Products in bfloat16; sums, norms and the loss stay in single precision."""
-    return torch.autocast(torch.device(device).type, torch.bfloat16)
 
 
 def _lr_share(done: float, warmup: float) -> float:
