@@ -186,6 +186,7 @@ def test_unusable_originals_are_no_problem_for_verify(bad: Ran) -> None:
     assert (done.code, done.result["problems"]) == (0, [])
 
 
+@pytest.mark.slow
 def test_a_folder_of_nothing_usable_leaves_nothing_behind(tmp_path: Path) -> None:
     (tmp_path / "src").mkdir()
     for name in ("text.jpg", "cmyk.jpg", "animated.gif"):
@@ -287,6 +288,7 @@ def test_every_name_is_in_the_report_and_escaped(named: Ran) -> None:
     assert "new\\nline.jpg" in page and "latin\\xe9.jpg" in page and "&amp;amp;.jpg" in page
 
 
+@pytest.mark.slow
 def test_every_name_verifies_and_comes_back(named: Ran, tmp_path: Path) -> None:
     checked = run_ue(named.home, "verify", named.out, "--original", named.src)
     assert (checked.code, checked.result["problems"]) == (0, [])

@@ -104,6 +104,7 @@ def test_near_duplicates_stay_on_one_side(made: Path, seed: int, expected: int) 
     assert len(burst) == expected
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_split_and_hash(made: Path) -> None:
     one = read(made, original="originals", seed=3)
     assert read(made, original="originals", seed=3, jobs=2) == one
@@ -248,6 +249,7 @@ def test_an_unprotected_copy_is_refused(made: Path, tmp_path: Path) -> None:
     assert raised.value.code == "originals-identical"
 
 
+@pytest.mark.slow
 def test_protected_files_are_no_originals_and_no_test_images(made: Path, tmp_path: Path) -> None:
     """Another protected collection of the same owner, given by mistake."""
     second = ProtectOptions(

@@ -123,6 +123,7 @@ def kill(process: subprocess.Popen[str], number: int, *, group: bool) -> tuple[s
     return process.communicate(timeout=120)
 
 
+@pytest.mark.slow
 def test_kill_and_the_same_command_again(twice: Twice) -> None:
     for count in (3, 7):
         process = twice.start()
@@ -149,6 +150,7 @@ def test_kill_at_random_moments(twice: Twice) -> None:
     twice.check_finished(twice.finish())
 
 
+@pytest.mark.slow
 def test_interrupt_and_the_same_command_again(twice: Twice) -> None:
     process = twice.start()
     wait_for(lambda: len(twice.written()) >= 6, process)

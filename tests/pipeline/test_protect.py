@@ -99,6 +99,7 @@ def test_the_same_command_again_rewrites_nothing(ue: Ue, photos: Path) -> None:
     assert {p: (p.stat().st_mtime_ns, p.stat().st_ino) for p in out.rglob("*.*g")} == before
 
 
+@pytest.mark.slow
 def test_overwrite_writes_the_same_bytes_anew(ue: Ue, photos: Path) -> None:
     ue("protect", photos)
     out = photos.with_name("photos-protected")
@@ -108,6 +109,7 @@ def test_overwrite_writes_the_same_bytes_anew(ue: Ue, photos: Path) -> None:
     assert tree(out) == before
 
 
+@pytest.mark.slow
 def test_the_number_of_processes_changes_no_byte(ue: Ue, photos: Path, tmp_path: Path) -> None:
     ue("protect", photos, "--jobs", 1)
     out = photos.with_name("photos-protected")
@@ -119,6 +121,7 @@ def test_the_number_of_processes_changes_no_byte(ue: Ue, photos: Path, tmp_path:
     assert tree(out) == first
 
 
+@pytest.mark.slow
 def test_photos_and_classes_that_join_leave_the_others_alone(ue: Ue, photos: Path) -> None:
     ue("protect", photos)
     out = photos.with_name("photos-protected")
@@ -132,6 +135,7 @@ def test_photos_and_classes_that_join_leave_the_others_alone(ue: Ue, photos: Pat
     assert {name: after[name] for name in before} == before
 
 
+@pytest.mark.slow
 def test_a_changed_original_is_protected_again(ue: Ue, photos: Path) -> None:
     ue("protect", photos)
     picture(photos / "cats" / "0.jpg", 99)
@@ -157,6 +161,7 @@ def test_other_flags_for_the_same_folder_are_refused(ue: Ue, photos: Path) -> No
     assert done.envelope["error"]["code"] == "options-differ"
 
 
+@pytest.mark.slow
 def test_two_collections_share_no_pattern(ue: Ue, photos: Path) -> None:
     ue("protect", photos, "-o", photos.with_name("one"))
     ue("protect", photos, "-o", photos.with_name("two"))
@@ -180,6 +185,7 @@ def test_one_class_is_protected_with_a_warning(ue: Ue, photos: Path) -> None:
     assert "one-class" in {w["code"] for w in done.result["warnings"]}
 
 
+@pytest.mark.slow
 def test_photos_without_labels_get_pseudo_classes(ue: Ue, tmp_path: Path) -> None:
     for index in range(5):
         picture(tmp_path / "loose" / f"{index}.jpg", index)
@@ -192,6 +198,7 @@ def test_photos_without_labels_get_pseudo_classes(ue: Ue, tmp_path: Path) -> Non
     assert (again.result["protected"], again.result["kept"]) == (1, 5)
 
 
+@pytest.mark.slow
 def test_formats_other_than_keep(ue: Ue, photos: Path) -> None:
     done = ue("protect", photos, "--format", "png")
     out = photos.with_name("photos-protected")
@@ -213,6 +220,7 @@ def test_jpeg_output_says_what_is_certified(ue: Ue, photos: Path) -> None:
     assert files["cats/0.jpg"]["route"] == "jpeg-coefficients"
 
 
+@pytest.mark.slow
 def test_the_pattern_lies_in_displayed_orientation(ue: Ue, tmp_path: Path) -> None:
     """One scene stored upright and turned: what a viewer sees gets the same perturbation."""
     for name, orientation in (("upright", 1), ("turned", 6)):
@@ -252,6 +260,7 @@ def test_people_read_rows_on_stdout_and_progress_stays_off_it(ue: Ue, photos: Pa
     assert "Labels:" in done.err
 
 
+@pytest.mark.slow
 def test_files_without_room_are_known_again(ue: Ue, tmp_path: Path) -> None:
     """What no wave can move stays the original, byte for byte: that is then no protected file."""
     for value in (0, 255):

@@ -37,6 +37,7 @@ def failing_setup() -> None:
     os._exit(4)
 
 
+@pytest.mark.slow
 def test_a_task_that_ends_its_process_is_reported_alone() -> None:
     pool = WorkerPool(work, 2, no_setup, ())
     tasks = [n for n in range(16) if n != ERROR]

@@ -23,7 +23,10 @@ from ue_cli.types import FileRecord
 CHROMIUM = next(
     filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
 )
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine"),
+]
 
 OUTER = """<!doctype html><meta charset="utf-8"><body><pre id="found"></pre>
 <iframe id="small" width="360" height="640" srcdoc="{page}"></iframe>
