@@ -75,6 +75,11 @@ def options(root: Path, **changes: object) -> CertifyOptions:
     return replace(asked, **changes)  # type: ignore[arg-type]
 
 
+def test_the_command_that_repeats_it_names_a_home_that_was_given(tmp_path: Path) -> None:
+    assert "--home" not in options(tmp_path).command()
+    assert f" --home {tmp_path / 'home'} " in options(tmp_path, home_given=True).command()
+
+
 def surrogates(result: CertifyResult) -> list[SurrogateCertificate]:
     return list(result.certification.surrogates)
 

@@ -49,7 +49,8 @@ def test_a_certificate_stands_while_its_files_do(tmp_path: Path) -> None:
         picture(tmp_path / "src" / name / "1.png", index, size=(16, 16))
     protect(tmp_path)
     out, report = tmp_path / "out", tmp_path / "out.report"
-    command = f"ue certify {out} --original {tmp_path / 'src'}"
+    home = tmp_path / "home"  # not where it usually is: the command has to name it
+    command = f"ue certify {out} --original {tmp_path / 'src'} --home {home}"
     assert command in (report / "report.html").read_text("utf-8")
     certify(out)
     certificate = (report / "certificate.json").read_bytes()

@@ -109,6 +109,7 @@ def certify(
             original=original,
             test=test,
             home=home_folder(home),
+            home_given=home is not None,
             report=report,
             preset=preset.value,
             runs=runs,

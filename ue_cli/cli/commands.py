@@ -191,6 +191,7 @@ def protect(
             src=src,
             out=out if out is not None else beside(src, "-protected"),
             home=home_folder(home),
+            home_given=home is not None,
             budget=Budget.parse(epsilon),
             labels=labels,
             method=choice.method,

@@ -65,6 +65,7 @@ def _certified(
         original=options.src,
         test=None,
         home=options.home,
+        home_given=options.home_given,
         device=options.device,
         jobs=options.jobs,
         max_pixels=options.max_pixels,

@@ -47,6 +47,7 @@ class CertifyOptions:
         device: ``auto``, ``cpu``, ``cuda`` or ``mps``.
         jobs: trainings side by side on a CPU.
         max_pixels: larger images are left out.
+        home_given: ``home`` was asked for; `command` has to name it.
     """
 
     dataset: Path
@@ -67,6 +68,7 @@ class CertifyOptions:
     device: str = "auto"
     jobs: int = 2
     max_pixels: int = MAX_PIXELS
+    home_given: bool = False
 
     @property
     def given_sigma(self) -> float | None:
@@ -106,6 +108,7 @@ class CertifyOptions:
             "--original": self.original,
             "--test": self.test,
             "--report": self.report,
+            "--home": self.home if self.home_given else None,
             "--q": self.q,
             "--draws": self.draws,
             "--sigma": self.sigma,

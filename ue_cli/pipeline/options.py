@@ -94,6 +94,7 @@ class ProtectOptions:
         overwrite: write finished files anew.
         dry_run: only say what would be done.
         certify: make the certificate, where that is quick.
+        home_given: ``home`` was asked for; commands that are shown have to name it.
     """
 
     src: Path
@@ -118,3 +119,4 @@ class ProtectOptions:
     overwrite: bool = False
     dry_run: bool = False
     certify: bool = True
+    home_given: bool = False

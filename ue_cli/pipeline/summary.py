@@ -46,7 +46,8 @@ def report_folder(out: Path) -> Path:
 
 def certify_command(options: ProtectOptions) -> str:
     """The command line that certifies what was protected, beside its clean control."""
-    return shlex.join(["ue", "certify", str(options.out), "--original", str(options.src)])
+    words = ["ue", "certify", str(options.out), "--original", str(options.src)]
+    return shlex.join([*words, *(["--home", str(options.home)] if options.home_given else [])])
 
 
 def write_summary(
