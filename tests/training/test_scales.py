@@ -82,3 +82,57 @@ def test_a_distance_is_the_size_of_the_shift_that_it_takes() -> None:
     there = weight_distance(net, other.state_dict(), "absolute")
     assert there == pytest.approx(weight_distance(other, net.state_dict(), "absolute"))
     assert there > 1
+
+
+def test_attention_scales_every_query_key_and_value_with_its_bias() -> None:
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        attention = nn.MultiheadAttention(4, 2)
+    with torch.no_grad():
+        attention.in_proj_bias.uniform_(-1, 1, generator=torch.Generator().manual_seed(0))
+    scales = weight_scales(attention, "relative")
+    assert list(scales) == [name for name, _ in attention.named_parameters()]
+    for row in (1, 5, 11):  # a query's, a key's, a value's
+        weights = torch.cat([attention.in_proj_weight[row], attention.in_proj_bias[row, None]])
+        size = float(weights.detach().square().mean().sqrt())
+        assert scales["in_proj_weight"][row].tolist() == pytest.approx([size] * 4)
+        assert float(scales["in_proj_bias"][row]) == pytest.approx(size)
+
+
+def test_queries_traded_for_keys_trade_their_noise() -> None:
+    """Attention is the same after it; so is what it does under relative noise."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        attention = nn.MultiheadAttention(4, 2)
+        tokens = torch.randn(3, 1, 4)
+        noise = {name: torch.randn(value.shape) for name, value in attention.named_parameters()}
+    traded = copy.deepcopy(attention)
+    with torch.no_grad():
+        for value in (traded.in_proj_weight, traded.in_proj_bias):
+            value[:4] *= 100
+            value[4:8] /= 100
+
+    def noisy(net: nn.MultiheadAttention) -> torch.Tensor:
+        scales = weight_scales(net, "relative")
+        moved = {
+            name: value + 0.5 * scales[name] * noise[name] for name, value in net.named_parameters()
+        }
+        out: torch.Tensor = torch.func.functional_call(net, moved, (tokens, tokens, tokens))[0]
+        return out
+
+    assert torch.allclose(noisy(attention), noisy(traded), atol=1e-5)
+
+
+def test_attention_to_keys_of_another_width_has_a_scale_for_everything() -> None:
+    attention = nn.MultiheadAttention(4, 2, kdim=6, vdim=5, add_bias_kv=True)
+    scales = weight_scales(attention, "relative")
+    assert {name: value.shape for name, value in scales.items()} == {
+        name: value.shape for name, value in attention.named_parameters()
+    }
+
+
+@pytest.mark.parametrize("norm", [nn.LayerNorm(6), nn.GroupNorm(2, 6), nn.BatchNorm2d(6)])
+def test_a_norm_has_one_scale(norm: nn.Module) -> None:
+    """β starts at 0: by itself it would get no noise."""
+    scales = weight_scales(norm, "relative")
+    assert scales["weight"].tolist() == scales["bias"].tolist() == pytest.approx([0.5**0.5] * 6)

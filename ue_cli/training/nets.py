@@ -1,13 +1,19 @@
-"""Residual networks whose last layers pool globally, as every current classifier does."""
+"""The victims' networks, with first weights from a seed alone."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+
+from ue_cli.errors import UeError
+from ue_cli.training.architectures import VictimName, patch_side
+
+CIFAR_SIZE = 64
+"""Largest side, in pixels, at which networks for photographs get the stem of those for CIFAR."""
 
 
 class Block(nn.Module):
@@ -82,20 +88,80 @@ def small_resnet(
 
 
 def resnet18(classes: int, *, size: int, seed: int) -> nn.Module:
-    """ResNet-18 (He et al., CVPR 2016) as torchvision has it; nothing global is seeded.
+    """ResNet-18 (He et al., CVPR 2016); arguments as in `NETS`."""
+    return _resnet("resnet18", classes, size, seed)
 
-    Args:
-        classes: outputs.
-        size: side of the input. Up to 64 pixels the stem is the one that is usual for CIFAR: a
-            3×3 convolution of stride 1 and no pooling.
-        seed: of the first weights.
-    """
-    from torchvision.models import resnet18 as whole_resnet18
+
+def resnet50(classes: int, *, size: int, seed: int) -> nn.Module:
+    """ResNet-50 (He et al., CVPR 2016; stride in the 3×3 convolution); arguments as in `NETS`."""
+    return _resnet("resnet50", classes, size, seed)
+
+
+def densenet121(classes: int, *, size: int, seed: int) -> nn.Module:
+    """DenseNet-121 (Huang et al., CVPR 2017); arguments as in `NETS`."""
+    from torchvision import models
 
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        net: nn.Module = whole_resnet18(num_classes=classes)
-        if size <= 64:
+        net: nn.Module = models.densenet121(num_classes=classes)
+        if size <= CIFAR_SIZE:
+            features = net.get_submodule("features")
+            features.conv0 = nn.Conv2d(3, 64, 3, 1, 1, bias=False)
+            features.pool0 = nn.Identity()
+    return net
+
+
+def vit_tiny(classes: int, *, size: int, seed: int) -> nn.Module:
+    """ViT-Tiny: 12 layers of 192 channels and 3 heads (DeiT-Ti, Touvron et al., ICML 2021).
+
+    It reads out a class token instead of pooling, and takes images of exactly ``size``; arguments
+    as in `NETS`. Patches: `architectures.patch_side`.
+
+    Raises:
+        UeError: ``victim-size``: ``size`` is no multiple of the patch.
+    """
+    from torchvision import models
+
+    patch = patch_side(size)
+    if size < patch or size % patch:
+        raise UeError(
+            "victim-size",
+            f"ViT-Tiny cuts images of {size} pixels into patches of {patch}: the side must be a "
+            "multiple of that.",
+            f"Use {max(patch, patch * (size // patch))} or {patch * (size // patch + 1)} pixels.",
+        )
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return models.VisionTransformer(  # type: ignore[no-any-return]
+            image_size=size,
+            patch_size=patch,
+            num_layers=12,
+            num_heads=3,
+            hidden_dim=192,
+            mlp_dim=768,
+            num_classes=classes,
+        )
+
+
+NETS: dict[VictimName, Callable[..., nn.Module]] = {
+    "resnet18": resnet18,
+    "resnet50": resnet50,
+    "densenet121": densenet121,
+    "vit-tiny": vit_tiny,
+}
+"""torchvision's networks: ``(classes, *, size, seed)``, for images of ``size`` × ``size`` pixels.
+
+First weights depend on ``seed`` alone and nothing global is seeded. Up to 64 pixels convolutional
+ones get the stem that is usual for CIFAR: a 3×3 convolution of stride 1 and no pooling."""
+
+
+def _resnet(name: str, classes: int, size: int, seed: int) -> nn.Module:
+    from torchvision import models
+
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        net: nn.Module = models.get_model(name, weights=None, num_classes=classes)
+        if size <= CIFAR_SIZE:
             net.conv1 = nn.Conv2d(3, 64, 3, 1, 1, bias=False)
             net.maxpool = nn.Identity()
     return net

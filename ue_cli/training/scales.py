@@ -12,6 +12,9 @@ from ue_cli.types import Scaling
 FLOOR = 1e-6
 """No scale is 0: the smoothing theorem needs every coordinate of the noise to move."""
 
+_NORMS = (nn.modules.batchnorm._BatchNorm, nn.LayerNorm, nn.GroupNorm)
+_ROWS = (nn.Linear, nn.modules.conv._ConvNd, nn.MultiheadAttention)
+
 
 @torch.no_grad()
 def weight_scales(net: nn.Module, scaling: Scaling) -> dict[str, Tensor]:
@@ -20,7 +23,8 @@ def weight_scales(net: nn.Module, scaling: Scaling) -> dict[str, Tensor]:
     ``absolute``: ones, as published (Wang et al., NDSS 2025). ``relative``: the root mean square
     of what one output channel is made of, so that multiplying a filter by a constant, which
     BatchNorm undoes, multiplies its noise too: a convolution's or linear layer's row with its
-    bias; γ and β of a BatchNorm layer jointly; any other parameter by itself.
+    bias; a row of attention's joint query, key and value projection with its bias; γ and β of a
+    normalisation jointly; any other parameter (a class token, position embeddings) by itself.
 
     Args:
         net: whose weights of this moment give the scales.
@@ -36,10 +40,11 @@ def weight_scales(net: nn.Module, scaling: Scaling) -> dict[str, Tensor]:
         own = dict(module.named_parameters(prefix, recurse=False))
         if not own:
             continue
-        if isinstance(module, nn.modules.batchnorm._BatchNorm):
+        if isinstance(module, _NORMS):
             rows = torch.cat([value.detach().flatten() for value in own.values()])[None]
             groups = [(own, rows)]
-        elif isinstance(module, nn.Linear | nn.modules.conv._ConvNd):
+        elif isinstance(module, _ROWS) and len({len(value) for value in own.values()}) == 1:
+            # Attention with keys of another width has projections whose rows do not correspond.
             parts = [
                 value.detach().flatten(1) if value.ndim > 1 else value.detach()[:, None]
                 for value in own.values()

@@ -12,9 +12,10 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
+from ue_cli.training.architectures import ARCHITECTURES, VictimName
 from ue_cli.training.augment import whole
 from ue_cli.training.hooks import NOTHING, PLAIN, Hooks, Knowledge
-from ue_cli.training.nets import resnet18, small_resnet
+from ue_cli.training.nets import NETS, small_resnet
 from ue_cli.training.precision import autocast
 from ue_cli.training.robust import Curriculum
 from ue_cli.types import Scaling
@@ -36,10 +37,10 @@ class VictimRecipe:
         batch: images per step.
         lr: peak of a linear warm-up and cosine decay.
         warmup: share of the steps that warms up.
-        momentum: of Nesterov SGD.
+        momentum: of Nesterov SGD; AdamW has its usual ones.
         weight_decay: on weights of two or more dimensions.
         label_smoothing: of the cross-entropy.
-        net: ``small`` (a `SmallResNet` of the next three) or ``resnet18``.
+        net: ``small`` (a `SmallResNet` of the next three) or another of `architectures.VICTIMS`.
         widths: channels per stage.
         blocks: blocks per stage.
         stem_stride: of its first convolution.
@@ -58,7 +59,7 @@ class VictimRecipe:
     momentum: float = 0.9
     weight_decay: float = 5e-4
     label_smoothing: float = 0.0
-    net: Literal["small", "resnet18"] = "small"
+    net: VictimName = "small"
     widths: tuple[int, ...] = (32, 64, 128, 256)
     blocks: int = 1
     stem_stride: int = 2
@@ -95,9 +96,9 @@ class VictimResult:
 
 def build_net(recipe: VictimRecipe, classes: int, *, seed: int) -> nn.Module:
     """The recipe's network with its first weights."""
-    if recipe.net == "resnet18":
-        return resnet18(classes, size=recipe.size, seed=seed)
-    return small_resnet(classes, recipe.widths, recipe.blocks, recipe.stem_stride, seed=seed)
+    if recipe.net == "small":
+        return small_resnet(classes, recipe.widths, recipe.blocks, recipe.stem_stride, seed=seed)
+    return NETS[recipe.net](classes, size=recipe.size, seed=seed)
 
 
 def train_victim(
@@ -140,7 +141,7 @@ def train_victim(
     generator = torch.Generator().manual_seed(seed)
     steps_per_epoch = max(1, len(images) // recipe.batch)
     steps = recipe.epochs * steps_per_epoch
-    optimiser = sgd(net, recipe)
+    optimiser = make_optimiser(net, recipe)
     scheduler = torch.optim.lr_scheduler.LambdaLR(
         optimiser, lambda step: _lr_share(step / steps, recipe.warmup)
     )
@@ -208,16 +209,27 @@ def _lr_share(done: float, warmup: float) -> float:
     return 0.5 + 0.5 * math.cos(math.pi * (done - warmup) / (1 - warmup))
 
 
+def make_optimiser(net: nn.Module, recipe: VictimRecipe) -> torch.optim.Optimizer:
+    """What networks of this architecture are trained with (`architectures.Architecture`)."""
+    if ARCHITECTURES[recipe.net].optimiser == "adamw":
+        return torch.optim.AdamW(_groups(net), lr=recipe.lr, weight_decay=recipe.weight_decay)
+    return sgd(net, recipe)
+
+
 def sgd(net: nn.Module, recipe: VictimRecipe) -> torch.optim.SGD:
-    """Nesterov SGD; BatchNorm's parameters and biases do not decay."""
-    groups: list[dict[str, Any]] = [
-        {"params": [p for p in net.parameters() if p.ndim > 1]},
-        {"params": [p for p in net.parameters() if p.ndim <= 1], "weight_decay": 0.0},
-    ]
+    """Nesterov SGD."""
     return torch.optim.SGD(
-        groups,
+        _groups(net),
         lr=recipe.lr,
         momentum=recipe.momentum,
         nesterov=True,
         weight_decay=recipe.weight_decay,
     )
+
+
+def _groups(net: nn.Module) -> list[dict[str, Any]]:
+    """Convolutions and linear layers decay; norms, biases, class token and positions do not."""
+    return [
+        {"params": [p for p in net.parameters() if p.ndim in (2, 4)]},
+        {"params": [p for p in net.parameters() if p.ndim not in (2, 4)], "weight_decay": 0.0},
+    ]

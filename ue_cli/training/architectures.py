@@ -1,0 +1,43 @@
+"""The victims' networks by name. Nothing here needs torch: flags and help texts read this."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+VictimName = Literal["small", "resnet18", "resnet50", "densenet121", "vit-tiny"]
+
+VICTIMS: tuple[VictimName, ...] = get_args(VictimName)
+
+
+@dataclass(frozen=True, slots=True)
+class Architecture:
+    """What is to be said about a network before it is built.
+
+    Attributes:
+        title: its usual name.
+        paper: where it comes from.
+        optimiser: what it is trained with: ``sgd`` (Nesterov) or ``adamw``.
+    """
+
+    title: str
+    paper: str
+    optimiser: Literal["sgd", "adamw"] = "sgd"
+
+
+ARCHITECTURES: dict[VictimName, Architecture] = {
+    "small": Architecture("small ResNet", "He et al., CVPR 2016; narrow, for CPUs"),
+    "resnet18": Architecture("ResNet-18", "He et al., CVPR 2016"),
+    "resnet50": Architecture("ResNet-50", "He et al., CVPR 2016"),
+    "densenet121": Architecture("DenseNet-121", "Huang et al., CVPR 2017"),
+    "vit-tiny": Architecture("ViT-Tiny", "Touvron et al., ICML 2021 (DeiT-Ti)", "adamw"),
+}
+
+
+def patch_side(size: int) -> int:
+    """Side of ViT-Tiny's patches: 4 pixels for images of up to 64, else 16.
+
+    Args:
+        size: side of the input, in pixels.
+    """
+    return 4 if size <= 64 else 16
