@@ -7,14 +7,15 @@ from dataclasses import replace
 import pytest
 
 from ue_cli.certify.intervals import clopper_pearson
+from ue_cli.pipeline.evaluation import judge
 from ue_cli.pipeline.evaluation.judge import judge_all, judge_cell, learning_mark
 from ue_cli.types.effect import EffectCell, EffectVerdict, Training
 
 TESTS, CHANCE = 1000, 0.1
 
 
-def training(*correct: int, fit: float = 0.99, seed: int = 0) -> Training:
-    return Training(seed, correct, round(1000 * fit), 1000)
+def training(*correct: int, fit: float = 0.99) -> Training:
+    return judge.training(0, correct, tests=TESTS, fitted=round(1000 * fit), trained=1000)
 
 
 def judged(
@@ -24,7 +25,6 @@ def judged(
     found = judge_cell(
         [training(*counts, fit=fit)],
         [training(control, fit=control_fit)],
-        tests=TESTS,
         chance=CHANCE,
     )
     assert found.reason
@@ -59,8 +59,8 @@ def test_stopping_at_the_best_epoch_is_what_an_adversary_gets() -> None:
 
 
 def test_a_control_is_judged_by_its_last_epoch() -> None:
-    late = judge_cell([training(250)], [training(100, 800)], tests=TESTS, chance=CHANCE)
-    early = judge_cell([training(250)], [training(800, 400)], tests=TESTS, chance=CHANCE)
+    late = judge_cell([training(250)], [training(100, 800)], chance=CHANCE)
+    early = judge_cell([training(250)], [training(800, 400)], chance=CHANCE)
     assert (late.verdict, early.verdict) == ("protected", "weak")
 
 
@@ -79,7 +79,7 @@ def test_a_control_that_learned_nothing_proves_nothing() -> None:
 def test_two_classes_need_no_perfect_control() -> None:
     assert learning_mark(0.5) == 0.75
     assert learning_mark(0.1) == 0.2
-    found = judge_cell([training(500)], [training(900)], tests=TESTS, chance=0.5)
+    found = judge_cell([training(500)], [training(900)], chance=0.5)
     assert found.verdict == "protected"
 
 
@@ -90,15 +90,15 @@ def test_guessing_has_an_accuracy(chance: float) -> None:
 
 
 def test_without_a_control_nothing_is_concluded() -> None:
-    found = judge_cell([training(100)], [], tests=TESTS, chance=CHANCE)
+    found = judge_cell([training(100)], [], chance=CHANCE)
     assert (found.verdict, found.lower) == ("inconclusive", None)
     assert "originals" in found.reason
 
 
 def test_seeds_share_the_test_images_so_more_of_them_do_not_narrow_the_interval() -> None:
     """Five trainings with one and the same outcome know no more than one."""
-    one = judge_cell([training(300)], [training(800)], tests=TESTS, chance=CHANCE)
-    five = judge_cell([training(300)] * 5, [training(800)] * 5, tests=TESTS, chance=CHANCE)
+    one = judge_cell([training(300)], [training(800)], chance=CHANCE)
+    five = judge_cell([training(300)] * 5, [training(800)] * 5, chance=CHANCE)
     assert five == one
     assert five.upper > clopper_pearson(1500, 5 * TESTS, 0.95)[1] + 0.01
 
@@ -106,7 +106,7 @@ def test_seeds_share_the_test_images_so_more_of_them_do_not_narrow_the_interval(
 def test_the_adversary_keeps_the_best_seed_and_the_control_its_worst() -> None:
     protected = [training(150), training(500), training(150)]
     control = [training(800), training(700), training(800)]
-    found = judge_cell(protected, control, tests=TESTS, chance=CHANCE)
+    found = judge_cell(protected, control, chance=CHANCE)
     assert found.upper == clopper_pearson(500, TESTS, 0.95)[1]
     assert found.lower == clopper_pearson(700, TESTS, 0.95)[0]
     assert found.verdict == "weak"

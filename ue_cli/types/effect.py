@@ -17,12 +17,17 @@ class Training:
         correct: clean test images that it gets right after each epoch.
         fitted: of its own training files, augmented as in training, that it gets right at the end.
         trained: of how many.
+        last_interval: Clopper–Pearson interval of its accuracy after the last epoch.
+        best_interval: the same after the best epoch; its lower end is too high, because that epoch
+            was picked on the test images.
     """
 
     seed: int
     correct: tuple[int, ...]
     fitted: int
     trained: int
+    last_interval: tuple[float, float]
+    best_interval: tuple[float, float]
 
     @property
     def last(self) -> int:

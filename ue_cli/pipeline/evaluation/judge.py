@@ -81,23 +81,31 @@ def learning_mark(chance: float) -> float:
     return min(2 * chance, (1 + chance) / 2)
 
 
-def interval(correct: int, tests: int) -> tuple[float, float]:
-    """Of one training's accuracy, from the test images that it gets right."""
-    return clopper_pearson(correct, tests, CONFIDENCE)
+def training(
+    seed: int, correct: Sequence[int], *, tests: int, fitted: int, trained: int
+) -> Training:
+    """A finished training with the intervals of its last and its best epoch; see `Training`."""
+    return Training(
+        seed=seed,
+        correct=tuple(correct),
+        fitted=fitted,
+        trained=trained,
+        last_interval=clopper_pearson(correct[-1], tests, CONFIDENCE),
+        best_interval=clopper_pearson(max(correct), tests, CONFIDENCE),
+    )
 
 
 def judge_cell(
-    protected: Sequence[Training], control: Sequence[Training], *, tests: int, chance: float
+    protected: Sequence[Training], control: Sequence[Training], *, chance: float
 ) -> Judged:
     """Decide what one cell shows, by the `RULE`.
 
     Args:
         protected: trainings on the protected files, one per seed.
         control: on the originals, under the same countermeasure; empty without originals.
-        tests: clean test images.
         chance: accuracy of guessing, in (0, 1).
     """
-    upper = max(interval(one.best, tests)[1] for one in protected)
+    upper = max(one.best_interval[1] for one in protected)
     if not control:
         return Judged(
             upper,
@@ -106,7 +114,7 @@ def judge_cell(
             f"There is no control: these trainings reach at most {at_most(upper)}, but only "
             "trainings on the originals can show whether that is little. Give the originals.",
         )
-    lower = min(interval(one.last, tests)[0] for one in control)
+    lower = min(one.last_interval[0] for one in control)
     verdict, reason = _judge(protected, control, upper, lower, chance)
     return Judged(upper, lower, verdict, reason)
 
