@@ -9,7 +9,7 @@ import pytest
 from ue_cli.certify.intervals import clopper_pearson
 from ue_cli.pipeline.evaluation import judge
 from ue_cli.pipeline.evaluation.judge import judge_all, judge_cell, learning_mark
-from ue_cli.types.effect import EffectCell, EffectVerdict, Training
+from ue_cli.types import EffectCell, EffectVerdict, Training
 
 TESTS, CHANCE = 1000, 0.1
 

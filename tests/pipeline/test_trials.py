@@ -115,6 +115,22 @@ def test_a_finished_trial_is_not_trained_again(tmp_path: Path) -> None:
     assert [r.seconds for r in again[2:]] == [r.seconds for r in first]
 
 
+def test_each_training_is_told_of_as_soon_as_it_is_there(tmp_path: Path) -> None:
+    first = run(tmp_path, trials(0))
+    told: list[TrialResult] = []
+    results = run_trials(
+        [*trials(1)[:1], *trials(0)],
+        make_data(),
+        cache=tmp_path,
+        jobs=1,
+        device="cpu",
+        phases=Counter(),
+        on_result=told.append,
+    )
+    assert [one.cached for one in told] == [True, True, False]
+    assert numbers(told) == numbers([*first, results[0]])
+
+
 def test_equal_trials_are_trained_once(tmp_path: Path) -> None:
     counter = Counter()
     results = run(tmp_path, [*trials(0), *trials(0)], phases=counter)

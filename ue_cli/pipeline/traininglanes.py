@@ -77,6 +77,7 @@ def train_side_by_side(
     lanes: int,
     threads: int,
     phases: Phases,
+    on_kept: Callable[[str], None],
 ) -> None:
     """Train in processes that read the images from files, as one copy in memory for all."""
     context = get_context("spawn")
@@ -86,7 +87,7 @@ def train_side_by_side(
         pool = WorkerPool(_train_task, lanes, _set_up, arguments, stop=ended.set)
         total = sum(trial.recipe.epochs for trial in missing.values())
         with _counting(epochs, total, phases):
-            for (_, trial), outcome in pool.run(missing.items()):
+            for (key, trial), outcome in pool.run(missing.items()):
                 if isinstance(outcome, Crashed):
                     raise UeError(
                         "trial-crashed",
@@ -96,6 +97,7 @@ def train_side_by_side(
                         "finished trainings are kept.",
                         exit_code=ExitCode.BUG,
                     )
+                on_kept(key)
 
 
 @contextmanager

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,8 +15,9 @@ from ue_cli.photos.private import private_folder
 from ue_cli.pipeline.traininglanes import train_one, train_side_by_side
 from ue_cli.pipeline.trialcache import fetch, trial_key, weights_path
 from ue_cli.pipeline.trialdata import Trial, TrialData
-from ue_cli.pipeline.trialplan import estimate_seconds, surrogate_recipe
+from ue_cli.pipeline.trialplan import estimate_seconds
 from ue_cli.training.supervised import build_net
+from ue_cli.training.victims import surrogate_recipe
 from ue_cli.types import Phases
 
 __all__ = [
@@ -89,6 +90,7 @@ def run_trials(
     device: str,
     phases: Phases,
     title: str = "Training",
+    on_result: Callable[[TrialResult], None] | None = None,
 ) -> list[TrialResult]:
     """Train what is not in the cache, and return everything in the order given.
 
@@ -105,6 +107,7 @@ def run_trials(
         device: ``cpu``, ``cuda`` or ``mps``.
         phases: one step per epoch.
         title: of the phase.
+        on_result: called with each training as soon as it is there, cached ones first.
 
     Raises:
         UeError: the cache cannot be written, or a training ended its process (``trial-crashed``).
@@ -116,17 +119,28 @@ def run_trials(
     missing = {key: trial for key, trial in wanted.items() if known[key] is None}
     phases.start(title, sum(trial.recipe.epochs for trial in wanted.values()))
     phases.step(sum(len(body["correct"]) for body in known.values() if body is not None))
+    found: dict[Trial, TrialResult] = {}
+
+    def keep(key: str) -> None:
+        body, weights = known[key] or fetch(cache, key), weights_path(cache, key)
+        for trial in (one for one, its in zip(trials, keys, strict=True) if its == key):
+            if trial not in found:
+                found[trial] = _result(trial, body, weights, key in missing)
+                if on_result is not None:
+                    on_result(found[trial])
+
+    for key in wanted:
+        if key not in missing:
+            keep(key)
     lanes = min(jobs, len(wanted)) if device == "cpu" else 1
     if lanes > 1 and missing:
-        train_side_by_side(missing, data, cache, lanes, jobs // lanes, phases)
+        train_side_by_side(missing, data, cache, lanes, jobs // lanes, phases, keep)
     else:
         for key, trial in missing.items():
             arrays = data.arrays(trial.arm)
             train_one(key, trial, arrays, cache, device, max(1, jobs), phases.step)
-    return [
-        _result(trial, known[key] or fetch(cache, key), weights_path(cache, key), key in missing)
-        for key, trial in zip(keys, trials, strict=True)
-    ]
+            keep(key)
+    return [found[trial] for trial in trials]
 
 
 def pending(trials: Sequence[Trial], data: TrialData, *, cache: Path, device: str) -> list[Trial]:

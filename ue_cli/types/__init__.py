@@ -1,8 +1,9 @@
 """The nouns: frozen values that every layer speaks in. Nothing here needs torch or Pillow."""
 
-from ue_cli.types.arrays import FloatArray, OnStep, Phases, PixelArray
+from ue_cli.types.arrays import FloatArray, OnStep, Phases, PixelArray, Watch
 from ue_cli.types.budget import Budget
 from ue_cli.types.certificates import BudgetCertificate, Difference, Fidelity, FidelitySummary
+from ue_cli.types.effect import EffectCell, EffectReport, EffectVerdict, Training
 from ue_cli.types.learnability import (
     CertifyReport,
     EtaBound,
@@ -25,6 +26,9 @@ __all__ = [
     "BudgetCertificate",
     "CertifyReport",
     "Difference",
+    "EffectCell",
+    "EffectReport",
+    "EffectVerdict",
     "EtaBound",
     "Fidelity",
     "FidelitySummary",
@@ -46,5 +50,7 @@ __all__ = [
     "Skipped",
     "Smoothing",
     "SurrogateCertificate",
+    "Training",
     "Verdict",
+    "Watch",
 ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 import numpy as np
@@ -25,3 +25,10 @@ class Phases(Protocol):
 
     def note(self, text: str) -> None:
         """One line that the user should see as soon as it is known."""
+
+
+class Watch(Phases, Protocol):
+    """`Phases` that show a table of results, too, while these come in."""
+
+    def show(self, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+        """The table as it is now; each row begins with what names it."""

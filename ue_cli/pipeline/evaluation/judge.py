@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from statistics import fmean
 
 from ue_cli.certify.intervals import clopper_pearson
-from ue_cli.certify.statements import at_least, at_most
-from ue_cli.types.effect import EffectCell, EffectVerdict, Training
+from ue_cli.types import EffectCell, EffectVerdict, Training
+from ue_cli.types.wording import at_least, at_most
 
 CONFIDENCE = 0.95
 """Of each Clopper–Pearson interval."""
