@@ -15,7 +15,6 @@ from ue_cli.report import Certification
 from ue_cli.report.curve import curve
 from ue_cli.report.learnability import learnability, promise
 from ue_cli.report.markup import visible
-from ue_cli.report.words import at_least, at_most, confidence
 from ue_cli.types import EtaBound, LearnabilityCertificate, SurrogateCertificate, Verdict
 
 WORDS = {
@@ -241,9 +240,3 @@ def test_ticks_are_few_and_round(certificate: LearnabilityCertificate, scale: fl
     assert all(len(tick.replace("e-0", "")) <= 6 for tick in ticks)
     steps = {round((float(b) - float(a)) / scale, 6) for a, b in pairwise(ticks)}
     assert len(steps) == 1
-
-
-def test_bounds_are_rounded_to_the_safe_side() -> None:
-    assert at_most(0.2141) == "21.5 %" and at_least(0.2149) == "21.4 %"
-    assert at_most(0.412) == at_least(0.412) == "41.2 %"
-    assert confidence(0.96875) == "96.87 %" and confidence(0.99) == "99 %"

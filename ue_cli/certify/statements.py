@@ -7,11 +7,11 @@ number.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from math import ceil, floor
 
 from ue_cli.certify.intervals import clopper_pearson
 from ue_cli.certify.smoothing import draws_needed
 from ue_cli.types import EtaBound, RunsCertificate, Smoothing
+from ue_cli.types.wording import at_least, at_most, confidence_words
 
 NOT_COVERED = (
     "The surrogate as it is, without noise. The bound is about models with noise on their "
@@ -43,21 +43,6 @@ RUNS_NOT_COVERED = (
     "Other test images than these.",
 )
 """For the training-run certificate."""
-
-
-def at_most(share: float) -> str:
-    """Format an upper bound, rounded up: ``21.5 %``."""
-    return f"{ceil(1000 * share - 1e-6) / 10:.1f} %"
-
-
-def at_least(share: float) -> str:
-    """Format a lower bound, rounded down: ``21.4 %``."""
-    return f"{floor(1000 * share + 1e-6) / 10:.1f} %"
-
-
-def confidence_words(confidence: float) -> str:
-    """Format a confidence, rounded down: ``99 %``, ``96.87 %``."""
-    return f"{floor(1e4 * confidence + 1e-6) / 100:g} %"
 
 
 def per_eta(bound: EtaBound, setting: Smoothing, tests: int) -> str:

@@ -11,8 +11,8 @@ from math import floor
 from statistics import fmean
 
 from ue_cli.certify.smoothing import draws_needed, max_certifiable_eta
-from ue_cli.certify.statements import at_least, at_most, confidence_words
 from ue_cli.types import RunsCertificate, Smoothing, SurrogateCertificate, Verdict
+from ue_cli.types.wording import at_least, at_most, confidence_words
 
 MARGIN = 0.05
 """By how much the control's lower bound must exceed the protected upper bound."""

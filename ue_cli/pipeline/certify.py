@@ -12,7 +12,6 @@ import torch
 
 from ue_cli.certify.runs import certify_runs, runs_confidence
 from ue_cli.certify.smoothing import draws_needed, max_certifiable_eta
-from ue_cli.certify.statements import confidence_words
 from ue_cli.errors import ExitCode, UeError
 from ue_cli.photos.private import explain_write
 from ue_cli.pipeline.backend import resolve_device
@@ -44,6 +43,7 @@ from ue_cli.types import (
     RunsCertificate,
     Smoothing,
 )
+from ue_cli.types.wording import confidence_words
 
 RUNS_SHARE = 0.5
 """The share of all trainings that the training-run certificate speaks about."""

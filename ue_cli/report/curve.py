@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from math import floor, log10
 
 from ue_cli.report.markup import Html, join, tag
-from ue_cli.report.words import at_most, share
+from ue_cli.report.words import share
 from ue_cli.types import EtaBound, LearnabilityCertificate
+from ue_cli.types.wording import at_most
 
 _UNITS = 1000
 """Of the stretched drawing, in both directions."""

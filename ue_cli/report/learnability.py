@@ -6,8 +6,9 @@ from ue_cli.report.certification import Certification
 from ue_cli.report.markup import Html, join, p, table, tag
 from ue_cli.report.smoothed import smoothed
 from ue_cli.report.verdicts import figures, verdict_figure, verdict_word
-from ue_cli.report.words import at_least, at_most, confidence, count, percent
+from ue_cli.report.words import count, percent
 from ue_cli.types import RunsCertificate
+from ue_cli.types.wording import at_least, at_most, confidence_words
 
 
 def learnability(certification: Certification | None, command: str) -> Html:
@@ -80,7 +81,8 @@ def _runs(certification: Certification) -> list[Html]:
             tag("h3", "Independent trainings"),
             p("None were made, so nothing below speaks about a model that is trained anew."),
         ]
-    share_of = f"in {100 * runs.q:g} % of such trainings, {confidence(runs.confidence)} confidence"
+    words = confidence_words(runs.confidence)
+    share_of = f"in {100 * runs.q:g} % of such trainings, {words} confidence"
     lower = runs.control_lower
     return [
         tag("h3", "Independent trainings"),

@@ -6,8 +6,9 @@ from ue_cli.report.certification import Certification, Statements
 from ue_cli.report.curve import UNITS, curve
 from ue_cli.report.markup import Html, join, p, table, tag
 from ue_cli.report.verdicts import Figure, figures, verdict_figure
-from ue_cli.report.words import at_least, at_most, percent
+from ue_cli.report.words import percent
 from ue_cli.types import EtaBound, LearnabilityCertificate, SurrogateCertificate
+from ue_cli.types.wording import at_least, at_most
 
 ABSTAINS = "abstains"
 _KINDS = (

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from math import ceil, floor
-
 
 def count(number: int, noun: str) -> str:
     """Number and noun: ``1 file``, ``1,234 files``, ``2 classes``."""
@@ -25,22 +23,6 @@ def share(value: float) -> str:
 def percent(value: float) -> str:
     """Format a measured share with one decimal: ``41.2 %``."""
     return f"{100 * value:.1f} %"
-
-
-def at_most(value: float) -> str:
-    """Format an upper bound, rounded up: it must hold as printed."""
-    # A float may lie a hair above the decimal it stands for.
-    return f"{ceil(1000 * value - 1e-6) / 10:.1f} %"
-
-
-def at_least(value: float) -> str:
-    """Format a lower bound, rounded down."""
-    return f"{floor(1000 * value + 1e-6) / 10:.1f} %"
-
-
-def confidence(value: float) -> str:
-    """Format a confidence, rounded down: ``96.87 %``."""
-    return f"{floor(1e4 * value + 1e-6) / 100:g} %"
 
 
 def size(number: int) -> str:
