@@ -16,6 +16,9 @@ from torch import Tensor
 if TYPE_CHECKING:
     from ue_cli.training.supervised import VictimRecipe
 
+MEAN, SPREAD = 118.0, 64.0
+"""Networks see (x − MEAN)/SPREAD of pixels in 0..255."""
+
 
 def resample_matrix(start: Tensor, length: Tensor, flip: Tensor, size: int, out: int) -> Tensor:
     """Antialiased bilinear weights that read a crop of one axis.
@@ -68,7 +71,7 @@ def apply_matrices(images: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
         (n, 3, out_h, out_w) float32, channels last in memory, about −2 to 2.
     """
     out: Tensor = rows[:, None] @ images.to(rows.dtype) @ columns[:, None].mT
-    return ((out - 118.0) / 64.0).contiguous(memory_format=torch.channels_last)
+    return ((out - MEAN) / SPREAD).contiguous(memory_format=torch.channels_last)
 
 
 def random_resized_crop(

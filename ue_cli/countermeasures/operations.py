@@ -1,0 +1,113 @@
+"""Image operations with another strength for each image of a batch.
+
+torchvision's functions take one strength for all; where it is the same for all, or there is none,
+they are used instead. Images are (n, 3, h, w) float in 0..255, strengths (n,) on their device;
+results are new tensors in 0..255. Definitions are torchvision's, which the tests compare with.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+from torchvision.transforms.v2 import functional as vision
+
+
+def brightness(images: Tensor, factor: Tensor) -> Tensor:
+    """Multiply by ``factor``."""
+    return blend(images, torch.zeros_like(images), factor)
+
+
+def contrast(images: Tensor, factor: Tensor) -> Tensor:
+    """Away from (above 1) or towards the mean luma of each image."""
+    luma: Tensor = vision.rgb_to_grayscale(images)
+    return blend(images, luma.mean(dim=(1, 2, 3), keepdim=True), factor)
+
+
+def saturation(images: Tensor, factor: Tensor) -> Tensor:
+    """Away from (above 1) or towards gray."""
+    return blend(images, vision.rgb_to_grayscale(images), factor)
+
+
+def sharpness(images: Tensor, factor: Tensor) -> Tensor:
+    """Away from (above 1) or towards a smoothed image; the outermost pixels stay."""
+    if min(images.shape[2:]) < 3:
+        return images.clone()
+    kernel = torch.full((3, 1, 3, 3), 1 / 13, device=images.device)
+    kernel[:, :, 1, 1] = 5 / 13
+    smooth = images.clone()
+    smooth[:, :, 1:-1, 1:-1] = functional.conv2d(images, kernel, groups=3)
+    return blend(images, smooth, factor)
+
+
+def blend(images: Tensor, others: Tensor, factor: Tensor) -> Tensor:
+    """``others`` at factor 0, ``images`` at 1, beyond them above."""
+    share = factor[:, None, None, None]
+    return (share * images + (1 - share) * others).clamp(0, 255)
+
+
+def hue(images: Tensor, turns: Tensor) -> Tensor:
+    """Turn the hue of HSV by a share of the whole circle."""
+    value, smallest = images.amax(dim=1), images.amin(dim=1)
+    chroma = value - smallest
+    red, green, blue = images.unbind(dim=1)
+    safe = chroma.clamp(min=1e-6)
+    sector = torch.where(
+        value == red,
+        (green - blue) / safe,
+        torch.where(value == green, 2 + (blue - red) / safe, 4 + (red - green) / safe),
+    )
+    offsets = torch.tensor([5.0, 3.0, 1.0], device=images.device)[:, None, None]
+    k = (offsets + (sector + 6 * turns[:, None, None])[:, None]).remainder(6)
+    return value[:, None] - chroma[:, None] * torch.minimum(k, 4 - k).clamp(0, 1)
+
+
+def posterise(images: Tensor, bits: Tensor) -> Tensor:
+    """Keep the upper ``bits`` of each value, cutting off the rest."""
+    step = (2.0 ** (8 - bits))[:, None, None, None]
+    return (images / step).floor() * step
+
+
+def solarise(images: Tensor, threshold: Tensor) -> Tensor:
+    """Invert what is at least ``threshold``."""
+    return torch.where(images >= threshold[:, None, None, None], 255 - images, images)
+
+
+def shear(images: Tensor, along_x: Tensor, along_y: Tensor) -> Tensor:
+    """Move each row by ``along_x`` times its height below the top, or each column likewise."""
+    height, width = images.shape[2:]
+    zero, one = torch.zeros_like(along_x), torch.ones_like(along_x)
+    across, down = -along_x * height / width, -along_y * width / height
+    return warp(images, (one, across, across), (down, one, down + zero))
+
+
+def translate(images: Tensor, across: Tensor, down: Tensor) -> Tensor:
+    """Move right and down by pixels."""
+    height, width = images.shape[2:]
+    zero, one = torch.zeros_like(across), torch.ones_like(across)
+    return warp(images, (one, zero, -2 * across / width), (zero, one, -2 * down / height))
+
+
+def rotate(images: Tensor, degrees: Tensor) -> Tensor:
+    """Turn around the centre, counter-clockwise."""
+    height, width = images.shape[2:]
+    cosine, sine = torch.deg2rad(degrees).cos(), torch.deg2rad(degrees).sin()
+    zero = torch.zeros_like(degrees)
+    row = (cosine, -sine * height / width, zero)
+    return warp(images, row, (sine * width / height, cosine, zero))
+
+
+Row = tuple[Tensor, Tensor, Tensor]
+
+
+def warp(images: Tensor, across: Row, down: Row) -> Tensor:
+    """Read each pixel from where an affine map puts it: the nearest one, black outside.
+
+    Args:
+        images: (n, 3, h, w).
+        across: the map's first row, in coordinates from −1 to 1 over the image, each (n,).
+        down: its second row.
+    """
+    maps = torch.stack([torch.stack(across, dim=1), torch.stack(down, dim=1)], dim=1)
+    grid = functional.affine_grid(maps, list(images.shape), align_corners=False)
+    return functional.grid_sample(images, grid, mode="nearest", align_corners=False)
