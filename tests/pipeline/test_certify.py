@@ -10,10 +10,10 @@ import pytest
 
 from tests.pipeline.conftest import Ue, picture, run_ue
 from ue_cli.certify.smoothing import certify_eta, certify_grid, certify_simultaneous, lower_quantile
-from ue_cli.pipeline import trialplan
 from ue_cli.pipeline.certify import CertifyResult, certify
 from ue_cli.pipeline.certifyoptions import CertifyOptions
 from ue_cli.report import read_certificate
+from ue_cli.training import victims
 from ue_cli.types import SurrogateCertificate
 
 PER_CLASS = 30
@@ -55,8 +55,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def short(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(trialplan, "STEPS", (1, 4))
-    monkeypatch.setattr(trialplan, "EPOCHS", (1, 2, 2))
+    monkeypatch.setattr(victims, "STEPS", (1, 4))
+    monkeypatch.setattr(victims, "EPOCHS", (1, 2, 2))
 
 
 def options(root: Path, **changes: object) -> CertifyOptions:

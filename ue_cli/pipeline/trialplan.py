@@ -1,8 +1,7 @@
-"""How a surrogate trains on so many files, and how long it will take on this machine."""
+"""How long trainings will take on this machine."""
 
 from __future__ import annotations
 
-import math
 import statistics
 import threading
 import time
@@ -16,40 +15,9 @@ import torch
 from ue_cli.pipeline.trialdata import Trial
 from ue_cli.training.supervised import VictimRecipe, build_net, test_accuracy, train_victim
 
-STEPS = (2_000, 12_000)
-EPOCHS = (10, 30, 300)
-"""Fewest, usual and most passes over the files, and between how many steps of a batch they lie."""
-
 _MEASURE = 0.7
 _START = 4.0
 _TESTED = 64
-
-
-def surrogate_recipe(train_files: int, side: int) -> VictimRecipe:
-    """The small victim, trained long enough for its data.
-
-    30 epochs; more (up to 300) for fewer than 4,300 files, so that there are 2,000 steps of 64;
-    fewer (down to 10) for more than 25,700, so that there are at most 12,000 steps. Images of up
-    to 32 pixels are shifted and mirrored; larger ones are cropped to three quarters of their side
-    (RandomResizedCrop) and mirrored.
-
-    A short training learns the content first and misses the perturbation: on 800 protected files
-    of ten Tiny-ImageNet classes (64 pixels, PNG, class textures, 200 test images, one seed) the
-    victim ends at 64.0 % after 360 steps, 52.5 % after 1,008 and 27.5 % after 2,016; on the
-    originals at 63.5 % after 360 and 66.0 % after 1,008.
-
-    Args:
-        train_files: that it trains on.
-        side: of the squares that it reads.
-    """
-    recipe = VictimRecipe()
-    steps = max(1, train_files // recipe.batch)
-    fewest, usual, most = EPOCHS
-    epochs = min(max(usual, math.ceil(STEPS[0] / steps)), most)
-    epochs = max(min(epochs, STEPS[1] // steps), fewest)
-    if side <= 32:
-        return replace(recipe, epochs=epochs, size=side, augment="shift", reach=max(1, side // 8))
-    return replace(recipe, epochs=epochs, size=8 * round(side * 0.75 / 8))
 
 
 def estimate_seconds(

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from difflib import get_close_matches
 from typing import Literal, get_args
+
+from ue_cli.errors import UeError
 
 VictimName = Literal["small", "resnet18", "resnet50", "densenet121", "vit-tiny"]
 
@@ -32,6 +35,24 @@ ARCHITECTURES: dict[VictimName, Architecture] = {
     "densenet121": Architecture("DenseNet-121", "Huang et al., CVPR 2017"),
     "vit-tiny": Architecture("ViT-Tiny", "Touvron et al., ICML 2021 (DeiT-Ti)", "adamw"),
 }
+
+
+def find_victim(name: str) -> VictimName:
+    """The victim of that name.
+
+    Raises:
+        UeError: ``victim-unknown``; the hint lists what there is, the closest first.
+    """
+    for victim in VICTIMS:
+        if victim == name:
+            return victim
+    close = get_close_matches(name, VICTIMS)
+    asked = f"Did you mean {' or '.join(close)}? " if close else ""
+    raise UeError(
+        "victim-unknown",
+        f"There is no victim {name!r}.",
+        f"{asked}There are: {', '.join(VICTIMS)}.",
+    )
 
 
 def patch_side(size: int) -> int:

@@ -1,0 +1,60 @@
+from __future__ import annotations
+
+from dataclasses import asdict
+
+import pytest
+import torch
+
+from ue_cli.errors import UeError
+from ue_cli.training.architectures import VICTIMS
+from ue_cli.training.nets import NETS
+from ue_cli.training.supervised import VictimRecipe, train_victim
+from ue_cli.training.victims import victim_recipe
+
+
+@pytest.mark.parametrize("name", VICTIMS)
+@pytest.mark.parametrize("side", [28, 30, 32, 48, 64, 80, 96, 100, 128, 224, 256])
+def test_every_victim_can_be_built_and_fed_at_every_side(name: str, side: int) -> None:
+    recipe = victim_recipe(name, train_files=800, side=side)
+    assert recipe.net == name
+    assert recipe.augment == "resized-crop" or recipe.size == side
+    assert 0.7 * side - 8 <= recipe.size <= side
+    if name == "vit-tiny":
+        with torch.device("meta"):
+            NETS[name](2, size=recipe.size, seed=0)
+
+
+@pytest.mark.parametrize("name", VICTIMS)
+@pytest.mark.parametrize(("files", "epochs"), [(10, 300), (800, None), (10**6, 10)])
+def test_every_victim_trains_long_enough(name: str, files: int, epochs: int | None) -> None:
+    recipe = victim_recipe(name, train_files=files, side=64)
+    steps = recipe.epochs * (files // recipe.batch)
+    assert recipe.epochs == epochs if epochs else steps >= 1_800
+
+
+def test_the_small_victim_is_the_surrogate_with_the_recipe_of_its_defaults() -> None:
+    """Trainings in the cache are known by their recipe: nothing but data decides the rest."""
+    plain = asdict(VictimRecipe())
+    small = asdict(victim_recipe("small", train_files=4_800, side=64))
+    assert {key for key in plain if plain[key] != small[key]} <= {"epochs", "size"}
+
+
+def test_an_unknown_victim_is_refused_with_the_list() -> None:
+    with pytest.raises(UeError, match="no victim 'resnet34'") as caught:
+        victim_recipe("resnet34", train_files=10, side=64)
+    assert caught.value.code == "victim-unknown"
+    assert all(name in caught.value.hint for name in VICTIMS)
+
+
+@pytest.mark.slow
+def test_a_transformer_learns_what_separates_its_classes() -> None:
+    draw = torch.Generator().manual_seed(0)
+    labels = torch.arange(96) % 2
+    images = torch.randint(0, 200, (96, 3, 16, 16), generator=draw)
+    images[:, 0] += 55 * labels[:, None, None]
+    pixels = images.to(torch.uint8)
+    recipe = VictimRecipe(
+        net="vit-tiny", epochs=12, size=16, augment="shift", reach=2, batch=32, lr=5e-4
+    )
+    result = train_victim(pixels[:64], labels[:64], pixels[64:], labels[64:], recipe, seed=0)
+    assert result.last > 0.9 and result.fit > 0.9
