@@ -6,9 +6,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from tests.certify.trained import BUILDERS, colours, used_net
+from tests.certify.trained import BUILDERS, SIZE, colours, used_net
 from ue_cli.certify.folding import NoisyCopy
 from ue_cli.errors import UeError
+from ue_cli.training.nets import NETS
 from ue_cli.training.scales import weight_scales
 
 CANNOT_FOLD = {"branching", "norm first", "norm twice"}
@@ -89,3 +90,24 @@ def test_statistics_of_the_batch_are_refused() -> None:
     with pytest.raises(UeError, match="'1' normalises by the statistics of each batch") as caught:
         NoisyCopy(net, weight_scales(net, "absolute"))
     assert caught.value.code == "surrogate-batch-statistics"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["densenet121", "vit-tiny"])
+def test_victims_that_cannot_be_folded_are_copied_as_they_compute(name: str) -> None:
+    """DenseNet's norms come before its convolutions, and attention is no layer that is folded."""
+    net = NETS[name](3, size=SIZE, seed=0)  # type: ignore[index]
+    images, _ = colours(6, seed=5)
+    with torch.no_grad():
+        net.train()(images)
+        for value in net.parameters():  # a new ViT's head is zero, and its class token
+            if not bool(value.any()):
+                value.normal_(std=0.1, generator=torch.Generator().manual_seed(0))
+    net.eval()
+    noisy = NoisyCopy(net, weight_scales(net, "relative"))
+    assert not noisy.folded
+    with torch.inference_mode():
+        noisy.move(SIGMA, draw(net, 0))
+        found = noisy.logits(noisy.prepare(images))
+        assert torch.allclose(found, expected(net, draw(net, 0), images), atol=1e-4)
+        assert not torch.allclose(found, net(images), atol=1e-2)
