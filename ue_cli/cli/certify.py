@@ -17,6 +17,7 @@ from ue_cli.cli.run import (
     run_command,
 )
 from ue_cli.errors import ExitCode
+from ue_cli.training.architectures import VICTIMS, find_victim
 
 if TYPE_CHECKING:
     from ue_cli.output import Output
@@ -58,6 +59,12 @@ def certify(
         int,
         typer.Option(min=2, help="K: independent trainings on either side; 5 bound the median."),
     ] = 5,
+    victim: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Architecture: " + ", ".join(VICTIMS) + "; of several, each training draws one."
+        ),
+    ] = None,
     q: Annotated[
         float | None,
         typer.Option(min=0.01, max=0.99, help="Quantile of accuracy that is bounded.", metavar="Q"),
@@ -113,6 +120,7 @@ def certify(
             report=report,
             preset=preset.value,
             runs=runs,
+            victims=tuple(find_victim(name) for name in victim or ()),
             q=q,
             draws=draws,
             sigma=sigma,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from ue_cli.photos.private import explain_write
 from ue_cli.pipeline.backend import resolve_device
 from ue_cli.pipeline.certifyoptions import SIDE, CertifyOptions
 from ue_cli.pipeline.dataset import Dataset, read_dataset
-from ue_cli.pipeline.forecast import forecast, planned
+from ue_cli.pipeline.forecast import Plan, forecast, planned
 from ue_cli.pipeline.images import load_images
 from ue_cli.pipeline.recovered import RADII, attack
 from ue_cli.pipeline.smoothed import OWN_IMAGES, Seen, Surrogates, smooth
@@ -29,6 +30,7 @@ from ue_cli.pipeline.statement import (
 )
 from ue_cli.pipeline.summary import report_folder
 from ue_cli.pipeline.trials import (
+    Trial,
     TrialData,
     TrialResult,
     pending,
@@ -106,23 +108,26 @@ def certify(options: CertifyOptions, phases: Phases) -> CertifyResult:
         phases=phases,
     )
     data = _load(found, options, phases)
-    trials = planned(options, len(found.train), with_control=found.has_control)
+    plan = planned(options, len(found.train), with_control=found.has_control)
     cache = folder / TRAININGS
     _announce(found, setting, options, phases)
-    left = pending(trials, data, cache=cache, device=device)
+    left = pending(plan.trials, data, cache=cache, device=device)
     tests, classes = len(found.test), len(found.classes)
-    seconds = forecast(options, len(found.train), tests, classes, trials=trials, left=left)
+    seconds = forecast(options, len(found.train), tests, classes, plan=plan, left=left)
     phases.note(f"This will take about {duration(seconds)} on {device.upper()}.")
-    results = run_trials(trials, data, cache=cache, jobs=options.jobs, device=device, phases=phases)
-    smoothed = _smooth_each(results, data, setting, options, device, phases)
+    results = run_trials(
+        plan.trials, data, cache=cache, jobs=options.jobs, device=device, phases=phases
+    )
+    trained = _Trained(plan, dict(zip(plan.trials, results, strict=True)), data, device)
+    smoothed = _smooth_each(trained, setting, options, phases)
     measured = CertifyReport(
-        smoothed=_attack_each(smoothed, results, data, options, device, phases),
-        runs=_certify_runs([r for r in results if not r.trial.recipe.noise]),
+        smoothed=_attack_each(smoothed, trained, options, phases),
+        runs=_certify_runs(trained, options),
         train_files=len(found.train),
         test_files=len(found.test),
         test_source=found.test_source,
         device=device.upper(),
-        recipe=describe_recipe(trials[0].recipe),
+        recipe=describe_recipe(plan.plain["protected"].recipe),
         data_sha256=found.sha256,
         seconds=time.monotonic() - started,
     )
@@ -187,87 +192,99 @@ def _announce(found: Dataset, setting: Smoothing, options: CertifyOptions, phase
     )
 
 
+@dataclass(frozen=True, slots=True)
+class _Trained:
+    """Everything after the last training.
+
+    Attributes:
+        plan: what was wanted.
+        results: of each of its trials.
+        data: that they saw.
+        device: where they ran.
+    """
+
+    plan: Plan
+    results: Mapping[Trial, TrialResult]
+    data: TrialData
+    device: str
+
+    def surrogates(self, kind: Mapping[str, Trial]) -> Surrogates:
+        """What one certificate is about; its twin is another run under the same recipe."""
+        own = kind["protected"]
+        twins = (t for t in self.plan.runs["protected"] if t.recipe == own.recipe and t != own)
+        twin = next(twins, None)
+        return Surrogates(
+            self.results[own],
+            None if twin is None else self.results[twin],
+            self.results[kind["clean"]] if "clean" in kind else None,
+        )
+
+
 def _smooth_each(
-    results: list[TrialResult],
-    data: TrialData,
-    setting: Smoothing,
-    options: CertifyOptions,
-    device: str,
-    phases: Phases,
+    trained: _Trained, setting: Smoothing, options: CertifyOptions, phases: Phases
 ) -> tuple[LearnabilityCertificate, ...]:
     """The plain surrogate, then the robust one."""
-    size = results[0].trial.recipe.size
+    plan, data = trained.plan, trained.data
+    size = plan.plain["protected"].recipe.size
     tests = Seen.of(data.test, data.test_labels, size)
     own = Seen.of(data.protected, data.labels, size).some(OWN_IMAGES)
-    arms = {result.trial.arm for result in results}
-    phases.start("Drawing noisy copies", 2 * len(arms) * setting.draws)
-    made = []
-    for robust in (False, True):
-        kind = [r for r in results if (r.trial.recipe.noise > 0) == robust]
-        by_arm = {arm: [r for r in kind if r.trial.arm == arm] for arm in arms}
-        same = by_arm["protected"]
-        made.append(
-            smooth(
-                Surrogates(
-                    same[0],
-                    same[1] if len(same) > 1 else None,
-                    by_arm["clean"][0] if "clean" in arms else None,
-                ),
-                tests,
-                own,
-                setting,
-                classes=results[0].classes,
-                sigma=options.given_sigma,
-                seed=options.seed,
-                device=device,
-                on_draw=phases.step,
-            )
+    phases.start("Drawing noisy copies", 2 * len(plan.plain) * setting.draws)
+    return tuple(
+        smooth(
+            trained.surrogates(kind),
+            tests,
+            own,
+            setting,
+            sigma=options.given_sigma,
+            seed=options.seed,
+            device=trained.device,
+            on_draw=phases.step,
         )
-    return tuple(made)
+        for kind in (plan.plain, plan.robust)
+    )
 
 
 def _attack_each(
     certificates: tuple[LearnabilityCertificate, ...],
-    results: list[TrialResult],
-    data: TrialData,
+    trained: _Trained,
     options: CertifyOptions,
-    device: str,
     phases: Phases,
 ) -> tuple[LearnabilityCertificate, ...]:
     """Each certificate with the recovery attack on the surrogate that it is about."""
+    data, plan = trained.data, trained.plan
     if data.clean is None:
         return certificates
     phases.start("Attacking the surrogates", len(certificates) * len(RADII))
-    surrogates = {result.sha256: result for result in results}
+    attacked = (trained.results[kind["protected"]] for kind in (plan.plain, plan.robust))
     return tuple(
         replace(
-            one,
+            certificate,
             recovery=attack(
-                one,
-                surrogates[one.protected.sha256],
+                certificate,
+                surrogate,
                 data,
                 seed=options.seed,
-                device=device,
+                device=trained.device,
                 on_radius=phases.step,
             ),
         )
-        for one in certificates
+        for certificate, surrogate in zip(certificates, attacked, strict=True)
     )
 
 
-def _certify_runs(plain_results: list[TrialResult]) -> RunsCertificate:
+def _certify_runs(trained: _Trained, options: CertifyOptions) -> RunsCertificate:
     by_arm = {
-        arm: [r for r in plain_results if r.trial.arm == arm] for arm in ("protected", "clean")
+        arm: [trained.results[trial] for trial in trials]
+        for arm, trials in trained.plan.runs.items()
     }
-    protected, control = by_arm["protected"], by_arm["clean"]
-    first = protected[0]
+    protected, control = by_arm["protected"], by_arm.get("clean", [])
     return certify_runs(
         [r.last for r in protected],
         [r.last for r in control],
-        tests=first.tests,
+        tests=protected[0].tests,
         q=RUNS_SHARE,
         protected_fit=[r.fit for r in protected],
         control_fit=[r.fit for r in control],
         protected_best=[r.best for r in protected],
-        distribution=describe_runs(first.trial.recipe, first.trial.seed, len(protected)),
+        distribution=describe_runs([r.trial for r in protected], options.architectures),
     )

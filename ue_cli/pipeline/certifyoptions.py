@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Literal
 
 from ue_cli.pipeline.options import MAX_PIXELS
-from ue_cli.pipeline.trials import surrogate_recipe
+from ue_cli.training.architectures import VictimName
 from ue_cli.training.supervised import VictimRecipe
+from ue_cli.training.victims import victim_recipe
 from ue_cli.types import Scaling, Smoothing
 
 SIDE = 64
@@ -40,6 +41,7 @@ class CertifyOptions:
         report: the report's folder; None: beside the data set.
         preset: ``default``, or ``paper``: the published surrogate and setting.
         runs: K, trainings on either side.
+        victims: architectures that each of them draws from; empty: the preset's.
         q, draws, sigma, confidence, scaling: of the smoothing; None: the preset's.
         test_share: of the originals that is split off.
         min_test: fewest test images.
@@ -57,6 +59,7 @@ class CertifyOptions:
     report: Path | None = None
     preset: Literal["default", "paper"] = "default"
     runs: int = 5
+    victims: tuple[VictimName, ...] = ()
     q: float | None = None
     draws: int | None = None
     sigma: float | None = None
@@ -89,12 +92,14 @@ class CertifyOptions:
         given = {name: value for name, value in asked.items() if value is not None}
         return replace(PRESETS[self.preset], **given)  # type: ignore[arg-type]
 
-    def surrogate(self, train_files: int) -> VictimRecipe:
-        """How the plain surrogate trains."""
-        recipe = surrogate_recipe(train_files, SIDE)
-        if self.preset == "paper":
-            return replace(recipe, net="resnet18", batch=128)
-        return recipe
+    @property
+    def architectures(self) -> tuple[VictimName, ...]:
+        """What each training draws from; the first is smoothed as well."""
+        return self.victims or (("resnet18",) if self.preset == "paper" else ("small",))
+
+    def surrogate(self, train_files: int, name: VictimName) -> VictimRecipe:
+        """How a victim of that architecture trains plainly."""
+        return victim_recipe(name, train_files=train_files, side=SIDE)
 
     def robust(self, plain: VictimRecipe, scaling: Scaling) -> VictimRecipe:
         """The same under weight noise."""
@@ -121,4 +126,6 @@ class CertifyOptions:
                 flags["--" + name.replace("_", "-")] = value
         for flag, value in flags.items():
             words += [] if value is None else [flag, str(value)]
+        for name in self.victims:
+            words += ["--victim", name]
         return shlex.join(words)

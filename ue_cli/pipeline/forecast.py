@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import random
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 from ue_cli.pipeline.backend import resolve_device
 from ue_cli.pipeline.certifyoptions import SIDE, CertifyOptions
@@ -10,23 +12,63 @@ from ue_cli.pipeline.recovered import attack_steps
 from ue_cli.pipeline.smoothed import estimate_draws
 from ue_cli.pipeline.trialplan import measure
 from ue_cli.pipeline.trials import Trial, estimate_seconds
+from ue_cli.training.architectures import VictimName
 
 
-def planned(options: CertifyOptions, train_files: int, *, with_control: bool) -> list[Trial]:
-    """K plain trainings on either side, of which the first is the plain surrogate; one robust.
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """The trainings of a certificate, fixed before the first of them.
+
+    Attributes:
+        runs: K plain trainings by arm, with the same architectures and seeds on either.
+        plain: by arm, the surrogate that is smoothed; one of the runs, where one has its recipe.
+        robust: by arm, the surrogate that is trained under weight noise and smoothed.
+    """
+
+    runs: Mapping[str, tuple[Trial, ...]]
+    plain: Mapping[str, Trial]
+    robust: Mapping[str, Trial]
+
+    @property
+    def trials(self) -> list[Trial]:
+        """Every training once, those of an arm together."""
+        found = []
+        for arm in self.runs:
+            found += [*self.runs[arm], self.plain[arm], self.robust[arm]]
+        return list(dict.fromkeys(found))
+
+
+def planned(options: CertifyOptions, train_files: int, *, with_control: bool) -> Plan:
+    """K plain trainings on either side, and the two surrogates that are smoothed.
 
     Args:
         options: of `ue certify`.
         train_files: that each training sees.
         with_control: whether there are originals.
     """
-    plain = options.surrogate(train_files)
+    seed = options.seed
+    recipes = {name: options.surrogate(train_files, name) for name in options.architectures}
+    plain = recipes[options.architectures[0]]
     robust = options.robust(plain, options.setting().scaling)
-    trials = []
+    drawn = drawn_victims(options.architectures, options.runs, seed)
+    runs, plains, robusts = {}, {}, {}
     for arm in ("protected", "clean") if with_control else ("protected",):
-        trials += [Trial(arm, options.seed + k, plain) for k in range(options.runs)]
-        trials.append(Trial(arm, options.seed, robust))
-    return trials
+        runs[arm] = tuple(Trial(arm, seed + k, recipes[name]) for k, name in enumerate(drawn))
+        plains[arm] = Trial(arm, seed, plain)
+        robusts[arm] = Trial(arm, seed, robust)
+    return Plan(runs, plains, robusts)
+
+
+def drawn_victims(names: Sequence[VictimName], runs: int, seed: int) -> list[VictimName]:
+    """The architecture of each training: an independent draw, all of ``names`` being as likely.
+
+    Args:
+        names: what is drawn from; with one there is nothing to draw.
+        runs: K.
+        seed: of the draws.
+    """
+    draw = random.Random(f"architectures/{seed}")
+    return [draw.choice(names) for _ in range(runs)]
 
 
 def forecast(
@@ -35,7 +77,7 @@ def forecast(
     tests: int,
     classes: int,
     *,
-    trials: Sequence[Trial] | None = None,
+    plan: Plan | None = None,
     left: Sequence[Trial] | None = None,
 ) -> float:
     """Seconds of the trainings that are left, of all draws and attacks, from a few of each.
@@ -45,13 +87,13 @@ def forecast(
         train_files: that each training sees.
         tests: clean test images.
         classes: of the data set.
-        trials: all trainings; those with a control where not given.
+        plan: all trainings; those with a control where not given.
         left: those that are not in the cache; all where not given.
     """
     device = resolve_device(options.device)
-    wanted = planned(options, train_files, with_control=True) if trials is None else trials
-    training = estimate_seconds(
-        wanted if left is None else left,
+    wanted = planned(options, train_files, with_control=True) if plan is None else plan
+    total = estimate_seconds(
+        wanted.trials if left is None else left,
         train_files=train_files,
         tests=tests,
         side=SIDE,
@@ -59,12 +101,11 @@ def forecast(
         jobs=options.jobs,
         device=device,
     )
-    arms = {trial.arm for trial in wanted}
-    plain = wanted[0].recipe
-    each = estimate_draws(plain, options.setting(), classes, tests, device)
-    total = training + 2 * len(arms) * each
-    if "clean" in arms:
-        lanes = 1  # one attack after another, on all threads
-        step, _ = measure(plain, SIDE, classes, lanes, options.jobs, device)
+    surrogate = wanted.plain["protected"].recipe
+    each = estimate_draws(surrogate, options.setting(), classes, tests, device)
+    total += 2 * len(wanted.runs) * each
+    if "clean" in wanted.runs:
+        # One attack after another, each on all threads.
+        step, _ = measure(surrogate, SIDE, classes, 1, options.jobs, device)
         total += 2 * attack_steps(train_files) * step
     return total

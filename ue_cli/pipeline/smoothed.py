@@ -86,7 +86,6 @@ def smooth(
     own: Seen,
     setting: Smoothing,
     *,
-    classes: int,
     sigma: float | None,
     seed: int,
     device: str,
@@ -99,7 +98,6 @@ def smooth(
         tests: what accuracy is counted on.
         own: the protected training images: σ is chosen on them where there is no control.
         setting: all but σ.
-        classes: of the data set.
         sigma: σ; None chooses it.
         seed: of the noise.
         device: ``cpu``, ``cuda`` or ``mps``.
@@ -129,7 +127,7 @@ def smooth(
     control = None
     if surrogates.control is not None:
         control = certified(surrogates.control, nets[1])
-    verdict, reason = judge(found, control, setting, classes=classes)
+    verdict, reason = judge(found, control, setting, classes=surrogates.protected.classes)
     distance = None
     if surrogates.twin is not None:
         other = surrogates.twin.load_net().state_dict()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from datetime import UTC, datetime
 
 import torch
@@ -21,7 +22,9 @@ from ue_cli.certify.verdict import judge_runs
 from ue_cli.photos.manifest import MANIFEST_FILE, read_manifest
 from ue_cli.pipeline.certifyoptions import SIDE, CertifyOptions
 from ue_cli.pipeline.dataset import Dataset
+from ue_cli.pipeline.trials import Trial
 from ue_cli.report import Certification, Statements
+from ue_cli.training.architectures import ARCHITECTURES, VictimName
 from ue_cli.training.supervised import VictimRecipe
 from ue_cli.types import CertifyReport, EtaBound, LearnabilityCertificate, Verdict
 
@@ -72,11 +75,9 @@ def certification_of(
 
 def describe_recipe(recipe: VictimRecipe) -> str:
     """A training in words."""
-    net = (
-        "ResNet-18"
-        if recipe.net == "resnet18"
-        else f"a small ResNet ({'-'.join(map(str, recipe.widths))} channels)"
-    )
+    net = ARCHITECTURES[recipe.net].title
+    if recipe.net == "small":
+        net = f"a {net} ({'-'.join(map(str, recipe.widths))} channels)"
     return (
         f"{net} trained from scratch for {recipe.epochs} epochs in batches of {recipe.batch} on "
         f"the files resized to {SIDE} pixels, under random resized crops (at least "
@@ -84,11 +85,24 @@ def describe_recipe(recipe: VictimRecipe) -> str:
     )
 
 
-def describe_runs(recipe: VictimRecipe, first: int, runs: int) -> str:
-    """What varies between the trainings and what does not."""
+def describe_runs(trials: Sequence[Trial], victims: Sequence[VictimName]) -> str:
+    """What varies between the trainings and what does not.
+
+    Args:
+        trials: of one arm.
+        victims: the architectures that each of them drew from.
+    """
+    seeds = f"(seeds {trials[0].seed} to {trials[-1].seed})"
+    drawn = "first weights, order, crops and flips are drawn anew in each"
+    if len(victims) == 1:
+        same = f"{drawn} {seeds}, files and recipe are the same"
+        return f"{describe_recipe(trials[0].recipe)}; {same}"
+    recipes = {trial.recipe.net: trial.recipe for trial in trials}
+    each = "; ".join(describe_recipe(recipes[name]) for name in victims if name in recipes)
+    of = ", ".join(ARCHITECTURES[name].title for name in victims)
     return (
-        f"{describe_recipe(recipe)}; first weights, order, crops and flips are drawn anew in each "
-        f"(seeds {first} to {first + runs - 1}), files and recipe are the same"
+        f"the architecture is an independent draw, all being as likely, of {of}, and {drawn} "
+        f"{seeds}; files and the recipe of an architecture are the same: {each}"
     )
 
 

@@ -12,6 +12,14 @@ STEPS = (2_000, 12_000)
 EPOCHS = (10, 30, 300)
 """Fewest, usual and most passes over the files, and between how many steps of a batch they lie."""
 
+FEW = 4_000
+"""Files up to which the small victim steps in batches of 32, at the rate that goes with them.
+
+On 800 protected files (see `surrogate_recipe`; 2,000 steps, one seed) it ends at 38.0 % like that
+and at 38.5 % in batches of 64, on the originals at 69.5 % and 69.0 %, for 156 and 276 s of one
+core. Reading 32 instead of 48 pixels, it misses the perturbation (55.0 %).
+"""
+
 _SGD = VictimRecipe(batch=128)
 _DEIT_RATE, _DEIT_BATCH = 1e-3, 1_024
 _VIT = VictimRecipe()
@@ -68,6 +76,8 @@ def victim_recipe(name: str, *, train_files: int, side: int) -> VictimRecipe:
         UeError: ``victim-unknown``.
     """
     recipe = RECIPES[find_victim(name)]
+    if name == "small" and train_files <= FEW:
+        recipe = replace(recipe, batch=32, lr=0.05)
     steps = max(1, train_files // recipe.batch)
     fewest, usual, most = EPOCHS
     epochs = min(max(usual, math.ceil(STEPS[0] / steps)), most)
