@@ -1,4 +1,4 @@
-"""`ue protect` again, over a report that a certificate was written into."""
+"""`ue protect` again, over a report that certificate and evaluation were written into."""
 
 from __future__ import annotations
 
@@ -10,8 +10,14 @@ from typer.testing import CliRunner
 from tests.pipeline.conftest import picture
 from ue_cli.cli import app
 from ue_cli.photos.manifest import read_manifest
-from ue_cli.report import Certification, write_certificate
-from ue_cli.types import CertifyReport
+from ue_cli.report import (
+    Certification,
+    Evaluation,
+    Headline,
+    write_certificate,
+    write_evaluation,
+)
+from ue_cli.types import CertifyReport, EffectCell, EffectReport, Training
 
 
 def certify(out: Path) -> None:
@@ -36,6 +42,28 @@ def certify(out: Path) -> None:
     write_certificate(out.with_name(out.name + ".report"), certification)
 
 
+def evaluate(out: Path) -> None:
+    """What `ue evaluate` would leave; nothing was trained here."""
+    training = Training(0, (1, 2), 4, 4, (0.1, 0.9), (0.1, 0.9))
+    cell = EffectCell(
+        "small", "none", 100, (training,), (training,), (), "", 0.9, 0.1, "not-shown", ""
+    )
+    evaluation = Evaluation(
+        measured=EffectReport((cell,), 2, 4, 2, 0.5, 0.95, "", "CPU", "d" * 64, 1.0),
+        headlines=(Headline(100, "not-shown", 0, "Evaluated: something."),),
+        countermeasures={},
+        left_out=(),
+        rule="",
+        not_covered=(),
+        dataset=out.name,
+        when="2026-02-03T04:05:06+00:00",
+        code_version="0",
+        command="",
+        output_sha256=read_manifest(out).sha256,
+    )
+    write_evaluation(out.with_name(out.name + ".report"), evaluation)
+
+
 def protect(root: Path) -> list[str]:
     """Protect once more, in this process; the codes of the warnings."""
     words = ["protect", root / "src", "-o", root / "out", "--home", root / "home"]
@@ -55,14 +83,20 @@ def test_a_certificate_stands_while_its_files_do(tmp_path: Path) -> None:
     certify(out)
     certificate = (report / "certificate.json").read_bytes()
 
-    assert "certificate-outdated" not in protect(tmp_path)
+    evaluate(out)
+    evaluated = (report / "evaluation.json").read_bytes()
+
+    assert not [code for code in protect(tmp_path) if code.endswith("-outdated")]
+    assert "Evaluated: something." in (report / "report.html").read_text("utf-8")
     assert "Certified: something." in (report / "report.html").read_text("utf-8")
     assert json.loads((report / "report.json").read_text())["certificate"]["test_files"] == 2
 
     picture(tmp_path / "src" / "a" / "joined.png", 30, size=(16, 16))
-    assert "certificate-outdated" in protect(tmp_path)
+    assert {"certificate-outdated", "evaluation-outdated"} <= set(protect(tmp_path))
     page = (report / "report.html").read_text("utf-8")
-    assert "Certified: something." not in page
+    assert "Certified: something." not in page and "Evaluated: something." not in page
+    assert (report / "evaluation.json").read_bytes() == evaluated
+    assert f"ue evaluate {out} --original" in page
     assert "of 2026-01-02T03:04:05+00:00 is about other files" in page and command in page
     assert json.loads((report / "report.json").read_text())["certificate"] is None
     assert (report / "certificate.json").read_bytes() == certificate

@@ -114,7 +114,7 @@ def test_json_has_a_frozen_schema(
         == (
             "schema created versions source output device method collection decoder labels budget "
             "fidelity counts skipped cautions effect transformations gain certify_command pictures "
-            "certificate files routes removed bytes_in bytes_out"
+            "certificate evaluation files routes removed bytes_in bytes_out"
         ).split()
     )
     files = data["files"]
@@ -158,7 +158,7 @@ def test_the_page_says_what_was_and_was_not_measured(
         "Passed.",
         "hard to see, not impossible to see",
         "Measured on 2 of 9 photos",
-        "No model was trained on them",
+        "no victim was trained on them",
         "Benchmark <files>",
         "500 pairs restore 84 to 94 %",
         "There is only one class.",

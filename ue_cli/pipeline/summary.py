@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import TypeVar
 
 from ue_cli import __version__
 from ue_cli.certify.budget import certify
@@ -25,14 +26,19 @@ from ue_cli.pipeline.options import ProtectOptions
 from ue_cli.pipeline.results import ProtectResult, Run
 from ue_cli.report import (
     CERTIFICATE_FILE,
+    EVALUATION_FILE,
     Caution,
     Certification,
+    Evaluation,
     Labels,
     Report,
     read_certificate,
+    read_evaluation,
     write_report,
 )
 from ue_cli.types import BudgetCertificate, Phases, PhotoSet
+
+_Found = TypeVar("_Found", Certification, Evaluation)
 
 FEW_PER_CLASS = 20
 CROPS = 3
@@ -46,7 +52,16 @@ def report_folder(out: Path) -> Path:
 
 def certify_command(options: ProtectOptions) -> str:
     """The command line that certifies what was protected, beside its clean control."""
-    words = ["ue", "certify", str(options.out), "--original", str(options.src)]
+    return _command("certify", options)
+
+
+def evaluate_command(options: ProtectOptions) -> str:
+    """The command line that trains victims on what was protected."""
+    return _command("evaluate", options)
+
+
+def _command(name: str, options: ProtectOptions) -> str:
+    words = ["ue", name, str(options.out), "--original", str(options.src)]
     return shlex.join([*words, *(["--home", str(options.home)] if options.home_given else [])])
 
 
@@ -74,8 +89,13 @@ def write_summary(
     examined = [run.examined[name] for name in sorted(run.examined)]
     flattest = sorted(examined, key=lambda one: -one.fidelity.flat_fraction)[:CROPS]
     folder = report_folder(options.out)
-    certification, outdated = _certified(options, folder)
-    cautions += outdated
+    certification, outdated = _kept(
+        read_certificate(folder), options, folder, CERTIFICATE_FILE, certify_command(options)
+    )
+    evaluation, more = _kept(
+        read_evaluation(folder), options, folder, EVALUATION_FILE, evaluate_command(options)
+    )
+    cautions += outdated + more
     report = Report(
         created=datetime.now(UTC).astimezone().isoformat(timespec="seconds"),
         versions=_versions(),
@@ -101,6 +121,7 @@ def write_summary(
         effect=effect_table(options),
         certify_command=certify_command(options),
         certification=certification,
+        evaluation=evaluation,
     )
     with explain_write(folder):
         write_report(report, collection.records(), folder)
@@ -125,23 +146,23 @@ def write_summary(
     )
 
 
-def _certified(
-    options: ProtectOptions, folder: Path
-) -> tuple[Certification | None, tuple[Caution, ...]]:
-    """An earlier certificate, where these are the very files it is about; else what became of it.
+def _kept(
+    found: _Found | None, options: ProtectOptions, folder: Path, file: str, command: str
+) -> tuple[_Found | None, tuple[Caution, ...]]:
+    """What an earlier command found, where these are the very files it is about; else a warning.
 
     The file itself stays: it took long to make, and is right about the files it names.
     """
-    if not (folder / CERTIFICATE_FILE).exists():
+    if not (folder / file).exists():
         return None, ()
-    found = read_certificate(folder)
     if found is not None and found.output_sha256 == read_manifest(options.out).sha256:
         return found, ()
+    noun = file.removesuffix(".json")
     what = "cannot be read" if found is None else f"of {found.when} is about other files than these"
     outdated = Caution(
-        "certificate-outdated",
-        f"The certificate in {CERTIFICATE_FILE} {what}, so the report leaves it out.",
-        f"Certify again: {certify_command(options)}",
+        f"{noun}-outdated",
+        f"The {noun} in {file} {what}, so the report leaves it out.",
+        f"Make it again: {command}",
     )
     return None, (outdated,)
 

@@ -1,18 +1,30 @@
 """The owner's report on a run: ``report.json`` and ``report.html``, in a private folder."""
 
 from ue_cli.report.certification import CERTIFICATE_SCHEMA, Certification, Statements
+from ue_cli.report.effectrecord import EVALUATION_SCHEMA, Evaluation, Headline
 from ue_cli.report.model import SCHEMA, Caution, Comparison, Labels, Report, Table
 from ue_cli.report.pictures import make_flat_crop, make_thumbnail
-from ue_cli.report.update import CERTIFICATE_FILE, read_certificate, write_certificate
+from ue_cli.report.update import (
+    CERTIFICATE_FILE,
+    EVALUATION_FILE,
+    read_certificate,
+    read_evaluation,
+    write_certificate,
+    write_evaluation,
+)
 from ue_cli.report.write import write_report
 
 __all__ = [
     "CERTIFICATE_FILE",
     "CERTIFICATE_SCHEMA",
+    "EVALUATION_FILE",
+    "EVALUATION_SCHEMA",
     "SCHEMA",
     "Caution",
     "Certification",
     "Comparison",
+    "Evaluation",
+    "Headline",
     "Labels",
     "Report",
     "Statements",
@@ -20,6 +32,8 @@ __all__ = [
     "make_flat_crop",
     "make_thumbnail",
     "read_certificate",
+    "read_evaluation",
     "write_certificate",
+    "write_evaluation",
     "write_report",
 ]

@@ -2,31 +2,18 @@
 
 from __future__ import annotations
 
-from ue_cli.report.certification import Certification
+from ue_cli.report.effect import victims
 from ue_cli.report.markup import Html, join, p, region, table, tag
 from ue_cli.report.model import Report, Table
 
 
 def effect(report: Report) -> Html:
-    """4: what the method did elsewhere."""
-    parts = [region("victims", victims(report.certification))]
+    """4: what trainers got out of these files, and what the method did elsewhere."""
+    parts = [region("victims", victims(report.evaluation))]
     if report.effect is not None:
         parts.append(p("What the same method did to benchmark files, for orientation and no more:"))
         parts.append(_measured(report.effect))
     return join(*parts)
-
-
-def victims(certification: Certification | None) -> Html:
-    """Say which models were not trained on these files."""
-    if certification is None:
-        return p(
-            "Not measured on these files in this run. No model was trained on them, so this report "
-            "does not say how well your own photos are protected."
-        )
-    return p(
-        "Not measured on these files against any countermeasure. The models that were trained on "
-        "them are those of section 3."
-    )
 
 
 def limits(report: Report) -> Html:

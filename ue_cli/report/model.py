@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from ue_cli.report.certification import Certification
+from ue_cli.report.effectrecord import Evaluation
 from ue_cli.types import BudgetCertificate, FidelitySummary, Skipped
 
 SCHEMA = "ue-report/1"
@@ -101,6 +102,7 @@ class Report:
         gain: how far ``Comparison.amplified`` is amplified.
         certify_command: the command line that certifies these files.
         certification: what it found, where that still stands for these files.
+        evaluation: what victims reached on them, where that still stands for these files.
     """
 
     created: str
@@ -124,3 +126,4 @@ class Report:
     gain: float = 16.0
     certify_command: str = ""
     certification: Certification | None = None
+    evaluation: Evaluation | None = None

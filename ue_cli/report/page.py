@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from base64 import b64encode
+from collections.abc import Mapping
 from hashlib import sha256
 from importlib.resources import files as resources
 
 from ue_cli.report import claims, files, measured
 from ue_cli.report.certification import Certification
 from ue_cli.report.digest import Digest
+from ue_cli.report.effect import effect_promise, victims
+from ue_cli.report.effectrecord import Evaluation
 from ue_cli.report.learnability import learnability, promise
 from ue_cli.report.markup import Html, join, region, replace_region, tag
 from ue_cli.report.model import Report
@@ -64,44 +67,62 @@ def render(report: Report, digest: Digest) -> str:
     return _document(f"Report on {report.output} (do not publish)", body)
 
 
-def renew(page: str, certification: Certification) -> str:
-    """Tell a certificate in a page that `render` made, and leave all else as it is.
+def renew(page: str, parts: Mapping[str, Html]) -> str:
+    """Tell something new in a page that `render` made, and leave all else as it is.
 
     Args:
         page: report.html.
-        certification: what was certified after the page was written.
+        parts: the regions to replace, by name; the style sheet comes by itself.
 
     Raises:
         ValueError: the page has no place for it; it is another version's, or was edited.
     """
-    parts = {
-        "style": _style(),
-        "promise": join(promise(certification)),
-        "learnability": learnability(certification, ""),
-        "victims": claims.victims(certification),
-    }
-    for name, content in parts.items():
+    for name, content in {"style": _style(), **parts}.items():
         page = replace_region(page, name, content)
     return page
 
 
-def standalone(certification: Certification) -> str:
+def certificate_parts(certification: Certification) -> dict[str, Html]:
+    """The regions of a report that a certificate changes."""
+    return {
+        "promise": join(promise(certification)),
+        "learnability": learnability(certification, ""),
+    }
+
+
+def evaluation_parts(evaluation: Evaluation) -> dict[str, Html]:
+    """The regions of a report that an evaluation changes."""
+    return {
+        "effect-promise": join(effect_promise(evaluation)),
+        "victims": victims(evaluation),
+    }
+
+
+def certificate_page(certification: Certification) -> str:
     """Build the page of a certificate on files that `ue protect` has not reported on."""
-    dataset = certification.dataset
-    body = tag(
-        "body",
-        tag(
-            "main",
-            tag(
-                "header",
-                tag("p", dataset, class_="eyebrow"),
-                tag("h1", "What models learn from these files"),
-                tag("p", promise(certification), class_="lead"),
-            ),
-            tag("section", tag("h2", "Learnability"), learnability(certification, "")),
-        ),
+    return _standalone(
+        f"Certificate on {certification.dataset}",
+        certification.dataset,
+        "What models learn from these files",
+        tag("p", promise(certification), class_="lead"),
+        tag("section", tag("h2", "Learnability"), learnability(certification, "")),
     )
-    return _document(f"Certificate on {dataset}", body)
+
+
+def evaluation_page(evaluation: Evaluation) -> str:
+    """Build the page of an evaluation of files that `ue protect` has not reported on."""
+    return _standalone(
+        f"Evaluation of {evaluation.dataset}",
+        evaluation.dataset,
+        "What trainers get out of these files",
+        "",
+        tag("section", tag("h2", "Effect"), victims(evaluation)),
+    )
+
+
+def _standalone(title: str, dataset: str, heading: str, lead: str, section: Html) -> str:
+    header = tag("header", tag("p", dataset, class_="eyebrow"), tag("h1", heading), lead)
+    return _document(title, tag("body", tag("main", header, section)))
 
 
 def _document(title: str, body: Html) -> str:
@@ -157,6 +178,7 @@ def _header(report: Report) -> Html:
             "The change is hard to see, not impossible to see. ",
         ]
     lead.append(region("promise", promise(report.certification)))
+    lead.append(region("effect-promise", effect_promise(report.evaluation)))
     return tag(
         "header",
         tag("p", report.source, " → ", report.output, class_="eyebrow"),

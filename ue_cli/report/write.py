@@ -9,17 +9,20 @@ from dataclasses import fields
 from pathlib import Path
 from typing import TextIO
 
+from ue_cli.report import effectrecord
 from ue_cli.report.certification import Certification, summary
 from ue_cli.report.digest import Digest
+from ue_cli.report.effectrecord import Evaluation
 from ue_cli.report.model import SCHEMA, Report
 from ue_cli.report.page import render
 from ue_cli.report.values import plain
 from ue_cli.types import FileRecord
 
-_APART = frozenset({"thumbnails", "flat_crops", "certification"})
+_APART = frozenset({"thumbnails", "flat_crops", "certification", "evaluation"})
 _RECORD = tuple(field.name for field in fields(FileRecord) if field.name != "original_hmac")
 CERTIFICATE_KEY = ' "certificate": '
-"""How that line begins: one space, so it is a key of the whole, not of anything within."""
+EVALUATION_KEY = ' "evaluation": '
+"""How these lines begin: one space, so each is a key of the whole, not of anything within."""
 _COMPACT = json.JSONEncoder(ensure_ascii=False, allow_nan=False)
 
 
@@ -75,7 +78,8 @@ def _write_json(out: TextIO, report: Report, records: Iterable[FileRecord], dige
     head["budget"]["passed"] = report.budget.passed
     head["pictures"] = [plain(picture.name) for picture in report.thumbnails]
     out.write(_dumps(head, indent=1).removesuffix("\n}"))
-    out.write(",\n" + certificate_line(report.certification) + ' "files": [')
+    out.write(",\n" + certificate_line(report.certification))
+    out.write(evaluation_line(report.evaluation) + ' "files": [')
     separator = "\n  "
     for record in records:
         digest.add(record)
@@ -97,6 +101,12 @@ def certificate_line(certification: Certification | None) -> str:
     """The one line of report.json that a certificate changes; only it begins as it does."""
     found = None if certification is None else plain(summary(certification))
     return CERTIFICATE_KEY + _COMPACT.encode(found) + ",\n"
+
+
+def evaluation_line(evaluation: Evaluation | None) -> str:
+    """The one line of report.json that an evaluation changes."""
+    found = None if evaluation is None else plain(effectrecord.summary(evaluation))
+    return EVALUATION_KEY + _COMPACT.encode(found) + ",\n"
 
 
 def _line(record: FileRecord) -> str:
