@@ -18,29 +18,42 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from ue_cli.countermeasures.registry import build
 from ue_cli.errors import ExitCode, UeError
 from ue_cli.photos.private import explain_write, lock_folder
 from ue_cli.pipeline.trialcache import store
 from ue_cli.pipeline.trialdata import Trial, TrialData
 from ue_cli.pipeline.workers import Crashed, WorkerPool
+from ue_cli.training.hooks import PLAIN, Knowledge
 from ue_cli.training.supervised import train_victim
 from ue_cli.types import Phases
 
 _DRAFT = "data-"
+_KNOWN = "known-"
 
 
 def train_one(
     key: str,
     trial: Trial,
-    arrays: dict[str, NDArray[Any]],
+    arrays: Mapping[str, NDArray[Any]],
+    known: Mapping[str, NDArray[Any]],
     cache: Path,
     device: str,
     threads: int,
     on_epoch: Callable[[], None],
 ) -> None:
-    """Train one and keep it. On the CPU the last bits depend on the number of threads."""
-    if trial.countermeasure is not None:
-        raise ValueError(f"there is no countermeasure {trial.countermeasure!r}")
+    """Train one and keep it. On the CPU the last bits depend on the number of threads.
+
+    Args:
+        key: of the cache.
+        trial: which.
+        arrays: `TrialData.arrays` of its arm.
+        known: `TrialData.known` of each of its needs.
+        cache: the folder.
+        device: ``cpu``, ``cuda`` or ``mps``.
+        threads: of torch.
+        on_epoch: called after each epoch.
+    """
     before = torch.get_num_threads()
     torch.set_num_threads(threads)
     try:
@@ -53,6 +66,8 @@ def train_one(
             trial.recipe,
             seed=trial.seed,
             device=device,
+            hooks=PLAIN if trial.countermeasure is None else build(trial.countermeasure),
+            known=Knowledge(**{need: torch.from_numpy(array) for need, array in known.items()}),
             on_epoch=lambda *_: on_epoch(),
         )
     finally:
@@ -82,7 +97,7 @@ def train_side_by_side(
     """Train in processes that read the images from files, as one copy in memory for all."""
     context = get_context("spawn")
     ended, epochs = context.Event(), context.Semaphore(0)
-    with _handed_over(data, {t.arm for t in missing.values()}, cache) as folder:
+    with _handed_over(data, missing.values(), cache) as folder:
         arguments = (folder, cache, threads, ended, epochs)
         pool = WorkerPool(_train_task, lanes, _set_up, arguments, stop=ended.set)
         total = sum(trial.recipe.epochs for trial in missing.values())
@@ -101,8 +116,8 @@ def train_side_by_side(
 
 
 @contextmanager
-def _handed_over(data: TrialData, arms: Iterable[str], cache: Path) -> Iterator[Path]:
-    """The arrays as files, for as long as the trainings run; sweeps what killed runs left."""
+def _handed_over(data: TrialData, trials: Iterable[Trial], cache: Path) -> Iterator[Path]:
+    """What the trials need as files, for as long as the trainings run; sweeps what killed runs left."""
     with explain_write(cache):
         for old in cache.glob(f"{_DRAFT}*"):
             with suppress(UeError):  # another run's, which is still going on
@@ -112,10 +127,15 @@ def _handed_over(data: TrialData, arms: Iterable[str], cache: Path) -> Iterator[
     lock = lock_folder(folder)
     try:
         with explain_write(folder):
-            for arm in arms:
-                (folder / arm).mkdir()
-                for name, array in data.arrays(arm).items():
-                    np.save(folder / arm / name, array)
+            parts: dict[str, dict[str, NDArray[Any]]] = {
+                trial.arm: data.arrays(trial.arm) for trial in trials
+            }
+            needs = {need for trial in trials for need in trial.needs}
+            parts |= {f"{_KNOWN}{need}": {need: data.known(need)} for need in needs}
+            for part, arrays in parts.items():
+                (folder / part).mkdir()
+                for name, array in arrays.items():
+                    np.save(folder / part / name, array)
         yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
@@ -174,8 +194,13 @@ def _train_task(task: tuple[str, Trial]) -> None:
     if _lane is None:
         raise RuntimeError("this process was not set up")
     key, trial = task
+    arrays = _loaded(_lane.folder / trial.arm)
+    known: dict[str, NDArray[Any]] = {}
+    for need in trial.needs:
+        known |= _loaded(_lane.folder / f"{_KNOWN}{need}")
+    train_one(key, trial, arrays, known, _lane.cache, "cpu", _lane.threads, _lane.epochs.release)
+
+
+def _loaded(folder: Path) -> dict[str, NDArray[Any]]:
     # Copy on write: torch wants memory that may be written to, and never writes.
-    arrays = {
-        path.stem: np.load(path, mmap_mode="c") for path in (_lane.folder / trial.arm).iterdir()
-    }
-    train_one(key, trial, arrays, _lane.cache, "cpu", _lane.threads, _lane.epochs.release)
+    return {path.stem: np.load(path, mmap_mode="c") for path in folder.iterdir()}

@@ -14,6 +14,7 @@ from safetensors.torch import save
 from torch import Tensor
 
 from ue_cli import __version__
+from ue_cli.countermeasures.registry import identity
 from ue_cli.photos.private import explain_write, write_whole
 from ue_cli.pipeline.trialdata import Trial
 
@@ -23,9 +24,18 @@ TRAINING_VERSION = 1
 _NUMBERS = ("tests", "fitted", "trained", "classes")
 
 
-def trial_key(trial: Trial, data_sha256: str, device: str) -> str:
-    """SHA-256, hex, of everything that decides a training."""
-    parts = {
+def trial_key(
+    trial: Trial, data_sha256: str, device: str, known_sha256: Mapping[str, str] | None = None
+) -> str:
+    """SHA-256, hex, of everything that decides a training.
+
+    Args:
+        trial: canonical.
+        data_sha256: of what its arm sees.
+        device: that trains.
+        known_sha256: of what its countermeasure needs beside that, by need.
+    """
+    parts: dict[str, Any] = {
         "data": data_sha256,
         "trial": asdict(trial),
         "device": device,
@@ -33,6 +43,9 @@ def trial_key(trial: Trial, data_sha256: str, device: str) -> str:
         "ue": __version__,
         "torch": torch.__version__,
     }
+    if trial.countermeasure is not None:
+        parts["countermeasure"] = identity(trial.countermeasure)
+        parts["known"] = dict(known_sha256 or {})
     return hashlib.sha256(_dump(parts)).hexdigest()
 
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ue_cli.countermeasures.registry import build, find
 from ue_cli.training.supervised import VictimRecipe
 
 
@@ -20,13 +21,31 @@ class Trial:
         arm: trained on the ``protected`` files or on the ``clean`` originals.
         seed: of weights, order and augmentation.
         recipe: the hyperparameters.
-        countermeasure: what the trainer does against the protection; None: nothing.
+        countermeasure: what the trainer does against the protection, by its name in
+            `ue_cli.countermeasures.registry`; None: nothing.
     """
 
     arm: Literal["protected", "clean"]
     seed: int
     recipe: VictimRecipe
     countermeasure: str | None = None
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """What its countermeasure needs beside the files: ``clean``, ``bank``."""
+        return () if self.countermeasure is None else find(self.countermeasure).needs
+
+    def canonical(self) -> Trial:
+        """Itself, or the plain trial where that is the same training, bit by bit.
+
+        Raises:
+            UeError: no countermeasure has that name.
+            ValueError: it is no training of its own.
+        """
+        if self.countermeasure is None:
+            return self
+        same = build(self.countermeasure).same_as_plain(self.recipe, self.arm)
+        return replace(self, countermeasure=None) if same else self
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,6 +58,8 @@ class TrialData:
         labels: (n,) int64, from 0.
         test: (m, 3, side, side) uint8, clean.
         test_labels: (m,) int64.
+        bank: a published perturbation as it lies on the training files, in 8-bit levels,
+            (classes, per_class, 3, side, side); what subtracts it needs it.
     """
 
     protected: NDArray[np.uint8] = field(repr=False)
@@ -46,6 +67,7 @@ class TrialData:
     labels: NDArray[np.int64] = field(repr=False)
     test: NDArray[np.uint8] = field(repr=False)
     test_labels: NDArray[np.int64] = field(repr=False)
+    bank: NDArray[np.float32] | None = field(default=None, repr=False)
 
     def arrays(self, arm: str) -> dict[str, NDArray[Any]]:
         """The four arrays that one arm sees: images, labels, test, test_labels."""
@@ -61,8 +83,28 @@ class TrialData:
 
     def sha256(self, arm: str) -> str:
         """Of all that one arm sees, hex; it does not depend on the other arm."""
-        digest = hashlib.sha256()
-        for name, array in self.arrays(arm).items():
-            digest.update(f"{name} {array.dtype} {array.shape};".encode())
-            digest.update(np.ascontiguousarray(array).data.cast("B"))
-        return digest.hexdigest()
+        return _sha256(self.arrays(arm))
+
+    def known(self, need: str) -> NDArray[Any]:
+        """What a countermeasure needs, by the name of the need.
+
+        Raises:
+            ValueError: it is not there.
+        """
+        array = {"clean": self.clean, "bank": self.bank}[need]
+        if array is None:
+            what = {"clean": "originals", "bank": "published perturbation"}[need]
+            raise ValueError(f"there is no {what} for a countermeasure that needs it")
+        return array
+
+    def known_sha256(self, need: str) -> str:
+        """Of `known`, hex."""
+        return _sha256({need: self.known(need)})
+
+
+def _sha256(arrays: dict[str, NDArray[Any]]) -> str:
+    digest = hashlib.sha256()
+    for name, array in arrays.items():
+        digest.update(f"{name} {array.dtype} {array.shape};".encode())
+        digest.update(np.ascontiguousarray(array).data.cast("B"))
+    return digest.hexdigest()

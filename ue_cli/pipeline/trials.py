@@ -100,8 +100,9 @@ def run_trials(
     that the same call goes on where an interrupted one stopped.
 
     Args:
-        trials: equal ones are trained once.
-        data: with originals, where a trial's arm is ``clean``.
+        trials: equal ones are trained once, and those whose countermeasure changes nothing about
+            the plain training as that.
+        data: with originals, where a trial's arm is ``clean`` or its countermeasure needs them.
         cache: private folder; made where it is missing.
         jobs: processes.
         device: ``cpu``, ``cuda`` or ``mps``.
@@ -110,12 +111,13 @@ def run_trials(
         on_result: called with each training as soon as it is there, cached ones first.
 
     Raises:
-        UeError: the cache cannot be written, or a training ended its process (``trial-crashed``).
+        UeError: the cache cannot be written, a training ended its process (``trial-crashed``), or
+            no countermeasure has a trial's name.
     """
     private_folder(cache)
     keys = _keys(trials, data, device)
     known = {key: fetch(cache, key) for key in keys}
-    wanted = dict(zip(keys, trials, strict=True))
+    wanted = {key: trial.canonical() for key, trial in zip(keys, trials, strict=True)}
     missing = {key: trial for key, trial in wanted.items() if known[key] is None}
     phases.start(title, sum(trial.recipe.epochs for trial in wanted.values()))
     phases.step(sum(len(body["correct"]) for body in known.values() if body is not None))
@@ -138,20 +140,28 @@ def run_trials(
     else:
         for key, trial in missing.items():
             arrays = data.arrays(trial.arm)
-            train_one(key, trial, arrays, cache, device, max(1, jobs), phases.step)
+            needed = {need: data.known(need) for need in trial.needs}
+            train_one(key, trial, arrays, needed, cache, device, max(1, jobs), phases.step)
             keep(key)
     return [found[trial] for trial in trials]
 
 
 def pending(trials: Sequence[Trial], data: TrialData, *, cache: Path, device: str) -> list[Trial]:
     """Those that `run_trials` would have to train, each of them once."""
-    wanted = dict(zip(_keys(trials, data, device), trials, strict=True))
+    keys = _keys(trials, data, device)
+    wanted = {key: trial.canonical() for key, trial in zip(keys, trials, strict=True)}
     return [trial for key, trial in wanted.items() if fetch(cache, key) is None]
 
 
 def _keys(trials: Sequence[Trial], data: TrialData, device: str) -> list[str]:
+    trials = [trial.canonical() for trial in trials]
     hashes = {arm: data.sha256(arm) for arm in {trial.arm for trial in trials}}
-    return [trial_key(trial, hashes[trial.arm], device) for trial in trials]
+    needed = {need for trial in trials for need in trial.needs}
+    known = {need: data.known_sha256(need) for need in needed}
+    return [
+        trial_key(trial, hashes[trial.arm], device, {need: known[need] for need in trial.needs})
+        for trial in trials
+    ]
 
 
 def _result(trial: Trial, body: dict[str, Any] | None, weights: Path, fresh: bool) -> TrialResult:
