@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from io import TextIOWrapper
 from typing import Any
 
-from rich.console import Console
+from rich.console import Console, RenderableType
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -22,9 +22,11 @@ from rich.table import Table
 from rich.text import Text
 
 from ue_cli.errors import ExitCode, UeError
-from ue_cli.types import Phases
+from ue_cli.types import PENDING, Watch
 
 SCHEMA = "ue/1"
+_BELOW = 8
+"""Lines that heads and progress bars take."""
 
 
 def printable(text: str) -> str:
@@ -51,9 +53,12 @@ class Output:
         self._err = Console(stderr=True, highlight=False, markup=False, soft_wrap=True)
 
     @contextmanager
-    def phases(self) -> Iterator[Phases]:
-        """Progress bars with ETA on stderr; plain lines where stderr is not a terminal."""
-        bar = Progress(
+    def phases(self) -> Iterator[Watch]:
+        """Progress bars with ETA on stderr, below a table of results where there is one.
+
+        Where stderr is not a terminal: plain lines, and each row of the table as it is complete.
+        """
+        bar = _Bars(
             TextColumn("{task.description}", markup=False),
             BarColumn(bar_width=None),
             MofNCompleteColumn(),
@@ -120,13 +125,26 @@ class Output:
         sys.stdout.flush()
 
 
-class _RichPhases:
-    """`Phases` on a rich progress bar."""
+class _Bars(Progress):
+    """Progress bars, and a table above them."""
 
-    def __init__(self, bar: Progress, console: Console) -> None:
+    table: Table | None = None
+
+    def get_renderables(self) -> Iterator[RenderableType]:
+        """See `Progress`."""
+        if self.table is not None:
+            yield self.table
+        yield from super().get_renderables()
+
+
+class _RichPhases:
+    """`Watch` on rich progress bars."""
+
+    def __init__(self, bar: _Bars, console: Console) -> None:
         self._bar = bar
         self._console = console
         self._task: Any = None
+        self._told: set[tuple[str, ...]] = set()
 
     def start(self, title: str, total: int) -> None:
         """See `Phases.start`."""
@@ -142,3 +160,25 @@ class _RichPhases:
     def note(self, text: str) -> None:
         """See `Phases.note`."""
         self._console.print(Text(printable(text)))
+
+    def show(self, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+        """See `Watch.show`."""
+        if not self._console.is_terminal:
+            for row in map(tuple, rows):
+                if PENDING not in row and row not in self._told:
+                    self._told.add(row)
+                    pairs = zip(columns, row, strict=True)
+                    self.note("; ".join(f"{name} {value}" for name, value in pairs))
+            return
+        table = Table(*columns, box=None, padding=(0, 2, 0, 0))
+        for line in self._in_sight(rows):
+            table.add_row(*(Text(printable(value)) for value in line))
+        self._bar.table = table
+        self._bar.refresh()
+
+    def _in_sight(self, rows: Sequence[Sequence[str]]) -> Sequence[Sequence[str]]:
+        """As many rows as the terminal holds above the bars, around the first pending one."""
+        room = max(1, self._console.height - _BELOW)
+        at = next((i for i, row in enumerate(rows) if PENDING in row), len(rows))
+        first = max(0, min(at - room // 2, len(rows) - room))
+        return rows[first : first + room]

@@ -1,6 +1,6 @@
 """The nouns: frozen values that every layer speaks in. Nothing here needs torch or Pillow."""
 
-from ue_cli.types.arrays import FloatArray, OnStep, Phases, PixelArray, Watch
+from ue_cli.types.arrays import PENDING, FloatArray, OnStep, Phases, PixelArray, Watch
 from ue_cli.types.budget import Budget
 from ue_cli.types.certificates import BudgetCertificate, Difference, Fidelity, FidelitySummary
 from ue_cli.types.effect import EffectCell, EffectReport, EffectVerdict, Training
@@ -21,6 +21,7 @@ from ue_cli.types.perturbation import Bank, Field, Provenance
 from ue_cli.types.photos import FileRecord, Photo, PhotoSet, Skipped
 
 __all__ = [
+    "PENDING",
     "Bank",
     "Budget",
     "BudgetCertificate",

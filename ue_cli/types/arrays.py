@@ -27,8 +27,12 @@ class Phases(Protocol):
         """One line that the user should see as soon as it is known."""
 
 
+PENDING = "…"
+"""In a table of results: not known yet."""
+
+
 class Watch(Phases, Protocol):
     """`Phases` that show a table of results, too, while these come in."""
 
     def show(self, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-        """The table as it is now; each row begins with what names it."""
+        """The table as it is now; what is not known yet is `PENDING`."""
