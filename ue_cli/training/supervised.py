@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -112,6 +113,7 @@ def train_victim(
     device: str = "cpu",
     hooks: Hooks = PLAIN,
     known: Knowledge = NOTHING,
+    start: nn.Module | None = None,
     on_epoch: Callable[[int, float], None] | None = None,
 ) -> VictimResult:
     """Train a network on ``images`` and test it on the whole test set after each epoch.
@@ -126,6 +128,7 @@ def train_victim(
         device: ``cpu``, ``cuda`` or ``mps``.
         hooks: the countermeasure that the trainer takes.
         known: what that needs beside the files.
+        start: whose weights to go on from, in a copy; None: the recipe's network, new.
         on_epoch: called with the epoch from 1 and its test accuracy.
 
     Returns:
@@ -137,7 +140,8 @@ def train_victim(
     images = hooks.prepare(images.to(device), labels, known, preparing)
     test_images = hooks.test(test_images.to(device))
     classes = int(max(labels.max().item(), test_labels.max().item())) + 1
-    net = build_net(recipe, classes, seed=seed).to(device).to(memory_format=torch.channels_last)
+    net = build_net(recipe, classes, seed=seed) if start is None else copy.deepcopy(start)
+    net = net.to(device).to(memory_format=torch.channels_last)
     generator = torch.Generator().manual_seed(seed)
     steps_per_epoch = max(1, len(images) // recipe.batch)
     steps = recipe.epochs * steps_per_epoch
@@ -175,7 +179,7 @@ def test_accuracy(net: nn.Module, images: Tensor, labels: Tensor, *, size: int) 
     """The share of ``images`` that ``net`` gets right, each whole frame counted once."""
     net.eval()
     right = 0
-    for some, truth in zip(torch.split(images, 500), torch.split(labels, 500), strict=True):
+    for some, truth in _batches(images, labels, size):
         with autocast(images.device.type):
             logits = net(whole(some, size))
         right += int((logits.argmax(1) == truth).sum())
@@ -196,11 +200,17 @@ def _fit(
 ) -> float:
     net.eval()
     right = 0
-    for some, truth in zip(torch.split(images, 500), torch.split(labels, 500), strict=True):
+    for some, truth in _batches(images, labels, recipe.size):
         with autocast(images.device.type):
             logits = net(hooks.augment(some, recipe, draw))
         right += int((logits.argmax(1) == truth).sum())
     return right / len(images)
+
+
+def _batches(images: Tensor, labels: Tensor, size: int) -> Iterable[tuple[Tensor, Tensor]]:
+    """500 at once, fewer where the network sees more than 64 pixels: memory is what bounds them."""
+    count = max(1, 500 * 64**2 // max(64, size) ** 2)
+    return zip(torch.split(images, count), torch.split(labels, count), strict=True)
 
 
 def _lr_share(done: float, warmup: float) -> float:
