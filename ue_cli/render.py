@@ -13,6 +13,7 @@ from ue_cli.types import LearnabilityCertificate, Skipped
 
 if TYPE_CHECKING:
     from ue_cli.pipeline.certify import CertifyResult
+    from ue_cli.pipeline.evaluation.evaluate import EvaluateResult
 
 SHOWN = 20
 ROUTES = {
@@ -104,6 +105,39 @@ def certify_rows(result: CertifyResult) -> tuple[Rows, Lists]:
     ]
     cautions = [_caution(caution) for caution in result.cautions]
     return rows, [*lists, ("Warnings", cautions)]
+
+
+def evaluate_rows(result: EvaluateResult) -> tuple[Rows, Lists]:
+    """`ue evaluate`, dry or not."""
+    cautions = [_caution(caution) for caution in result.cautions]
+    found = result.evaluation
+    if found is None:
+        cells = [
+            f"{victim}, {name}, {coverage} % protected" for victim, name, coverage in result.cells
+        ]
+        rows = [
+            ("Would train", f"{result.left} of {result.trainings} trainings"),
+            ("Estimate", f"{result.estimate:.0f} s"),
+        ]
+        return rows, [("Cells", cells), ("Warnings", cautions)]
+    measured, tests = found.measured, found.measured.tests
+    rows = [("Trained on", f"{measured.train_files:,} files, tested on {tests:,}")]
+    for headline in found.headlines:
+        rows.append((f"{headline.coverage} % protected", headline.sentence))
+    lines = []
+    for cell in measured.cells:
+        control = _percentages([one.last for one in cell.control], tests)
+        lines.append(
+            f"{cell.victim}, {cell.countermeasure}, {cell.coverage} %: "
+            f"{_percentages([one.last for one in cell.protected], tests)}, best epoch "
+            f"{_percentages([one.best for one in cell.protected], tests)}; control {control}; "
+            f"{cell.verdict.replace('-', ' ')}"
+        )
+    rows += [
+        ("Keep private", printable(str(result.report))),
+        ("Time", f"{measured.seconds:.0f} s"),
+    ]
+    return rows, [("Cells", lines), ("Rule", [found.rule]), ("Warnings", cautions)]
 
 
 def key_rows(report: KeyReport) -> tuple[Rows, Lists]:

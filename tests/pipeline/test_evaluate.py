@@ -1,0 +1,356 @@
+"""`ue evaluate` from folder to report, on trainings too short for any verdict."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from tests.pipeline.conftest import picture, run_ue
+from tests.pipeline.test_certify import Notes
+from ue_cli.certify.intervals import clopper_pearson
+from ue_cli.cli import app
+from ue_cli.countermeasures.registry import SPECS, find
+from ue_cli.errors import UeError
+from ue_cli.pipeline import trialcache, trialplan
+from ue_cli.pipeline.evaluation.cells import plan_cells, possible, tasks_of
+from ue_cli.pipeline.evaluation.evaluate import EvaluateResult, evaluate
+from ue_cli.pipeline.evaluation.files import WEB_COPIES, Arrays, Source, alone_count, covered
+from ue_cli.pipeline.evaluation.options import (
+    EvaluateOptions,
+    chosen_countermeasures,
+    chosen_victims,
+    parse_coverage,
+)
+from ue_cli.report import read_evaluation
+from ue_cli.training import victims
+from ue_cli.training.supervised import VictimRecipe
+from ue_cli.types import EffectCell
+
+PER_CLASS = 30
+
+
+class Board(Notes):
+    """`Watch` that remembers every table."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.tables: list[list[tuple[str, ...]]] = []
+
+    def show(self, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+        assert all(len(row) == len(columns) for row in rows)
+        self.tables.append([tuple(row) for row in rows])
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """``src``, a made-up protected copy ``out`` and other clean images ``test``, in a folder."""
+    root = tmp_path_factory.mktemp("evaluate")
+    for index in range(2 * PER_CLASS):
+        name = ("cats", "dogs")[index % 2]
+        picture(root / "src" / name / f"{index}.png", index, size=(32, 32))
+        picture(root / "out" / name / f"{index}.png", index, size=(32, 32), compress_level=1)
+        pixel = np.zeros((32, 32, 3), np.uint8)
+        pixel[:, :, index % 2] = 8
+        _add(root / "out" / name / f"{index}.png", pixel)
+        if index < PER_CLASS:
+            picture(root / "test" / name / f"{index}.png", 1000 + index, size=(32, 32))
+    return root
+
+
+def _add(path: Path, delta: np.ndarray) -> None:
+    from PIL import Image
+
+    with Image.open(path) as image:
+        changed = np.asarray(image) + delta
+    Image.fromarray(changed).save(path)
+
+
+@pytest.fixture(autouse=True)
+def short(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A tiny network that trains for a moment, and an estimate from less than that."""
+    monkeypatch.setattr(victims, "STEPS", (1, 4))
+    monkeypatch.setattr(victims, "EPOCHS", (1, 2, 2))
+    monkeypatch.setitem(victims.RECIPES, "small", VictimRecipe(widths=(8, 16)))
+    monkeypatch.setattr(trialplan, "_MEASURE", 0.01)
+
+
+def options(root: Path, **changes: object) -> EvaluateOptions:
+    asked = EvaluateOptions(
+        dataset=root / "out",
+        original=root / "src",
+        test=None,
+        home=root / "home",
+        report=root / "report",
+        against=("grayscale",),
+        min_test=10,
+        device="cpu",
+        jobs=1,
+    )
+    return replace(asked, **changes)  # type: ignore[arg-type]
+
+
+def cells(result: EvaluateResult) -> dict[tuple[str, int], EffectCell]:
+    assert result.evaluation is not None
+    return {(c.countermeasure, c.coverage): c for c in result.evaluation.measured.cells}
+
+
+@pytest.mark.slow
+def test_everything_is_trained_beside_a_control_and_kept(folder: Path) -> None:
+    board = Board()
+    first = evaluate(options(folder, coverage=(100, 50)), board)
+    found = cells(first)
+    assert list(found) == [("none", 100), ("grayscale", 100), ("none", 50), ("grayscale", 50)]
+    measured = first.evaluation.measured if first.evaluation else None
+    assert measured is not None and measured.tests == 12 and measured.train_files == 48
+    for (_, coverage), cell in found.items():
+        (protected,), (control,) = cell.protected, cell.control
+        assert cell.upper == clopper_pearson(protected.best, 12, 0.95)[1]
+        assert cell.lower == clopper_pearson(control.last, 12, 0.95)[0]
+        assert cell.control == found[cell.countermeasure, 100].control
+        assert [one.trained for one in cell.alone] == ([] if coverage == 100 else [24])
+        assert protected.trained == control.trained == 48
+    # 2 countermeasures: protected at both coverages, one control, and the unprotected half.
+    assert first.trainings == first.left == 8
+    assert any("8 trainings" in note and "This will take" in note for note in board.notes)
+    assert read_evaluation(folder / "report") == first.evaluation
+    assert "Effect" in (folder / "report" / "evaluation.html").read_text()
+
+    pending, done = board.tables[0], board.tables[-1]
+    assert {row[3] for row in pending} == {row[6] for row in pending} == {"…"}
+    assert not [row for row in done if "…" in row]
+    assert [row[:3] for row in done] == [
+        ("small", name, f"{coverage} %") for name, coverage in found
+    ]
+
+    again = evaluate(options(folder, coverage=(100, 50)), Board())
+    assert (again.trainings, again.left) == (8, 0)
+    assert cells(again) == found
+
+
+def test_a_dry_run_says_what_it_would_do_and_does_nothing(folder: Path, tmp_path: Path) -> None:
+    board = Board()
+    result = evaluate(
+        options(folder, report=tmp_path / "new", dry_run=True, seeds=2, against=("jpeg-50",)), board
+    )
+    assert result.cells == (("small", "none", 100), ("small", "jpeg-50", 100))
+    assert (result.trainings, result.left) == (8, 8)
+    assert result.estimate > 0 and result.evaluation is None and not board.tables
+    assert not (tmp_path / "new").exists()
+
+
+@pytest.mark.slow
+def test_an_interrupted_evaluation_goes_on_where_it_stopped(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Stops(Board):
+        def show(self, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+            if any(row[3] != "…" for row in rows):
+                raise KeyboardInterrupt
+
+    asked = options(folder, report=tmp_path / "report", against=("none",))
+    with pytest.raises(KeyboardInterrupt):
+        evaluate(asked, Stops())
+    assert not (tmp_path / "report" / "evaluation.json").exists()
+    kept = list((tmp_path / "report" / "trainings").glob("*.json"))
+    assert len(kept) == 1
+    stored: list[str] = []
+    store = trialcache.store
+
+    def counting(cache: Path, key: str, *rest: object) -> None:
+        stored.append(key)
+        store(cache, key, *rest)  # type: ignore[arg-type]
+
+    monkeypatch.setattr("ue_cli.pipeline.traininglanes.store", counting)
+    result = evaluate(asked, Board())
+    assert (result.trainings, result.left) == (2, 1)
+    assert len(stored) == 1 and stored[0] != kept[0].stem
+
+
+@pytest.mark.slow
+def test_the_recovery_attack_goes_on_from_the_plain_trainings(folder: Path, tmp_path: Path) -> None:
+    result = evaluate(options(folder, report=tmp_path / "report", against=("recovery",)), Board())
+    assert result.trainings == 2
+    attacked = cells(result)["recovery", 100]
+    assert len(attacked.protected[0].correct) == len(attacked.control[0].correct) == 4
+    assert attacked.protected[0].fitted == cells(result)["none", 100].protected[0].fitted
+    assert "fine-tuned" in attacked.recipe
+
+
+def test_without_originals_nothing_is_concluded(folder: Path, tmp_path: Path) -> None:
+    asked = options(
+        folder, original=None, test=folder / "test", report=tmp_path / "report", against=()
+    )
+    board = Board()
+    result = evaluate(replace(asked, against=("none",)), board)
+    assert {cell.verdict for cell in cells(result).values()} == {"inconclusive"}
+    assert any("no control" in note for note in board.notes)
+    assert board.tables[-1][0][5] == "none"
+
+
+def test_names_are_checked_before_any_work(folder: Path) -> None:
+    def refused(**changes: object) -> UeError:
+        with pytest.raises(UeError) as caught:
+            evaluate(options(folder, dataset=folder / "nowhere", **changes), Board())
+        return caught.value
+
+    unknown = refused(against=("grey",))
+    assert unknown.code == "countermeasure-unknown" and "jpeg-50" in unknown.hint
+    unknown = refused(victims=("resnet19",))
+    assert unknown.code == "victim-unknown" and "Did you mean resnet18" in unknown.hint
+
+
+def test_what_cannot_be_had_is_left_out_or_refused(folder: Path) -> None:
+    tier = chosen_countermeasures(options(folder, against=(), tier="full"))
+    kept, left = possible(tier, options(folder), originals=True)
+    assert left == ("subtraction", "subtraction-span")
+    kept, left = possible(tier, options(folder), originals=False)
+    assert {"recovery", "dilution-20"} <= set(left) and find("none") in kept
+    for name, words in (("subtraction", "nobody else has"), ("recovery", "no originals")):
+        asked = options(folder, against=(name,))
+        with pytest.raises(UeError, match=words):
+            possible(chosen_countermeasures(asked), asked, originals=False)
+    with pytest.raises(UeError, match="leaves files unprotected"):
+        possible(tier, options(folder, coverage=(50,)), originals=False)
+
+
+def test_a_plain_training_is_always_there_and_early_stopping_is_read_off(folder: Path) -> None:
+    specs = chosen_countermeasures(options(folder, against=("early-stopping", "jpeg-50")))
+    assert [spec.name for spec in specs] == ["none", "early-stopping", "jpeg-50"]
+    planned = plan_cells(specs, ("small",), (50, 100))
+    assert [(c.countermeasure, c.coverage) for c in planned] == [
+        ("none", 100),
+        ("jpeg-50", 100),
+        ("none", 50),
+        ("jpeg-50", 50),
+    ]
+
+
+def test_tiers_grow(folder: Path) -> None:
+    def names(**asked: object) -> set[str]:
+        return {spec.name for spec in chosen_countermeasures(options(folder, against=(), **asked))}
+
+    quick, standard, full = (names(tier=tier) for tier in ("quick", "standard", "full"))
+    assert quick < standard < full == {spec.name for spec in SPECS}
+    assert options(folder, tier="quick").runs == 1 and options(folder, tier="standard").runs == 3
+    assert options(folder, tier="full", seeds=2).runs == 2
+    assert chosen_victims(options(folder)) == ("small",)
+    assert chosen_victims(options(folder, victims=("vit-tiny", "small"))) == ("small", "vit-tiny")
+
+
+def test_a_web_copy_is_the_plain_training_on_other_files(folder: Path) -> None:
+    assert set(WEB_COPIES) == {spec.name for spec in SPECS if spec.kind == "files"}
+    for name, copy in WEB_COPIES.items():
+        assert f"{copy.long_edge:,} pixels" in find(name).summary
+        assert f"q{copy.quality} " in find(name).summary
+        (cell,) = plan_cells([find(name)], ("small",), (100,))
+        protected, control = tasks_of(cell, options(folder), [0, 1] * 40, originals=True)
+        assert protected.source == control.source == Source(name, 100)
+        assert protected.trial.countermeasure is control.trial.countermeasure is None
+
+
+def test_coverage_is_nested_and_by_class() -> None:
+    names = [f"{i}.jpg" for i in range(200)]
+    labels = [int(i >= 40) for i in range(200)]
+    chosen = {share: covered(names, labels, share) for share in (100, 90, 50, 5)}
+    for share, mask in chosen.items():
+        assert [int(mask[:40].sum()), int(mask[40:].sum())] == [
+            40 * share // 100,
+            160 * share // 100,
+        ]
+        assert alone_count(labels, share) == int((~mask).sum())
+    assert not (chosen[50] & ~chosen[90]).any()
+    back = covered(names[::-1], labels[::-1], 50)
+    assert np.array_equal(back[::-1], chosen[50])
+
+
+def test_only_some_files_are_protected_and_the_rest_can_stand_alone() -> None:
+    n = 10
+    arrays = Arrays(
+        names=tuple(map(str, range(n))),
+        labels=np.arange(n, dtype=np.int64) % 2,
+        protected={"": np.full((n, 3, 4, 4), 9, np.uint8)},
+        clean={"": np.full((n, 3, 4, 4), 5, np.uint8)},
+        test=np.zeros((2, 3, 4, 4), np.uint8),
+        test_labels=np.arange(2, dtype=np.int64),
+    )
+    mask = covered(arrays.names, arrays.labels.tolist(), 60)
+    mixed = arrays.of(Source("", 60))
+    assert np.array_equal(mixed.protected[:, 0, 0, 0], np.where(mask, 9, 5))
+    rest = arrays.of(Source("", 60, alone=True))
+    assert np.array_equal(rest.labels, arrays.labels[~mask]) and (rest.protected == 5).all()
+    assert arrays.count(Source("", 60)) == n
+    assert arrays.count(Source("", 60, alone=True)) == len(rest.labels) == 4
+    whole = arrays.of(Source("", 100))
+    assert whole.sha256("clean") == mixed.sha256("clean")
+    assert whole.sha256("protected") != mixed.sha256("protected")
+
+
+@pytest.mark.parametrize("text", ["", "0", "101", "ninety", "100,,50", "-5", "50.5", "²"])
+def test_a_coverage_that_is_none_is_refused(text: str) -> None:
+    with pytest.raises(UeError) as caught:
+        parse_coverage(text)
+    assert caught.value.code == "coverage" and repr(text) in caught.value.message
+
+
+def test_coverages_are_sorted_and_named_once() -> None:
+    assert parse_coverage("50, 100,90 %,50") == (100, 90, 50)
+
+
+def test_the_command_repeats_what_was_asked(folder: Path) -> None:
+    asked = options(folder, coverage=(100, 50), victims=("small",), seeds=2, home_given=True)
+    words = shlex.split(asked.command())
+    assert words[:3] == ["ue", "evaluate", str(folder / "out")]
+    for flag, value in (
+        ("--original", str(folder / "src")),
+        ("--against", "grayscale"),
+        ("--victim", "small"),
+        ("--seeds", "2"),
+        ("--coverage", "100,50"),
+        ("--min-test", "10"),
+        ("--home", str(folder / "home")),
+    ):
+        assert words[words.index(flag) + 1] == value
+    assert "--tier" not in words
+
+
+def test_the_command_line_refuses_in_words(folder: Path, tmp_path: Path) -> None:
+    def error(*arguments: object) -> dict[str, str]:
+        words = ["evaluate", *map(str, arguments), "--home", str(tmp_path), "--json"]
+        done = CliRunner().invoke(app, words)
+        assert done.exit_code == 2, done.output
+        envelope = json.loads(done.stdout)
+        assert envelope["command"] == "evaluate" and envelope["ok"] is False
+        found: dict[str, str] = envelope["error"]
+        return found
+
+    out, src = folder / "out", folder / "src"
+    report = tmp_path / "report"
+    for code, arguments in {
+        "countermeasure-unknown": (out, "--original", src, "--against", "jpeg-55"),
+        "victim-unknown": (out, "--original", src, "--victim", "vgg"),
+        "coverage": (out, "--original", src, "--coverage", "0"),
+        "test-missing": (out,),
+        "original-is-dataset": (src, "--original", src),
+    }.items():
+        found = error(*arguments, "--report", report)
+        assert found["code"] == code and found["hint"]
+    assert not report.exists()
+
+
+@pytest.mark.slow
+def test_the_command_prints_an_envelope_and_a_table(folder: Path, tmp_path: Path) -> None:
+    words: list[object] = [folder / "out", "--original", folder / "src", "--min-test", 10]
+    words += ["--jobs", 1, "--against", "none", "--dry-run", "--report", tmp_path / "report"]
+    done = run_ue(tmp_path, "evaluate", *words)
+    assert done.code == 0, done.err
+    assert done.result["dry_run"] is True and done.result["trainings_left"] == 2
+    assert done.result["evaluation"] is None
+    told = run_ue(tmp_path, "evaluate", *words, people=True)
+    assert "small, none, 100 % protected" in told.out and "This will take about" in told.err

@@ -1,0 +1,131 @@
+"""`ue evaluate`: flags to a typed call."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ue_cli.cli.run import (
+    HomeOption,
+    JobsOption,
+    JsonOption,
+    home_folder,
+    process_count,
+    run_command,
+)
+from ue_cli.errors import ExitCode
+
+if TYPE_CHECKING:
+    from ue_cli.output import Output
+
+
+class Tier(StrEnum):
+    """How much is tried."""
+
+    quick = "quick"
+    standard = "standard"
+    full = "full"
+
+
+def evaluate(
+    dataset: Annotated[Path, typer.Argument(help="The protected folder.")],
+    original: Annotated[
+        Path | None,
+        typer.Option(
+            "--original",
+            help="The originals' folder: the clean test set is split off it, and the clean "
+            "controls are trained on the rest.",
+        ),
+    ] = None,
+    test: Annotated[
+        Path | None,
+        typer.Option("--test", help="Folder of other clean images of the same classes to test on."),
+    ] = None,
+    tier: Annotated[
+        Tier,
+        typer.Option(help="Which countermeasures and victims; 1, 3 and 3 trainings of each kind."),
+    ] = Tier.quick,
+    against: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME",
+            help="A countermeasure, instead of the tier's; repeatable. A wrong name lists all.",
+        ),
+    ] = None,
+    victim: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME",
+            help="A network, instead of the tier's; repeatable. A wrong name lists all.",
+        ),
+    ] = None,
+    coverage: Annotated[
+        str,
+        typer.Option(
+            metavar="LIST",
+            help="Per cents of the files that are protected, the rest being originals: 100,90,50.",
+        ),
+    ] = "100",
+    seeds: Annotated[
+        int | None,
+        typer.Option(min=1, help="Trainings of each kind. [default: the tier's]"),
+    ] = None,
+    test_share: Annotated[
+        float, typer.Option(min=0.05, max=0.5, help="Share of the originals that is split off.")
+    ] = 0.2,
+    min_test: Annotated[
+        int, typer.Option(min=10, help="Fewest clean test images to evaluate on.")
+    ] = 50,
+    seed: Annotated[int, typer.Option(min=0, help="Of the split and the first training.")] = 0,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
+    report: Annotated[
+        Path | None,
+        typer.Option(help="Folder of the report, to be kept private. [default: DATASET.report]"),
+    ] = None,
+    dry_run: Annotated[
+        bool,
+        typer.Option("--dry-run", help="Say what would be trained and how long it takes; stop."),
+    ] = False,
+    jobs: JobsOption = None,
+    home: HomeOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Train victims on a protected folder, with and without countermeasures, beside controls."""
+
+    def work(output: Output) -> ExitCode:
+        from ue_cli.pipeline.backend import resolve_device
+
+        chosen = resolve_device(device)  # before anything imports torch without a sentence for it
+        from ue_cli.pipeline.evaluation.evaluate import evaluate as run
+        from ue_cli.pipeline.evaluation.options import EvaluateOptions, parse_coverage
+        from ue_cli.render import evaluate_rows
+
+        options = EvaluateOptions(
+            dataset=dataset,
+            original=original,
+            test=test,
+            home=home_folder(home),
+            report=report,
+            tier=tier.value,
+            against=tuple(against or ()),
+            victims=tuple(victim or ()),
+            coverage=parse_coverage(coverage),
+            seeds=seeds,
+            test_share=test_share,
+            min_test=min_test,
+            seed=seed,
+            device=chosen,
+            jobs=process_count(jobs),
+            dry_run=dry_run,
+            home_given=home is not None,
+        )
+        with output.phases() as phases:
+            result = run(options, phases)
+        rows, lists = evaluate_rows(result)
+        output.result(result.to_json(), rows, lists=lists, exit_code=result.exit_code)
+        return result.exit_code
+
+    run_command("evaluate", as_json, work)

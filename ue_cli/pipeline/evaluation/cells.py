@@ -1,0 +1,128 @@
+"""Which trainings an evaluation consists of."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from ue_cli.countermeasures.registry import Spec, find
+from ue_cli.errors import UeError
+from ue_cli.pipeline.certifyoptions import SIDE
+from ue_cli.pipeline.evaluation.files import Source, alone_count
+from ue_cli.pipeline.evaluation.options import EvaluateOptions
+from ue_cli.pipeline.trialdata import Trial
+from ue_cli.training.architectures import VictimName
+from ue_cli.training.victims import victim_recipe
+
+Role = Literal["protected", "control", "alone"]
+"""What a training of a cell sees: the published files, the originals, or the unprotected rest."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """One way to train; see `EffectCell`."""
+
+    victim: VictimName
+    countermeasure: str
+    coverage: int
+
+    @property
+    def spec(self) -> Spec:
+        """Of the countermeasure."""
+        return find(self.countermeasure)
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """One training of a cell, on one set of arrays."""
+
+    role: Role
+    source: Source
+    trial: Trial
+
+
+def plan_cells(
+    specs: Sequence[Spec], victims: Sequence[VictimName], coverages: Sequence[int]
+) -> list[Cell]:
+    """Every combination, the fullest coverage first; early stopping is read off each of them."""
+    return [
+        Cell(victim, spec.name, coverage)
+        for coverage in sorted(coverages, reverse=True)
+        for victim in victims
+        for spec in specs
+        if spec.kind != "readout"
+    ]
+
+
+def possible(
+    specs: Sequence[Spec], options: EvaluateOptions, *, originals: bool
+) -> tuple[tuple[Spec, ...], tuple[str, ...]]:
+    """Leave out what the tier asks for and cannot be had here.
+
+    Returns:
+        What can be trained, and the names of what was left out.
+
+    Raises:
+        UeError: ``countermeasure-needs``: it was asked for by name; ``coverage-originals``: files
+            were to stay unprotected without originals to put in their place.
+    """
+    if not originals and min(options.coverage) < 100:
+        raise UeError(
+            "coverage-originals",
+            f"--coverage {min(options.coverage)} leaves files unprotected, but there are no "
+            "originals to put in their place.",
+            "Give the originals with --original DIR.",
+        )
+    had = {"clean"} if originals else set()
+    lacking = [spec for spec in specs if not set(spec.needs) <= had]
+    for spec in lacking:
+        if spec.name in options.against:
+            raise _needs(spec)
+    kept = tuple(spec for spec in specs if spec not in lacking)
+    return kept, tuple(spec.name for spec in lacking)
+
+
+def _needs(spec: Spec) -> UeError:
+    if "bank" in spec.needs:
+        return UeError(
+            "countermeasure-needs",
+            f"{spec.name} subtracts a published perturbation, but these files carry one made "
+            "under the owner's key, which nobody else has.",
+            "Leave it out; averaging is what can be tried without it.",
+        )
+    return UeError(
+        "countermeasure-needs",
+        f"{spec.name} is for an adversary who has clean images of the training files, but there "
+        "are no originals here.",
+        "Give the originals with --original DIR.",
+    )
+
+
+def tasks_of(
+    cell: Cell, options: EvaluateOptions, labels: Sequence[int], *, originals: bool
+) -> Iterator[Task]:
+    """The trainings of one cell; none where it goes on from those of another.
+
+    Args:
+        cell: the cell.
+        options: seeds.
+        labels: class of each training file.
+        originals: whether there are controls.
+    """
+    spec = cell.spec
+    if spec.kind == "after":
+        return
+    copy = spec.name if spec.kind == "files" else ""
+    name = None if copy or spec.name == "none" else spec.name
+    whole = victim_recipe(cell.victim, train_files=len(labels), side=SIDE)
+    for seed in range(options.seed, options.seed + options.runs):
+        mixed = Source(copy, cell.coverage)
+        yield Task("protected", mixed, Trial("protected", seed, whole, name))
+        if originals:
+            yield Task("control", Source(copy, 100), Trial("clean", seed, whole, name))
+        rest = alone_count(labels, cell.coverage)
+        if originals and rest:
+            few = victim_recipe(cell.victim, train_files=rest, side=SIDE)
+            trial = Trial("protected", seed, few, name)
+            yield Task("alone", Source(copy, cell.coverage, alone=True), trial)

@@ -1,0 +1,136 @@
+"""What `ue evaluate` was asked to do."""
+
+from __future__ import annotations
+
+import shlex
+from dataclasses import dataclass
+from pathlib import Path
+
+from ue_cli.countermeasures.registry import Spec, Tier, find, in_tier
+from ue_cli.errors import UeError
+from ue_cli.pipeline.options import MAX_PIXELS
+from ue_cli.training.architectures import VICTIMS, VictimName, find_victim
+
+SEEDS: dict[Tier, int] = {"quick": 1, "standard": 3, "full": 3}
+"""Trainings of each kind, where ``--seeds`` does not say."""
+TIER_VICTIMS: dict[Tier, tuple[VictimName, ...]] = {
+    "quick": ("small",),
+    "standard": ("small",),
+    "full": ("small", "resnet18", "vit-tiny"),
+}
+"""Networks, where ``--victim`` does not say."""
+
+
+@dataclass(frozen=True, slots=True)
+class EvaluateOptions:
+    """The flags of `ue evaluate`, typed.
+
+    Attributes:
+        dataset: the protected folder.
+        original: the originals' folder, or None.
+        test: a folder of other clean images, or None.
+        home: folder of the owner's key and state.
+        report: the report's folder; None: beside the data set.
+        tier: which countermeasures and victims, and how many seeds.
+        against: names of countermeasures; empty: the tier's.
+        victims: names of networks; empty: the tier's.
+        coverage: per cent of the training files that are protected, one evaluation each.
+        seeds: trainings of each kind; None: the tier's.
+        test_share: of the originals that is split off.
+        min_test: fewest test images.
+        seed: of the split, and of the first training.
+        device: ``auto``, ``cpu``, ``cuda`` or ``mps``.
+        jobs: trainings side by side on a CPU.
+        max_pixels: larger images are left out.
+        dry_run: say what would be trained, and stop.
+        home_given: ``home`` was asked for; `command` has to name it.
+    """
+
+    dataset: Path
+    original: Path | None
+    test: Path | None
+    home: Path
+    report: Path | None = None
+    tier: Tier = "quick"
+    against: tuple[str, ...] = ()
+    victims: tuple[str, ...] = ()
+    coverage: tuple[int, ...] = (100,)
+    seeds: int | None = None
+    test_share: float = 0.2
+    min_test: int = 50
+    seed: int = 0
+    device: str = "auto"
+    jobs: int = 2
+    max_pixels: int = MAX_PIXELS
+    dry_run: bool = False
+    home_given: bool = False
+
+    @property
+    def runs(self) -> int:
+        """Trainings of each kind."""
+        return SEEDS[self.tier] if self.seeds is None else self.seeds
+
+    def command(self) -> str:
+        """The command line that does it again."""
+        words = ["ue", "evaluate", str(self.dataset)]
+        flags: list[tuple[str, object]] = [
+            ("--original", self.original),
+            ("--test", self.test),
+            ("--report", self.report),
+            ("--home", self.home if self.home_given else None),
+            *(("--against", name) for name in self.against),
+            *(("--victim", name) for name in self.victims),
+            ("--seeds", self.seeds),
+        ]
+        for name in ("tier", "coverage", "test_share", "min_test", "seed", "max_pixels"):
+            value = getattr(self, name)
+            if value != type(self).__dataclass_fields__[name].default:
+                shown = ",".join(map(str, value)) if name == "coverage" else value
+                flags.append(("--" + name.replace("_", "-"), shown))
+        for flag, value in flags:
+            words += [] if value is None else [flag, str(value)]
+        return shlex.join(words)
+
+
+def chosen_countermeasures(options: EvaluateOptions) -> tuple[Spec, ...]:
+    """Those asked for, or the tier's; a plain training comes first in any case.
+
+    Raises:
+        UeError: an unknown name.
+    """
+    asked = tuple(find(name) for name in options.against) or in_tier(options.tier)
+    return tuple({spec.name: spec for spec in (find("none"), *asked)}.values())
+
+
+def chosen_victims(options: EvaluateOptions) -> tuple[VictimName, ...]:
+    """Those asked for, or the tier's.
+
+    Raises:
+        UeError: ``victim-unknown``.
+    """
+    wanted = {find_victim(name) for name in options.victims}
+    named = tuple(victim for victim in VICTIMS if victim in wanted)
+    return named or TIER_VICTIMS[options.tier]
+
+
+def parse_coverage(text: str) -> tuple[int, ...]:
+    """``100,90,50`` as whole per cents, the fullest first.
+
+    Raises:
+        UeError: ``coverage``.
+    """
+    parts = [part.strip().removesuffix("%").strip() for part in text.split(",")]
+    if not all(part.isdecimal() and part.isascii() for part in parts):
+        raise _bad_coverage(text)
+    shares = {int(part) for part in parts}
+    if not all(1 <= share <= 100 for share in shares):
+        raise _bad_coverage(text)
+    return tuple(sorted(shares, reverse=True))
+
+
+def _bad_coverage(text: str) -> UeError:
+    return UeError(
+        "coverage",
+        f"--coverage should list whole per cents from 1 to 100, but is {text!r}.",
+        "For example: --coverage 100,90,50",
+    )

@@ -1,0 +1,126 @@
+"""The words for what `ue evaluate` measured."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+import torch
+
+from ue_cli import __version__
+from ue_cli.countermeasures.registry import Spec
+from ue_cli.photos.manifest import MANIFEST_FILE, read_manifest
+from ue_cli.pipeline.certifyoptions import SIDE
+from ue_cli.pipeline.evaluation.judge import RULE, Whole, judge_all
+from ue_cli.pipeline.evaluation.options import EvaluateOptions
+from ue_cli.report import Evaluation, Headline
+from ue_cli.training.architectures import ARCHITECTURES, VictimName
+from ue_cli.training.supervised import VictimRecipe
+from ue_cli.types import EffectCell, EffectReport
+
+NOT_COVERED = (
+    "Countermeasures, networks, recipes and image sizes that are not in the table. A larger "
+    "network, a longer training or a pretrained backbone can reach more.",
+    "Other trainings of the same kind: the intervals say how well the test images show what these "
+    "very models reach, each by itself; they do not say how much another seed would change.",
+    "Adversaries who have pairs of original and protected file, a diffusion model to purify the "
+    "files, or more clean images of the same kind than were tried here.",
+    "The best epoch is picked on the test images themselves: it is what an adversary with clean "
+    "images reaches at most, and no more than that is claimed of it.",
+)
+
+
+def evaluation_of(
+    measured: EffectReport,
+    specs: Sequence[Spec],
+    left_out: tuple[str, ...],
+    options: EvaluateOptions,
+) -> Evaluation:
+    """Put what was measured into words.
+
+    Args:
+        measured: by `ue evaluate`.
+        specs: what was tried.
+        left_out: what could not be tried.
+        options: how.
+    """
+    manifest = options.dataset / MANIFEST_FILE
+    return Evaluation(
+        measured=measured,
+        headlines=tuple(
+            Headline(
+                whole.coverage,
+                whole.verdict,
+                measured.cells.index(whole.worst),
+                headline(whole, measured),
+            )
+            for whole in judge_all(measured.cells)
+        ),
+        countermeasures={spec.name: spec.summary for spec in specs},
+        left_out=left_out,
+        rule=RULE,
+        not_covered=NOT_COVERED,
+        dataset=options.dataset.absolute().name,
+        when=datetime.now(UTC).astimezone().isoformat(timespec="seconds"),
+        code_version=f"ue {__version__}, torch {torch.__version__}",
+        command=options.command(),
+        output_sha256=read_manifest(options.dataset).sha256 if manifest.exists() else None,
+    )
+
+
+def headline(whole: Whole, measured: EffectReport) -> str:
+    """The worst case of one coverage in words."""
+    worst, tests = whole.worst, measured.tests
+    which = (
+        f"With {whole.coverage} % of the files protected, the" if whole.coverage < 100 else "The"
+    )
+    parts = [
+        f"{which} worst case is {_against(worst)}: it reaches {_share(worst.reached, tests)} of "
+        "the clean test images at its best epoch"
+    ]
+    if worst.control_reached is None:
+        parts.append("; there is no control to compare it with.")
+    else:
+        drop = 100 * (worst.control_reached - worst.reached) / tests
+        apart = f"{drop:.1f} points more" if drop >= 0 else f"{-drop:.1f} points less"
+        parts.append(
+            f", where the same training on the originals ends at "
+            f"{_share(worst.control_reached, tests)}, {apart}."
+        )
+    if whole.beyond is not None:
+        parts.append(
+            f" More, {_share(whole.beyond.reached, tests)}, is reached by "
+            f"{_against(whole.beyond)}, "
+            "but that is inconclusive."
+        )
+    if worst.alone:
+        most = max(one.last for one in worst.alone)
+        parts.append(
+            f" The unprotected files alone give {_share(most, tests)}: what goes beyond that is "
+            "what the protected ones still teach."
+        )
+    parts.append(f" Verdict: {whole.verdict.replace('-', ' ')}.")
+    return "".join(parts)
+
+
+def _against(cell: EffectCell) -> str:
+    title = ARCHITECTURES[cell.victim].title if cell.victim in ARCHITECTURES else cell.victim
+    how = "trained as usual" if cell.countermeasure == "none" else f"under {cell.countermeasure}"
+    return f"a {title} {how}"
+
+
+def _share(correct: int, tests: int) -> str:
+    return f"{100 * correct / tests:.1f} %"
+
+
+def describe_training(victim: VictimName, recipe: VictimRecipe, spec: Spec) -> str:
+    """What the trainings of one cell are, in words."""
+    shown = (
+        f"random resized crops (at least {recipe.min_scale:g} of the area) to {recipe.size} pixels"
+        if recipe.augment == "resized-crop"
+        else f"shifts by up to {recipe.reach} of {recipe.size} pixels"
+    )
+    return (
+        f"{ARCHITECTURES[victim].title} from scratch, {recipe.epochs} epochs in batches of "
+        f"{recipe.batch}, files at {SIDE} pixels, {shown} and flips; {spec.summary}"
+    )
