@@ -12,9 +12,8 @@ from abc import abstractmethod
 import torch
 from torch import Tensor
 from torch.nn import functional
-from torchvision.transforms import InterpolationMode
-from torchvision.transforms.v2 import functional as vision
 
+from ue_cli.countermeasures.operations import luma
 from ue_cli.training.hooks import Knowledge, Plain
 
 _CHUNK = 1000
@@ -44,8 +43,7 @@ class Grayscale(Filter):
 
     def apply(self, images: Tensor) -> Tensor:
         """(n, 3, h, w) uint8 → three equal channels."""
-        gray: Tensor = vision.rgb_to_grayscale(images, num_output_channels=3)
-        return gray.contiguous()
+        return to_bytes(luma(images.float())).repeat(1, 3, 1, 1)
 
 
 class BitDepth(Filter):
@@ -75,9 +73,11 @@ class Blur(Filter):
 
     def apply(self, images: Tensor) -> Tensor:
         """(n, 3, h, w) uint8 → blurred; beyond the border the image is mirrored."""
+        from torchvision.transforms.v2.functional import gaussian_blur
+
         # Mirroring reaches less than one image far.
         reach = min(math.ceil(3 * self._sigma), min(images.shape[2:]) - 1)
-        blurred: Tensor = vision.gaussian_blur(images, 2 * reach + 1, self._sigma)
+        blurred: Tensor = gaussian_blur(images, 2 * reach + 1, self._sigma)
         return blurred
 
 
@@ -95,9 +95,9 @@ class Resize(Filter):
         """(n, 3, h, w) uint8 → of the same size, with the details of the smaller one."""
         size = list(images.shape[2:])
         small = [max(1, round(side * self._factor)) for side in size]
-        shrunk = vision.resize(images, small, InterpolationMode.BICUBIC, antialias=True)
-        restored: Tensor = vision.resize(shrunk, size, InterpolationMode.BICUBIC, antialias=True)
-        return restored
+        shrunk = functional.interpolate(images.float(), small, mode="bicubic", antialias=True)
+        stored = to_bytes(shrunk).float()
+        return to_bytes(functional.interpolate(stored, size, mode="bicubic", antialias=True))
 
 
 class HighPass(Filter):

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
-from torchvision.transforms.v2 import functional as vision
 
 from ue_cli.countermeasures import operations
 from ue_cli.training.hooks import Plain
@@ -43,5 +42,4 @@ class ColourJitter(Plain):
         out = operations.saturation(out, factors[2])
         out = operations.hue(out, (2 * u[3] - 1) * self._strength / 4)
         out = torch.where(u[4, :, None, None, None] < 0.8, out, before)
-        gray: Tensor = vision.rgb_to_grayscale(out, num_output_channels=3)
-        return torch.where(u[5, :, None, None, None] < 0.2, gray, out)
+        return torch.where(u[5, :, None, None, None] < 0.2, operations.luma(out), out)

@@ -1,8 +1,8 @@
 """Image operations with another strength for each image of a batch.
 
-torchvision's functions take one strength for all; where it is the same for all, or there is none,
-they are used instead. Images are (n, 3, h, w) float in 0..255, strengths (n,) on their device;
-results are new tensors in 0..255. Definitions are torchvision's, which the tests compare with.
+torchvision's functions take one strength for all. Images are (n, 3, h, w) float in 0..255 and
+strengths (n,) on their device; results are new tensors. Definitions are torchvision's, which the
+tests compare with. It is imported only where it is used, as that alone takes seconds.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 from torch.nn import functional
-from torchvision.transforms.v2 import functional as vision
 
 
 def brightness(images: Tensor, factor: Tensor) -> Tensor:
@@ -18,15 +17,20 @@ def brightness(images: Tensor, factor: Tensor) -> Tensor:
     return blend(images, torch.zeros_like(images), factor)
 
 
+def luma(images: Tensor) -> Tensor:
+    """ITU-R BT.601: 0.2989 R + 0.587 G + 0.114 B, (n, 1, h, w)."""
+    weights = torch.tensor([0.2989, 0.587, 0.114], device=images.device)
+    return (images * weights[:, None, None]).sum(dim=1, keepdim=True)
+
+
 def contrast(images: Tensor, factor: Tensor) -> Tensor:
     """Away from (above 1) or towards the mean luma of each image."""
-    luma: Tensor = vision.rgb_to_grayscale(images)
-    return blend(images, luma.mean(dim=(1, 2, 3), keepdim=True), factor)
+    return blend(images, luma(images).mean(dim=(1, 2, 3), keepdim=True), factor)
 
 
 def saturation(images: Tensor, factor: Tensor) -> Tensor:
     """Away from (above 1) or towards gray."""
-    return blend(images, vision.rgb_to_grayscale(images), factor)
+    return blend(images, luma(images), factor)
 
 
 def sharpness(images: Tensor, factor: Tensor) -> Tensor:
@@ -71,6 +75,22 @@ def posterise(images: Tensor, bits: Tensor) -> Tensor:
 def solarise(images: Tensor, threshold: Tensor) -> Tensor:
     """Invert what is at least ``threshold``."""
     return torch.where(images >= threshold[:, None, None, None], 255 - images, images)
+
+
+def autocontrast(images: Tensor) -> Tensor:
+    """Stretch each channel of each image to the whole range."""
+    from torchvision.transforms.v2 import functional as vision
+
+    stretched: Tensor = vision.autocontrast(images / 255)
+    return stretched * 255
+
+
+def equalise(images: Tensor) -> Tensor:
+    """Flatten each channel's histogram."""
+    from torchvision.transforms.v2 import functional as vision
+
+    flat: Tensor = vision.equalize(images.round().to(torch.uint8))
+    return flat.float()
 
 
 def shear(images: Tensor, along_x: Tensor, along_y: Tensor) -> Tensor:

@@ -8,10 +8,8 @@ from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
-from torchvision.transforms.v2 import functional as vision
 
 from ue_cli.countermeasures import operations
-from ue_cli.countermeasures.filters import to_bytes
 from ue_cli.training.hooks import Plain
 
 if TYPE_CHECKING:
@@ -104,8 +102,8 @@ _OPERATIONS: tuple[_Operation, ...] = (
     lambda x, t, s, space: operations.sharpness(x, 1 + s * t * space.enhance),
     lambda x, t, s, space: operations.posterise(x, 8 - (t * space.bits).round()),
     lambda x, t, s, space: operations.solarise(x, 255 * (1 - t)),
-    lambda x, t, s, space: vision.autocontrast(x / 255) * 255,
-    lambda x, t, s, space: vision.equalize(to_bytes(x)).float(),
+    lambda x, t, s, space: operations.autocontrast(x),
+    lambda x, t, s, space: operations.equalise(x),
 )
 
 

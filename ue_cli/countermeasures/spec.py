@@ -38,7 +38,7 @@ class Spec:
     source: str
     tier: Tier
     target: str = ""
-    arguments: Mapping[str, Any] = field(default_factory=dict)
+    arguments: Mapping[str, Any] = field(default_factory=dict, hash=False)
     kind: Kind = "training"
     needs: tuple[Need, ...] = ()
     version: int = 1
