@@ -10,7 +10,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.pipeline.conftest import Ue, picture, pixels, tree
+from tests.pipeline.conftest import Quiet, Ue, picture, pixels, tree
+from ue_cli.perturbation.texture import TextureRecipe
+from ue_cli.photos.key import load_key
+from ue_cli.photos.state import Collection
+from ue_cli.pipeline.options import ProtectOptions
+from ue_cli.pipeline.protect import protect
 
 
 def test_every_file_is_protected_within_budget_and_keeps_its_type(ue: Ue, photos: Path) -> None:
@@ -133,6 +138,24 @@ def test_photos_and_classes_that_join_leave_the_others_alone(ue: Ue, photos: Pat
     after = tree(out)
     del before["ue-manifest.jsonl"]
     assert {name: after[name] for name in before} == before
+
+
+def test_a_class_that_joins_is_drawn_as_its_collection_was(tmp_path: Path) -> None:
+    """Also when what is usual has changed since."""
+    src, out, home = tmp_path / "src", tmp_path / "out", tmp_path / "home"
+    picture(src / "cats" / "1.png", 1)
+    begun = ProtectOptions(src, out, home, recipe=TextureRecipe(waves=5, low=20, high=21), jobs=1)
+    fingerprint = protect(begun, Quiet()).fingerprint
+    picture(src / "dogs" / "2.png", 2)
+    protect(ProtectOptions(src, out, home, jobs=1), Quiet())
+    owner = load_key(home)
+    assert owner is not None and fingerprint is not None
+    with Collection.open(home, owner, fingerprint, readonly=True) as collection:
+        codes = collection.info.codes
+    assert set(codes) == {"cats", "dogs"}
+    for code in codes.values():
+        cycles = np.hypot(*np.array(code["frequencies"]).T)
+        assert len(cycles) == 5 and (cycles > 19.9).all() and (cycles < 21.1).all()
 
 
 @pytest.mark.slow

@@ -8,7 +8,8 @@ class mean of many phases vanishes, so that there is no pattern to average out.
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
 from hashlib import shake_256
 from typing import Any
 
@@ -120,3 +121,8 @@ def phases_for(seed: bytes, waves: int) -> FloatArray:
 def recipe_to_json(recipe: TextureRecipe) -> dict[str, Any]:
     """The recipe as the report and the collection's state record it."""
     return asdict(recipe)
+
+
+def recipe_from_json(value: Mapping[str, Any]) -> TextureRecipe:
+    """Inverse of `recipe_to_json`; what else is recorded is passed over."""
+    return TextureRecipe(**{one.name: value[one.name] for one in fields(TextureRecipe)})

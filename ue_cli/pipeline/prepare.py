@@ -10,7 +10,7 @@ from typing import Any
 
 from ue_cli.errors import UeError
 from ue_cli.perturbation.bank import load_bank, save_bank
-from ue_cli.perturbation.texture import TextureCode, recipe_to_json
+from ue_cli.perturbation.texture import TextureCode, recipe_from_json, recipe_to_json
 from ue_cli.photos.clusters import Clusters, thumbnail_features
 from ue_cli.photos.collection_info import CollectionInfo, find_collection, new_id, now
 from ue_cli.photos.key import OwnerKey
@@ -134,7 +134,9 @@ def join_collection(
     joining = [name for name in photos.classes if name not in frozen]
     if not joining:
         return TexturePattern(frozen), None
-    codes, made = make_codes(joining, collection.subkey, options, frozen, phases)
+    # What was usual when the collection began holds for all of its classes.
+    own = replace(options, recipe=recipe_from_json(collection.info.recipe))
+    codes, made = make_codes(joining, collection.subkey, own, frozen, phases)
     collection.add_codes({name: code.to_json() for name, code in codes.items()})
     return TexturePattern(frozen | codes), made
 
