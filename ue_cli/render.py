@@ -124,6 +124,9 @@ def evaluate_rows(result: EvaluateResult) -> tuple[Rows, Lists]:
     rows = [("Trained on", f"{measured.train_files:,} files, tested on {tests:,}")]
     for headline in found.headlines:
         rows.append((f"{headline.coverage} % protected", headline.sentence))
+    if (seen := measured.detectability) is not None:
+        told = f"a linear classifier tells protected files in {100 * seen.detected.accuracy:.1f} %"
+        rows.append(("Noticed", f"{told}; guessing, {100 * seen.detected.chance:.1f} %"))
     lines = []
     for cell in measured.cells:
         control = _percentages([one.last for one in cell.control], tests)

@@ -116,6 +116,7 @@ def test_everything_is_trained_beside_a_control_and_kept(folder: Path) -> None:
         assert cell.control == found[cell.countermeasure, 100].control
         assert [one.trained for one in cell.alone] == ([] if coverage == 100 else [24])
         assert protected.trained == control.trained == 48
+    assert measured.detectability is not None and measured.detectability.photos == 48
     # 2 countermeasures: protected at both coverages, one control, and the unprotected half.
     assert first.trainings == first.left == 8
     assert any("8 trainings" in note and "This will take" in note for note in board.notes)
@@ -183,6 +184,7 @@ def test_the_recovery_attack_goes_on_from_the_plain_trainings(folder: Path, tmp_
     assert "fine-tuned" in attacked.recipe
 
 
+@pytest.mark.slow
 def test_without_originals_nothing_is_concluded(folder: Path, tmp_path: Path) -> None:
     asked = options(
         folder, original=None, test=folder / "test", report=tmp_path / "report", against=()

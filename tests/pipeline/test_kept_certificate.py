@@ -49,8 +49,9 @@ def evaluate(out: Path) -> None:
         "small", "none", 100, (training,), (training,), (), "", 0.9, 0.1, "not-shown", ""
     )
     evaluation = Evaluation(
-        measured=EffectReport((cell,), 2, 4, 2, 0.5, 0.95, "", "CPU", "d" * 64, 1.0),
+        measured=EffectReport((cell,), 2, 4, 2, 0.5, 0.95, "", None, "CPU", "d" * 64, 1.0),
         headlines=(Headline(100, "not-shown", 0, "Evaluated: something."),),
+        intervals={},
         countermeasures={},
         left_out=(),
         rule="",

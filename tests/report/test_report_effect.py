@@ -15,6 +15,7 @@ from tests.report.test_report_update import contents
 from tests.report.test_report_write import check_safe
 from ue_cli.report import (
     EVALUATION_FILE,
+    PROBES,
     Certification,
     Evaluation,
     Headline,
@@ -30,10 +31,12 @@ from ue_cli.report.effectchart import bars, epochs
 from ue_cli.report.effectrecord import dump, load
 from ue_cli.report.markup import visible
 from ue_cli.types import (
+    Detectability,
     EffectCell,
     EffectReport,
     EffectVerdict,
     FileRecord,
+    Separability,
     Training,
 )
 
@@ -83,6 +86,9 @@ def evaluation() -> Evaluation:
             chance=0.1,
             confidence=0.95,
             test_source=f"a fifth of {HOSTILE}",
+            detectability=Detectability(
+                1000, 64, *(Separability(right, 500, 0.5) for right in (465, 499, 498, 400, 250))
+            ),
             device="CPU",
             data_sha256="d" * 64,
             seconds=712.3,
@@ -91,6 +97,7 @@ def evaluation() -> Evaluation:
             Headline(100, "weak", 1, "The worst case is <u>."),
             Headline(50, "not-shown", 2, "With half of the files it is worse."),
         ),
+        intervals=dict.fromkeys(PROBES, (0.111, 0.222)),
         countermeasures={"none": "train as usual", HOSTILE: "<s>"},
         left_out=("subtraction",),
         rule="A is the upper end <q>.",
@@ -119,6 +126,9 @@ def test_everything_that_was_measured_is_said(evaluation: Evaluation) -> None:
         "a recipe of none <b>",
         visible(HOSTILE),
         "50 % protected",
+        "93.0 %",  # told apart by a linear classifier
+        "11.1 % to 22.2 %",
+        "1,000 files",
         "A is the upper end <q>.",
         "Not tried, because it needs what was not here: subtraction.",
         "Another network.",
@@ -147,10 +157,15 @@ def test_without_controls_none_is_invented(evaluation: Evaluation) -> None:
         replace(one, control=(), lower=None, verdict="inconclusive", alone=())
         for one in evaluation.measured.cells
     )
-    found = victims(replace(evaluation, measured=replace(evaluation.measured, cells=bare)))
+    measured = replace(evaluation.measured, cells=bare, detectability=None)
+    found = victims(replace(evaluation, measured=measured))
     text = check_safe(found).text
     assert re.findall(r'<span class="value">([^<]*)</span>', found)[1] == "–"
-    assert "there was no control" in text and "Unprotected alone" not in text
+    assert (
+        "there was no control" in text
+        and "linear" not in text.lower()
+        and "Unprotected alone" not in text
+    )
     assert "<circle" not in found
 
 
@@ -208,8 +223,8 @@ def test_it_is_read_back_as_it_was(tmp_path: Path, evaluation: Evaluation) -> No
     assert (
         list(json.loads(dump(plain)))
         == (
-            "schema measured headlines countermeasures left_out rule not_covered dataset when "
-            "code_version command output_sha256"
+            "schema measured headlines intervals countermeasures left_out rule not_covered dataset "
+            "when code_version command output_sha256"
         ).split()
     )
     assert json.loads(dump(plain))["schema"] == "ue-evaluation/1"
@@ -226,6 +241,9 @@ def test_it_is_read_back_as_it_was(tmp_path: Path, evaluation: Evaluation) -> No
         (("headlines", 0, "worst"), -1),
         (("headlines", 0, "verdict"), "splendid"),
         (("measured", "tests"), 0),
+        (("measured", "detectability", "detected", "tests"), 0),
+        (("measured", "detectability", "detected"), None),
+        (("intervals",), {}),
         (("measured", "tests"), 100),
         (("measured", "cells"), []),
         (("measured", "cells", 0, "protected"), []),
@@ -287,11 +305,11 @@ def test_it_goes_into_the_report_beside_the_certificate(
         list(found)
         == (
             "file when code_version output_sha256 data_sha256 test_files chance confidence "
-            "headlines cells left_out rule not_covered"
+            "headlines cells detectability left_out rule not_covered"
         ).split()
     )
     assert found["cells"][1]["best"] == [0.554, 0.554]
-    assert "correct" not in json.dumps(found)
+    assert "correct" not in json.dumps(found["cells"])
 
 
 def test_other_peoples_data_gets_a_page_of_its_own(

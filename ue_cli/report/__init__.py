@@ -1,7 +1,7 @@
 """The owner's report on a run: ``report.json`` and ``report.html``, in a private folder."""
 
 from ue_cli.report.certification import CERTIFICATE_SCHEMA, Certification, Statements
-from ue_cli.report.effectrecord import EVALUATION_SCHEMA, Evaluation, Headline
+from ue_cli.report.effectrecord import EVALUATION_SCHEMA, PROBES, Evaluation, Headline
 from ue_cli.report.model import SCHEMA, Caution, Comparison, Labels, Report, Table
 from ue_cli.report.pictures import make_flat_crop, make_thumbnail
 from ue_cli.report.update import (
@@ -19,6 +19,7 @@ __all__ = [
     "CERTIFICATE_SCHEMA",
     "EVALUATION_FILE",
     "EVALUATION_SCHEMA",
+    "PROBES",
     "SCHEMA",
     "Caution",
     "Certification",

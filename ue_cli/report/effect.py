@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ue_cli.report.effectchart import bars, epochs
-from ue_cli.report.effectrecord import Evaluation
+from ue_cli.report.effectrecord import PROBES, Evaluation
 from ue_cli.report.markup import Html, join, p, table, tag
 from ue_cli.report.verdicts import figures
 from ue_cli.report.words import count, percent
-from ue_cli.types import EffectCell, EffectVerdict
+from ue_cli.types import EffectCell, EffectVerdict, Separability
 from ue_cli.types.wording import at_least, at_most
 
 VERDICTS: dict[EffectVerdict, str] = {
@@ -51,6 +51,7 @@ def victims(evaluation: Evaluation | None) -> Html:
         ),
         *_alone(named, tests),
         *_lines(named, worst, tests, measured.chance),
+        *_detectability(evaluation),
         tag("h3", "How a verdict is reached"),
         p(evaluation.rule),
         _details("Why each verdict is what it is", _reasons(named)),
@@ -180,6 +181,43 @@ def _lines(
     if others:
         first.append(_details("The other trainers over the epochs", join(*others)))
     return first
+
+
+_QUESTIONS = {
+    "detected": ("Is this file protected?", "asked of protected files and originals"),
+    "perturbation": ("Which class is it?", "from the perturbation’s pixels, original at hand"),
+    "perturbation_spectrum": ("Which class is it?", "from the perturbation’s spectrum"),
+    "published": ("Which class is it?", "from a protected file’s fine detail alone"),
+    "original": ("Which class is it?", "from an original’s fine detail, to compare with"),
+}
+
+
+def _detectability(evaluation: Evaluation) -> list[Html]:
+    """What a linear classifier sees: where to look for the perturbation, and how to sort it out."""
+    found = evaluation.measured.detectability
+    if found is None:
+        return []
+    rows = []
+    for name in PROBES:
+        question, of = _QUESTIONS[name]
+        answer: Separability = getattr(found, name)
+        low, high = evaluation.intervals[name]
+        rows.append(
+            (
+                join(question, tag("small", of)),
+                join(percent(answer.accuracy), tag("small", f"{percent(low)} to {percent(high)}")),
+                percent(answer.chance),
+            )
+        )
+    return [
+        tag("h3", "How easily it is noticed"),
+        p(
+            "Linear classifiers, fitted on half of the files and asked about the others. An "
+            "adversary who can tell protected files apart can leave them out, or treat them."
+        ),
+        table(("Question", "Right", "Guessing"), rows, numeric=frozenset({1, 2})),
+        p(f"{count(found.photos, 'file')}, at {found.side} pixels.", class_="note"),
+    ]
 
 
 def _reasons(named: Sequence[tuple[str, EffectCell]]) -> Html:

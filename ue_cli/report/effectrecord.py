@@ -11,6 +11,8 @@ from ue_cli.report.values import dumps, plain, rebuild
 from ue_cli.types import EffectCell, EffectReport, EffectVerdict, Training
 
 EVALUATION_SCHEMA = "ue-evaluation/1"
+PROBES = ("detected", "perturbation", "perturbation_spectrum", "published", "original")
+"""The linear classifiers of `Detectability`, by their names there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +39,8 @@ class Evaluation:
     Attributes:
         measured: trainings, bounds and verdicts.
         headlines: the worst case of each coverage, the fullest first.
+        intervals: Clopper–Pearson interval of each share in ``measured.detectability``, by its
+            name; empty where there is none.
         countermeasures: what the adversary does, by the countermeasure's name.
         left_out: countermeasures that could not be tried here.
         rule: of the verdicts, in words.
@@ -54,6 +58,7 @@ class Evaluation:
 
     measured: EffectReport
     headlines: tuple[Headline, ...]
+    intervals: Mapping[str, tuple[float, float]]
     countermeasures: Mapping[str, str]
     left_out: tuple[str, ...]
     rule: str
@@ -70,6 +75,10 @@ class Evaluation:
             raise ValueError("expected a cell and a worst case")
         if any(not 0 <= headline.worst < len(cells) for headline in self.headlines):
             raise ValueError("expected worst cases among the cells")
+        found = self.measured.detectability
+        for name in () if found is None else PROBES:
+            if getattr(found, name).tests < 1 or name not in self.intervals:
+                raise ValueError("expected an interval for each linear classifier")
         for cell in cells:
             if not cell.protected or (cell.lower is None) != (not cell.control):
                 raise ValueError("expected trainings, and a lower bound exactly with controls")
@@ -145,6 +154,7 @@ def summary(evaluation: Evaluation) -> dict[str, Any]:
             }
             for cell in measured.cells
         ],
+        "detectability": plain(measured.detectability),
         "left_out": list(evaluation.left_out),
         "rule": evaluation.rule,
         "not_covered": list(evaluation.not_covered),

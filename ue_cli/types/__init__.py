@@ -3,6 +3,7 @@
 from ue_cli.types.arrays import PENDING, FloatArray, OnStep, Phases, PixelArray, Watch
 from ue_cli.types.budget import Budget
 from ue_cli.types.certificates import BudgetCertificate, Difference, Fidelity, FidelitySummary
+from ue_cli.types.detectability import Detectability, Separability
 from ue_cli.types.effect import EffectCell, EffectReport, EffectVerdict, Training
 from ue_cli.types.learnability import (
     CertifyReport,
@@ -26,6 +27,7 @@ __all__ = [
     "Budget",
     "BudgetCertificate",
     "CertifyReport",
+    "Detectability",
     "Difference",
     "EffectCell",
     "EffectReport",
@@ -48,6 +50,7 @@ __all__ = [
     "RecoveryPoint",
     "RunsCertificate",
     "Scaling",
+    "Separability",
     "Skipped",
     "Smoothing",
     "SurrogateCertificate",

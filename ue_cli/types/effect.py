@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from ue_cli.types.detectability import Detectability
+
 EffectVerdict = Literal["protected", "weak", "not-shown", "inconclusive"]
 
 
@@ -100,6 +102,7 @@ class EffectReport:
         chance: accuracy of guessing: the largest class's share of the test images.
         confidence: of each Clopper–Pearson interval.
         test_source: where the clean test images come from, in words.
+        detectability: what linear classifiers tell apart; None without originals or with few files.
         device: where it ran.
         data_sha256: of what was trained on and tested on.
         seconds: wall time.
@@ -112,6 +115,7 @@ class EffectReport:
     chance: float
     confidence: float
     test_source: str
+    detectability: Detectability | None
     device: str
     data_sha256: str
     seconds: float

@@ -8,6 +8,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from ue_cli.errors import ExitCode
 from ue_cli.photos.private import explain_write
 from ue_cli.pipeline.backend import resolve_device
@@ -16,7 +18,7 @@ from ue_cli.pipeline.certifyoptions import SIDE
 from ue_cli.pipeline.dataset import Dataset, read_dataset
 from ue_cli.pipeline.evaluation import board
 from ue_cli.pipeline.evaluation.cells import Cell, plan_cells, possible, tasks_of
-from ue_cli.pipeline.evaluation.files import Source, load_arrays
+from ue_cli.pipeline.evaluation.files import PLAIN_FILES, load_arrays
 from ue_cli.pipeline.evaluation.judge import CONFIDENCE, judge_cell
 from ue_cli.pipeline.evaluation.options import (
     EvaluateOptions,
@@ -36,8 +38,9 @@ from ue_cli.pipeline.summary import report_folder
 from ue_cli.pipeline.trialplan import measure
 from ue_cli.report import Caution, Evaluation, write_evaluation
 from ue_cli.report.values import plain
+from ue_cli.training.probes import FEWEST, measure_detectability
 from ue_cli.training.victims import victim_recipe
-from ue_cli.types import EffectCell, EffectReport, Training, Watch
+from ue_cli.types import Detectability, EffectCell, EffectReport, Training, Watch
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,6 +142,7 @@ def evaluate(options: EvaluateOptions, phases: Watch) -> EvaluateResult:
         chance=_chance(found),
         confidence=CONFIDENCE,
         test_source=found.test_source,
+        detectability=_look_for_it(found, work, options, phases),
         device=device.upper(),
         data_sha256=found.sha256,
         seconds=time.monotonic() - started,
@@ -224,6 +228,25 @@ def _judged(
     )
 
 
+def _look_for_it(
+    found: Dataset, work: Work, options: EvaluateOptions, phases: Watch
+) -> Detectability | None:
+    """Fit linear classifiers, where there are originals and enough files."""
+    data = work.arrays.of(PLAIN_FILES)
+    if data.clean is None or len(found.train) < FEWEST:
+        return None
+    phases.start("Fitting linear classifiers", 1)
+    seen = measure_detectability(
+        torch.from_numpy(data.protected),
+        torch.from_numpy(data.clean),
+        torch.from_numpy(data.labels),
+        seed=options.seed,
+        device=work.device if work.device == "cuda" else "cpu",
+    )
+    phases.step()
+    return seen
+
+
 def _chance(found: Dataset) -> float:
     largest = Counter(item.label for item in found.test).most_common(1)[0][1]
     return largest / len(found.test)
@@ -243,7 +266,7 @@ def _recover(cell: Cell, work: Work, done: Done, chance: float, phases: Watch) -
         and (other.victim, other.coverage) == (cell.victim, cell.coverage)
     )
     phases.start(f"Attacking {cell.victim}", sum(t.role != "alone" for t in base) * len(RADII))
-    data = work.arrays.of(Source("", 100))
+    data = work.arrays.of(PLAIN_FILES)
     arms = {
         role: recover_each(
             [done[task.source, task.trial] for task in base if task.role == role],

@@ -48,6 +48,10 @@ class Source:
         return words if self.coverage == 100 else f"{words}, {self.coverage} % protected"
 
 
+PLAIN_FILES = Source("", 100)
+"""The published files as they are; with the originals beside them."""
+
+
 def covered(names: Sequence[str], labels: Sequence[int], coverage: int) -> NDArray[np.bool_]:
     """Choose which files are the protected ones.
 

@@ -8,15 +8,16 @@ from datetime import UTC, datetime
 import torch
 
 from ue_cli import __version__
+from ue_cli.certify.intervals import clopper_pearson
 from ue_cli.countermeasures.registry import Spec
 from ue_cli.photos.manifest import MANIFEST_FILE, read_manifest
 from ue_cli.pipeline.certifyoptions import SIDE
-from ue_cli.pipeline.evaluation.judge import RULE, Whole, judge_all
+from ue_cli.pipeline.evaluation.judge import CONFIDENCE, RULE, Whole, judge_all
 from ue_cli.pipeline.evaluation.options import EvaluateOptions
-from ue_cli.report import Evaluation, Headline
+from ue_cli.report import PROBES, Evaluation, Headline
 from ue_cli.training.architectures import ARCHITECTURES, VictimName
 from ue_cli.training.supervised import VictimRecipe
-from ue_cli.types import EffectCell, EffectReport
+from ue_cli.types import Detectability, EffectCell, EffectReport
 
 NOT_COVERED = (
     "Countermeasures, networks, recipes and image sizes that are not in the table. A larger "
@@ -56,6 +57,7 @@ def evaluation_of(
             )
             for whole in judge_all(measured.cells)
         ),
+        intervals=_intervals(measured.detectability),
         countermeasures={spec.name: spec.summary for spec in specs},
         left_out=left_out,
         rule=RULE,
@@ -66,6 +68,16 @@ def evaluation_of(
         command=options.command(),
         output_sha256=read_manifest(options.dataset).sha256 if manifest.exists() else None,
     )
+
+
+def _intervals(found: Detectability | None) -> dict[str, tuple[float, float]]:
+    if found is None:
+        return {}
+    probes = {name: getattr(found, name) for name in PROBES}
+    return {
+        name: clopper_pearson(probe.correct, probe.tests, CONFIDENCE)
+        for name, probe in probes.items()
+    }
 
 
 def headline(whole: Whole, measured: EffectReport) -> str:
