@@ -90,6 +90,7 @@ def test_only_files_of_known_networks_with_a_hash_in_their_names_are_found(tmp_p
     assert find_backbones(tmp_path / "missing", tmp_path / "missing") == ()
 
 
+@pytest.mark.slow
 def test_weights_in_the_hugging_face_cache_are_found_by_their_blob(tmp_path: Path) -> None:
     content = save(weights("resnet18"))
     digest = hashlib.sha256(content).hexdigest()
@@ -199,6 +200,7 @@ def test_a_linear_probe_learns_from_frozen_features(net: Pretrained) -> None:
     assert float((guesses == labels).float().mean()) == pytest.approx(found.last, abs=0.04)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("small_frames")
 def test_the_best_a_probe_can_do_is_what_the_labels_allow(net: Pretrained) -> None:
     images, labels = coloured(60, 0)
