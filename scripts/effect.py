@@ -250,12 +250,19 @@ def same(
     """Whether a row is this training."""
     if (row["experiment"], row["arm"], row["seed"], row["epochs"]) != (name, arm, seed, epochs):
         return False
-    return arm in ("clean", "pixel", "pue") or asdict(texture).items() <= row["recipe"].items()
+    return carries(row, texture)
+
+
+def carries(row: dict[str, Any], texture: TextureRecipe) -> bool:
+    """Whether a row's files have such textures, or none at all."""
+    textured = row["arm"] not in ("clean", "pixel", "pue")
+    return not textured or asdict(texture).items() <= row["recipe"].items()
 
 
 def summarise(path: Path) -> None:
-    """Put what the report refers to where the package finds it."""
-    rows = [row for row in known_rows(path) if row["epochs"] == 30]
+    """Put what the report refers to where the package finds it: of textures, today's default."""
+    default = TextureRecipe()
+    rows = [row for row in known_rows(path) if row["epochs"] == 30 and carries(row, default)]
     table: dict[str, dict[str, dict[str, list[float]]]] = {}
     for row in rows:
         cell = table.setdefault(row["experiment"], {}).setdefault(row["arm"], {})
