@@ -22,10 +22,9 @@ RECIPES = {
     "shift": replace(RECIPE, augment="shift", reach=2, label_smoothing=0.1),
 }
 SIZES = {
-    "two classes": (12, 2, 16, 16),
-    "ten classes": (12, 10, 16, 16),
+    "two classes": (6, 2, 16, 16),
+    "ten classes, wide": (12, 10, 12, 16),
     "one image": (1, 2, 16, 16),
-    "wide": (6, 2, 12, 16),
 }
 
 
@@ -104,8 +103,7 @@ def test_every_hook_keeps_its_contract(hooks: Hooks, size: str) -> None:
     assert torch.equal(state, torch.random.get_rng_state())
 
 
-@pytest.mark.parametrize("augment", RECIPES)
-@pytest.mark.parametrize("arm", ["protected", "clean"])
+@pytest.mark.parametrize(("augment", "arm"), [("crop", "protected"), ("shift", "clean")])
 def test_a_countermeasure_changes_something_or_says_that_it_does_not(
     hooks: Hooks, augment: str, arm: str
 ) -> None:

@@ -94,11 +94,11 @@ def equalise(images: Tensor) -> Tensor:
 
 
 def shear(images: Tensor, along_x: Tensor, along_y: Tensor) -> Tensor:
-    """Move each row by ``along_x`` times its height below the top, or each column likewise."""
+    """Move rows left by ``along_x`` per pixel below the top; columns up likewise."""
     height, width = images.shape[2:]
-    zero, one = torch.zeros_like(along_x), torch.ones_like(along_x)
-    across, down = -along_x * height / width, -along_y * width / height
-    return warp(images, (one, across, across), (down, one, down + zero))
+    one = torch.ones_like(along_x)
+    across, down = along_x * height / width, along_y * width / height
+    return warp(images, (one, across, across), (down, one, down))
 
 
 def translate(images: Tensor, across: Tensor, down: Tensor) -> Tensor:
