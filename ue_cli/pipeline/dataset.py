@@ -1,4 +1,4 @@
-"""What `ue certify` trains on and tests on: pairs, classes and a clean test set, by path."""
+"""What `ue certify` and `ue evaluate` train on and test on: pairs, classes and a clean test set."""
 
 from __future__ import annotations
 
@@ -150,7 +150,7 @@ def _check_places(dataset: Path, original: Path | None, test: Path | None) -> No
     if original is None and test is None:
         raise UeError(
             "test-missing",
-            "Certifying needs clean images to test on, but neither --original nor --test was "
+            "Measuring needs clean images to test on, but neither --original nor --test was "
             "given.",
             "Give the originals with --original DIR: some are kept for testing, and a clean "
             "control is trained on the others. Or give other clean images with --test DIR.",

@@ -99,7 +99,7 @@ def several_classes(files: Iterable[Member], labels_from: str) -> list[str]:
     if len(classes) < 2:
         raise UeError(
             "one-class",
-            f"Certifying needs two classes or more, but all files are of one class ({classes[0]}). "
+            f"Measuring needs two classes or more, but all files are of one class ({classes[0]}). "
             f"{labels_from}",
             "Sort the originals into one folder per class, or give labels (ue protect --labels), "
             "and protect them again.",
@@ -170,7 +170,7 @@ def _labels(found: Scan) -> tuple[dict[str, str], str]:
     if given is None:
         raise UeError(
             "labels-missing",
-            f"Certifying needs the class of each image, but {found.root} states none: no folder "
+            f"Measuring needs the class of each image, but {found.root} states none: no folder "
             "per class, no label file, and no owner's state for it here.",
             "Import the owner's state (ue key import BACKUP), or sort the images into one folder "
             "per class.",

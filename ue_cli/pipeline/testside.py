@@ -164,7 +164,7 @@ def _too_small(found: str, wanted: int, *, larger: float | None = None) -> UeErr
     ways[0] = ways[0].capitalize()
     return UeError(
         "test-too-small",
-        f"Certifying needs at least {wanted:,} clean test images, but {found}.",
+        f"Measuring needs at least {wanted:,} clean test images, but {found}.",
         "; or ".join(ways) + ".",
     )
 
