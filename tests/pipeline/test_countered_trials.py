@@ -11,10 +11,19 @@ import torch
 
 from tests.pipeline.test_trials import TINY, Counter, make_data, numbers, run
 from ue_cli.countermeasures import registry
+from ue_cli.countermeasures.adversarial import AdversarialTraining
 from ue_cli.countermeasures.filters import Grayscale
 from ue_cli.countermeasures.registry import Spec
 from ue_cli.errors import UeError
-from ue_cli.pipeline.trials import Trial, TrialData, TrialResult, pending, run_trials
+from ue_cli.pipeline.trials import (
+    Trial,
+    TrialData,
+    TrialResult,
+    estimate_seconds,
+    pending,
+    run_trials,
+)
+from ue_cli.training.hooks import Plain
 from ue_cli.training.supervised import test_accuracy, train_victim
 
 SHORT = replace(TINY, epochs=1, widths=(8,), batch=64)
@@ -112,6 +121,25 @@ def test_another_version_of_a_countermeasure_is_trained_anew(
         assert pending([countered("planted")], make_data(), cache=tmp_path, device="cpu")
         train(tmp_path, countered("planted"))
         assert not pending([countered("planted")], make_data(), cache=tmp_path, device="cpu")
+
+
+def test_an_estimate_tries_each_kind_of_step_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    tried: list[type] = []
+
+    def measure(*arguments: object) -> tuple[float, float]:
+        tried.append(type(arguments[-1]))
+        return (1.0 if tried[-1] is Plain else 8.0), 0.0
+
+    monkeypatch.setattr("ue_cli.pipeline.trialplan.measure", measure)
+    names = [None, "none", "jpeg-50", "dilution-20", "adversarial-2", "adversarial-4"]
+
+    def estimate(*wanted: str | None) -> float:
+        trials = [countered(name) for name in wanted]
+        sizes = {"train_files": 640, "tests": 30, "side": 16, "classes": 2}
+        return estimate_seconds(trials, jobs=1, device="cpu", **sizes)
+
+    assert estimate(*names) == 4 * 10 + 2 * 80
+    assert tried == [Plain, AdversarialTraining]
 
 
 @pytest.mark.slow

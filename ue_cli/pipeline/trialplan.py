@@ -12,7 +12,9 @@ from itertools import pairwise
 
 import torch
 
+from ue_cli.countermeasures.registry import build
 from ue_cli.pipeline.trialdata import Trial
+from ue_cli.training.hooks import PLAIN, Hooks, Plain
 from ue_cli.training.supervised import VictimRecipe, build_net, test_accuracy, train_victim
 
 _MEASURE = 0.7
@@ -33,8 +35,9 @@ def estimate_seconds(
     """How long `run_trials` will take, from a few real steps on made-up images.
 
     As many trainings as will run side by side are tried side by side; that takes about a second
-    per recipe, more where one step takes longer. Within a factor of 1.5 on a machine that goes on
-    being as busy as it is.
+    per recipe and countermeasure, more where one step takes longer. Countermeasures that change
+    the files alone count as none: they do it once per training. Within a factor of 1.5 on a
+    machine that goes on being as busy as it is.
 
     Args:
         trials: that are not in the cache (`pending`).
@@ -49,22 +52,38 @@ def estimate_seconds(
         return 0.0
     lanes = min(jobs, len(trials)) if device == "cpu" else 1
     threads = max(1, jobs // lanes)
-    costs: dict[VictimRecipe, tuple[float, float]] = {}
+    costs: dict[tuple[VictimRecipe, type], tuple[float, float]] = {}
     free = [_START if lanes > 1 else 0.0] * lanes
     for trial in trials:
-        kind = replace(trial.recipe, epochs=1)
+        recipe, hooks = replace(trial.recipe, epochs=1), _stepping(trial)
+        kind = recipe, type(hooks)
         if kind not in costs:
-            costs[kind] = measure(kind, side, classes, lanes, threads, device)
+            costs[kind] = measure(recipe, side, classes, lanes, threads, device, hooks)
         step, test = costs[kind]
-        steps = max(1, train_files // kind.batch)
+        steps = max(1, train_files // recipe.batch)
         spent = trial.recipe.epochs * (steps * step + tests * test) + train_files * test
         first = free.index(min(free))
         free[first] += spent
     return max(free)
 
 
+def _stepping(trial: Trial) -> Hooks:
+    """What decides how long a step of it takes."""
+    name = trial.canonical().countermeasure
+    hooks = PLAIN if name is None else build(name)
+    kind = type(hooks)
+    plain = kind.loss is Plain.loss and kind.augment is Plain.augment
+    return PLAIN if plain else hooks
+
+
 def measure(
-    recipe: VictimRecipe, side: int, classes: int, lanes: int, threads: int, device: str
+    recipe: VictimRecipe,
+    side: int,
+    classes: int,
+    lanes: int,
+    threads: int,
+    device: str,
+    hooks: Hooks = PLAIN,
 ) -> tuple[float, float]:
     """Seconds per step and per test image, from a few, with every lane at work.
 
@@ -75,12 +94,14 @@ def measure(
         lanes: trainings side by side.
         threads: of each.
         device: ``cpu``, ``cuda`` or ``mps``.
+        hooks: that the steps are taken with; they prepare the files without further knowledge.
     """
     before = torch.get_num_threads()
     ready = threading.Barrier(lanes)
     with ThreadPoolExecutor(lanes) as pool:
         tries = [
-            pool.submit(_try, recipe, side, classes, threads, device, ready) for _ in range(lanes)
+            pool.submit(_try, recipe, side, classes, threads, device, hooks, ready)
+            for _ in range(lanes)
         ]
         found = [one.result() for one in tries]
     torch.set_num_threads(before)
@@ -98,6 +119,7 @@ def _try(
     classes: int,
     threads: int,
     device: str,
+    hooks: Hooks,
     ready: threading.Barrier,
 ) -> tuple[float, float]:
     torch.set_num_threads(threads)  # of this thread
@@ -122,6 +144,7 @@ def _try(
             replace(recipe, epochs=1_000),
             seed=0,
             device=device,
+            hooks=hooks,
             on_epoch=on_epoch,
         )
     except _Enough:
