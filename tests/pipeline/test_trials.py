@@ -17,6 +17,8 @@ import pytest
 import torch
 
 from tests.pipeline.conftest import Quiet
+from ue_cli.pipeline import trialcache
+from ue_cli.pipeline.trialcache import trial_key
 from ue_cli.pipeline.trials import (
     Trial,
     TrialData,
@@ -129,6 +131,23 @@ def test_each_training_is_told_of_as_soon_as_it_is_there(tmp_path: Path) -> None
     )
     assert [one.cached for one in told] == [True, True, False]
     assert numbers(told) == numbers([*first, results[0]])
+
+
+def test_pretrained_weights_count_in_a_key_and_their_absence_does_not(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(trialcache, "TRAINING_VERSION", 1)
+    monkeypatch.setattr(trialcache, "__version__", "0")
+    monkeypatch.setattr(torch, "__version__", "0")
+
+    def key(backbone: str) -> str:
+        recipe = replace(TINY, net="probe", backbone=backbone)
+        return trial_key(Trial("clean", 0, recipe), "data", "cpu")
+
+    assert key("resnet50-0676ba61") != key("resnet50-11ad3fa6")
+    # Of a training from before there were pretrained weights.
+    before = "d52e9db10c1ab66c"
+    assert trial_key(Trial("clean", 0, TINY), "data", "cpu").startswith(before)
 
 
 def test_equal_trials_are_trained_once(tmp_path: Path) -> None:

@@ -6,13 +6,15 @@ import pytest
 import torch
 
 from ue_cli.errors import UeError
-from ue_cli.training.architectures import VICTIMS
+from ue_cli.training.architectures import ARCHITECTURES, VICTIMS
 from ue_cli.training.nets import NETS
 from ue_cli.training.supervised import VictimRecipe, train_victim
 from ue_cli.training.victims import victim_recipe
 
+SCRATCH = [name for name in VICTIMS if not ARCHITECTURES[name].pretrained]
 
-@pytest.mark.parametrize("name", VICTIMS)
+
+@pytest.mark.parametrize("name", SCRATCH)
 @pytest.mark.parametrize("side", [28, 30, 32, 48, 64, 80, 96, 100, 128, 224, 256])
 def test_every_victim_can_be_built_and_fed_at_every_side(name: str, side: int) -> None:
     recipe = victim_recipe(name, train_files=800, side=side)
@@ -24,7 +26,7 @@ def test_every_victim_can_be_built_and_fed_at_every_side(name: str, side: int) -
             NETS[name](2, size=recipe.size, seed=0)
 
 
-@pytest.mark.parametrize("name", VICTIMS)
+@pytest.mark.parametrize("name", SCRATCH)
 @pytest.mark.parametrize(("files", "epochs"), [(10, 300), (800, None), (10**6, 10)])
 def test_every_victim_trains_long_enough(name: str, files: int, epochs: int | None) -> None:
     recipe = victim_recipe(name, train_files=files, side=64)

@@ -78,8 +78,9 @@ def describe_recipe(recipe: VictimRecipe) -> str:
     net = ARCHITECTURES[recipe.net].title
     if recipe.net == "small":
         net = f"a {net} ({'-'.join(map(str, recipe.widths))} channels)"
+    begun = f"trained on from {recipe.backbone}" if recipe.backbone else "trained from scratch"
     return (
-        f"{net} trained from scratch for {recipe.epochs} epochs in batches of {recipe.batch} on "
+        f"{net} {begun} for {recipe.epochs} epochs in batches of {recipe.batch} on "
         f"the files resized to {SIDE} pixels, under random resized crops (at least "
         f"{recipe.min_scale:g} of the area) to {recipe.size} pixels and flips"
     )

@@ -43,6 +43,8 @@ def trial_key(
         "ue": __version__,
         "torch": torch.__version__,
     }
+    if not trial.recipe.backbone:  # as it was before there were any: trainings keep their keys
+        del parts["trial"]["recipe"]["backbone"]
     if trial.countermeasure is not None:
         parts["countermeasure"] = identity(trial.countermeasure)
         parts["known"] = dict(known_sha256 or {})

@@ -8,7 +8,9 @@ from typing import Literal, get_args
 
 from ue_cli.errors import UeError
 
-VictimName = Literal["small", "resnet18", "resnet50", "densenet121", "vit-tiny"]
+VictimName = Literal[
+    "small", "resnet18", "resnet50", "densenet121", "vit-tiny", "probe", "fine-tune"
+]
 
 VICTIMS: tuple[VictimName, ...] = get_args(VictimName)
 
@@ -21,11 +23,13 @@ class Architecture:
         title: its usual name.
         paper: where it comes from.
         optimiser: what it is trained with: ``sgd`` (Nesterov) or ``adamw``.
+        pretrained: it begins with weights that have to be on the disk (`backbones`).
     """
 
     title: str
     paper: str
     optimiser: Literal["sgd", "adamw"] = "sgd"
+    pretrained: bool = False
 
 
 ARCHITECTURES: dict[VictimName, Architecture] = {
@@ -34,6 +38,12 @@ ARCHITECTURES: dict[VictimName, Architecture] = {
     "resnet50": Architecture("ResNet-50", "He et al., CVPR 2016"),
     "densenet121": Architecture("DenseNet-121", "Huang et al., CVPR 2017"),
     "vit-tiny": Architecture("ViT-Tiny", "Touvron et al., ICML 2021 (DeiT-Ti)", "adamw"),
+    "probe": Architecture(
+        "linear probe on a pretrained network", "He et al., CVPR 2022, A.1", pretrained=True
+    ),
+    "fine-tune": Architecture(
+        "fine-tuned pretrained network", "Kornblith et al., CVPR 2019", pretrained=True
+    ),
 }
 
 

@@ -20,8 +20,8 @@ from torch import Tensor, nn
 
 from ue_cli.errors import ExitCode, UeError
 
-HEADS = {"resnet18": "fc", "resnet50": "fc", "densenet121": "classifier", "vit_b_16": "heads"}
-"""torchvision's names of what can be loaded, and of the layers that are replaced."""
+HEADS = {"resnet50": "fc", "vit_b_16": "heads", "densenet121": "classifier", "resnet18": "fc"}
+"""torchvision's names of what can be loaded, the first choice first, and of what is replaced."""
 
 SIZE = 224
 """Pixels that they were trained on."""
@@ -57,29 +57,38 @@ class Pretrained(nn.Module):
         body: gives (n, width) features for images with ImageNet's mean and deviation.
         width: of the features.
         classes: outputs.
+        frozen: a linear probe: the body stays in eval mode and gets no gradient, and its features
+            are normalised before the head (BatchNorm without affine map; MAE, He et al., CVPR
+            2022, A.1). Else everything is trained.
     """
 
     gain: Tensor
     offset: Tensor
 
-    def __init__(self, body: nn.Module, width: int, classes: int) -> None:
+    def __init__(self, body: nn.Module, width: int, classes: int, *, frozen: bool) -> None:
         super().__init__()
-        self.body = body
+        self.body = body.requires_grad_(not frozen)
+        # Frozen features do not drift: their statistics are the mean over all steps.
+        settled = nn.BatchNorm1d(width, affine=False, momentum=None)
+        self.norm = settled if frozen else nn.Identity()
         self.head = nn.Linear(width, classes)
         nn.init.zeros_(self.head.weight)
         nn.init.zeros_(self.head.bias)
+        self._frozen = frozen
         mean, deviation = (torch.tensor(x)[:, None, None] for x in (_MEAN, _DEVIATION))
         self.register_buffer("gain", 64 / 255 / deviation, persistent=False)
         self.register_buffer("offset", (118 / 255 - mean) / deviation, persistent=False)
 
-    def features(self, x: Tensor) -> Tensor:
-        """(n, 3, 224, 224), normalised as victims see it (`augment`) → (n, width)."""
-        out: Tensor = self.body(x * self.gain + self.offset)
-        return out
+    def train(self, mode: bool = True) -> Pretrained:
+        """Put what is trained into that mode."""
+        super().train(mode)
+        if self._frozen:
+            self.body.eval()
+        return self
 
     def forward(self, x: Tensor) -> Tensor:
-        """The same images → (n, classes) logits."""
-        logits: Tensor = self.head(self.features(x))
+        """(n, 3, 224, 224), normalised as victims see it (`augment`) → (n, classes) logits."""
+        logits: Tensor = self.head(self.norm(self.body(x * self.gain + self.offset)))
         return logits
 
 
@@ -112,12 +121,34 @@ def find_backbones(checkpoints: Path, hub: Path) -> tuple[Backbone, ...]:
     return tuple(sorted(found.values(), key=lambda one: (one.name, str(one.file))))
 
 
-def load_backbone(found: Backbone, classes: int) -> Pretrained:
+def find_backbone(name: str = "") -> Backbone:
+    """The weights of that name in the libraries' own folders; without a name the first choice.
+
+    Raises:
+        UeError: ``backbone-missing``.
+    """
+    folders = cache_folders()
+    order = list(HEADS)
+    found = sorted(find_backbones(*folders), key=lambda one: order.index(one.architecture))
+    for one in found:
+        if name in ("", one.name):
+            return one
+    raise UeError(
+        "backbone-missing",
+        f"There are no pretrained weights {f'{name} ' if name else ''}in {folders[0]} or "
+        f"{folders[1]}, and nothing is downloaded here.",
+        'Download some with torchvision, for example python -c "import torchvision.models as m; '
+        "m.resnet50(weights='DEFAULT')\", or leave probe and fine-tune out.",
+    )
+
+
+def load_backbone(found: Backbone, classes: int, *, frozen: bool) -> Pretrained:
     """Read the weights and put a new head on them.
 
     Args:
         found: of `find_backbones`.
         classes: of the new head.
+        frozen: see `Pretrained`.
 
     Raises:
         UeError: ``backbone-damaged``: its hash is another; ``backbone-unreadable``: the file
@@ -144,7 +175,7 @@ def load_backbone(found: Backbone, classes: int) -> Pretrained:
         body, width = _body(found.architecture, state)
     except Exception as error:  # whatever a foreign file makes the readers raise
         raise _unreadable(found, str(error).splitlines()[0] if str(error) else "empty") from error
-    return Pretrained(body, width, classes)
+    return Pretrained(body, width, classes, frozen=frozen)
 
 
 def _body(architecture: str, state: Mapping[str, Any]) -> tuple[nn.Module, int]:

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from ue_cli.training.architectures import ARCHITECTURES, VictimName
 from ue_cli.training.augment import whole
+from ue_cli.training.backbones import find_backbone, load_backbone
 from ue_cli.training.hooks import NOTHING, PLAIN, Hooks, Knowledge
 from ue_cli.training.nets import NETS, small_resnet
 from ue_cli.training.precision import autocast
@@ -47,6 +48,8 @@ class VictimRecipe:
         stem_stride: of its first convolution.
         noise: the largest weight noise to train under (`robust.Curriculum`); 0 trains plainly.
         noise_scaling: its units.
+        backbone: pretrained weights to begin with (`backbones.Backbone.name`), for the networks
+            that do; empty for the others.
     """
 
     epochs: int = 30
@@ -66,6 +69,7 @@ class VictimRecipe:
     stem_stride: int = 2
     noise: float = 0.0
     noise_scaling: Scaling = "relative"
+    backbone: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +100,14 @@ class VictimResult:
 
 
 def build_net(recipe: VictimRecipe, classes: int, *, seed: int) -> nn.Module:
-    """The recipe's network with its first weights."""
+    """The recipe's network with its first weights.
+
+    Raises:
+        UeError: pretrained weights are no longer on the disk, or cannot be used.
+    """
+    if ARCHITECTURES[recipe.net].pretrained:
+        found = find_backbone(recipe.backbone)
+        return load_backbone(found, classes, frozen=recipe.net == "probe")
     if recipe.net == "small":
         return small_resnet(classes, recipe.widths, recipe.blocks, recipe.stem_stride, seed=seed)
     return NETS[recipe.net](classes, size=recipe.size, seed=seed)

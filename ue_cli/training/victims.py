@@ -6,11 +6,16 @@ import math
 from dataclasses import replace
 
 from ue_cli.training.architectures import VictimName, find_victim, patch_side
+from ue_cli.training.backbones import SIZE as PRETRAINED_SIZE
+from ue_cli.training.backbones import find_backbone
 from ue_cli.training.supervised import VictimRecipe
 
 STEPS = (2_000, 12_000)
 EPOCHS = (10, 30, 300)
 """Fewest, usual and most passes over the files, and between how many steps of a batch they lie."""
+
+PRETRAINED_STEPS: dict[VictimName, int] = {"probe": 200, "fine-tune": 500}
+"""Fewest steps of what is pretrained; 500 is BiT's for small data sets (ECCV 2020)."""
 
 FEW = 4_000
 """Files up to which the small victim steps in batches of 32, at the rate that goes with them.
@@ -34,13 +39,17 @@ RECIPES: dict[VictimName, VictimRecipe] = {
         lr=_DEIT_RATE * math.sqrt(_VIT.batch / _DEIT_BATCH),
         weight_decay=0.05,
     ),
+    "probe": VictimRecipe(net="probe", size=PRETRAINED_SIZE, weight_decay=0.0),
+    "fine-tune": VictimRecipe(net="fine-tune", size=PRETRAINED_SIZE, lr=0.01),
 }
 """Hyperparameters that depend on the network alone; epochs and sizes are `victim_recipe`'s.
 
 ResNets and DenseNet: SGD at 0.1 with momentum 0.9, weight decay 5e-4, a cosine and batches of 128,
 as unlearnable examples are published (Wang et al., NDSS 2025). ViT-Tiny: AdamW with weight decay
 0.05 and 1e-3 for batches of 1,024 (DeiT, Touvron et al., ICML 2021, table 9), the rate scaled with
-the square root of the batch (Malladi et al., NeurIPS 2022). All with the trainer's linear warm-up.
+the square root of the batch (Malladi et al., NeurIPS 2022). A probe's head learns at 0.1 without
+decay (MAE, He et al., CVPR 2022, A.1); fine-tuning goes on at 0.01, the middle of what Kornblith
+et al. (CVPR 2019) search. All with the trainer's linear warm-up.
 """
 
 
@@ -66,6 +75,7 @@ def victim_recipe(name: str, *, train_files: int, side: int) -> VictimRecipe:
     (down to 10) for many, so that there are at most 12,000 steps. Images of up to 32 pixels are
     shifted and mirrored; larger ones are cropped to three quarters of their side
     (RandomResizedCrop) and mirrored. ViT-Tiny's crops have the nearest multiple of its patches.
+    Pretrained networks see crops at 224 pixels, for as few steps as they need.
 
     Args:
         name: of the victim.
@@ -73,13 +83,16 @@ def victim_recipe(name: str, *, train_files: int, side: int) -> VictimRecipe:
         side: of the squares that it reads, in pixels.
 
     Raises:
-        UeError: ``victim-unknown``.
+        UeError: ``victim-unknown``; ``backbone-missing``: no pretrained weights are on the disk.
     """
     recipe = RECIPES[find_victim(name)]
     if name == "small" and train_files <= FEW:
         recipe = replace(recipe, batch=32, lr=0.05)
     steps = max(1, train_files // recipe.batch)
     fewest, usual, most = EPOCHS
+    if recipe.net in PRETRAINED_STEPS:
+        epochs = min(max(fewest, math.ceil(PRETRAINED_STEPS[recipe.net] / steps)), most)
+        return replace(recipe, epochs=epochs, backbone=find_backbone().name)
     epochs = min(max(usual, math.ceil(STEPS[0] / steps)), most)
     epochs = max(min(epochs, STEPS[1] // steps), fewest)
     if side <= 32 and (name != "vit-tiny" or side % patch_side(side) == 0):

@@ -132,7 +132,8 @@ def describe_training(victim: VictimName, recipe: VictimRecipe, spec: Spec) -> s
         if recipe.augment == "resized-crop"
         else f"shifts by up to {recipe.reach} of {recipe.size} pixels"
     )
+    begun = f"({recipe.backbone})" if recipe.backbone else "from scratch"
     return (
-        f"{ARCHITECTURES[victim].title} from scratch, {recipe.epochs} epochs in batches of "
+        f"{ARCHITECTURES[victim].title} {begun}, {recipe.epochs} epochs in batches of "
         f"{recipe.batch}, files at {SIDE} pixels, {shown} and flips; {spec.summary}"
     )
