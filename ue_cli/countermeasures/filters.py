@@ -12,6 +12,7 @@ from abc import abstractmethod
 import torch
 from torch import Tensor
 from torch.nn import functional
+from torchvision.transforms.v2.functional import gaussian_blur
 
 from ue_cli.countermeasures.operations import luma
 from ue_cli.training.hooks import Knowledge, Plain
@@ -73,8 +74,6 @@ class Blur(Filter):
 
     def apply(self, images: Tensor) -> Tensor:
         """(n, 3, h, w) uint8 → blurred; beyond the border the image is mirrored."""
-        from torchvision.transforms.v2.functional import gaussian_blur
-
         # Mirroring reaches less than one image far.
         reach = min(math.ceil(3 * self._sigma), min(images.shape[2:]) - 1)
         blurred: Tensor = gaussian_blur(images, 2 * reach + 1, self._sigma)

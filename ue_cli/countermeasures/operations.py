@@ -2,7 +2,7 @@
 
 torchvision's functions take one strength for all. Images are (n, 3, h, w) float in 0..255 and
 strengths (n,) on their device; results are new tensors. Definitions are torchvision's, which the
-tests compare with. It is imported only where it is used, as that alone takes seconds.
+tests compare with; what needs no strength is torchvision's own.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 from torch.nn import functional
+from torchvision.transforms.v2 import functional as vision
 
 
 def brightness(images: Tensor, factor: Tensor) -> Tensor:
@@ -18,9 +19,9 @@ def brightness(images: Tensor, factor: Tensor) -> Tensor:
 
 
 def luma(images: Tensor) -> Tensor:
-    """ITU-R BT.601: 0.2989 R + 0.587 G + 0.114 B, (n, 1, h, w)."""
-    weights = torch.tensor([0.2989, 0.587, 0.114], device=images.device)
-    return (images * weights[:, None, None]).sum(dim=1, keepdim=True)
+    """Of ITU-R BT.601, (n, 1, h, w)."""
+    gray: Tensor = vision.rgb_to_grayscale(images)
+    return gray
 
 
 def contrast(images: Tensor, factor: Tensor) -> Tensor:
@@ -79,16 +80,12 @@ def solarise(images: Tensor, threshold: Tensor) -> Tensor:
 
 def autocontrast(images: Tensor) -> Tensor:
     """Stretch each channel of each image to the whole range."""
-    from torchvision.transforms.v2 import functional as vision
-
     stretched: Tensor = vision.autocontrast(images / 255)
     return stretched * 255
 
 
 def equalise(images: Tensor) -> Tensor:
     """Flatten each channel's histogram."""
-    from torchvision.transforms.v2 import functional as vision
-
     flat: Tensor = vision.equalize(images.round().to(torch.uint8))
     return flat.float()
 
