@@ -19,9 +19,18 @@ from ue_cli.cli import app
 from ue_cli.countermeasures.registry import SPECS, find
 from ue_cli.errors import UeError
 from ue_cli.pipeline import trialcache, trialplan
+from ue_cli.pipeline.certifyoptions import SIDE
+from ue_cli.pipeline.evaluation import options as options_module
 from ue_cli.pipeline.evaluation.cells import plan_cells, possible, tasks_of
 from ue_cli.pipeline.evaluation.evaluate import EvaluateResult, evaluate
-from ue_cli.pipeline.evaluation.files import WEB_COPIES, Arrays, Source, alone_count, covered
+from ue_cli.pipeline.evaluation.files import (
+    WEB_COPIES,
+    Arrays,
+    Source,
+    alone_count,
+    covered,
+    side_of,
+)
 from ue_cli.pipeline.evaluation.options import (
     EvaluateOptions,
     chosen_countermeasures,
@@ -246,6 +255,18 @@ def test_tiers_grow(folder: Path) -> None:
     assert chosen_victims(options(folder, victims=("vit-tiny", "small"))) == ("small", "vit-tiny")
 
 
+def test_pretrained_victims_are_tried_where_their_weights_are(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(options_module, "cache_folders", lambda: (tmp_path, tmp_path))
+    full = options(folder, tier="full")
+    assert chosen_victims(full) == ("small", "resnet18", "vit-tiny")
+    (tmp_path / "resnet18-f37072fd.pth").touch()
+    assert chosen_victims(full) == ("small", "resnet18", "vit-tiny", "probe", "fine-tune")
+    assert chosen_victims(options(folder)) == ("small",)
+    assert [side_of(name) for name in ("small", "probe")] == [SIDE, 256]
+
+
 def test_a_web_copy_is_the_plain_training_on_other_files(folder: Path) -> None:
     assert set(WEB_COPIES) == {spec.name for spec in SPECS if spec.kind == "files"}
     for name, copy in WEB_COPIES.items():
@@ -277,9 +298,9 @@ def test_only_some_files_are_protected_and_the_rest_can_stand_alone() -> None:
     arrays = Arrays(
         names=tuple(map(str, range(n))),
         labels=np.arange(n, dtype=np.int64) % 2,
-        protected={"": np.full((n, 3, 4, 4), 9, np.uint8)},
-        clean={"": np.full((n, 3, 4, 4), 5, np.uint8)},
-        test=np.zeros((2, 3, 4, 4), np.uint8),
+        protected={("", SIDE): np.full((n, 3, 4, 4), 9, np.uint8)},
+        clean={("", SIDE): np.full((n, 3, 4, 4), 5, np.uint8)},
+        test={SIDE: np.zeros((2, 3, 4, 4), np.uint8)},
         test_labels=np.arange(2, dtype=np.int64),
     )
     mask = covered(arrays.names, arrays.labels.tolist(), 60)

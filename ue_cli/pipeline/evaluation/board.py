@@ -8,7 +8,15 @@ from ue_cli.pipeline.evaluation.cells import Cell, Task
 from ue_cli.pipeline.evaluation.work import Done, trained
 from ue_cli.types import PENDING, EffectCell, Watch
 
-COLUMNS = ("Victim", "Countermeasure", "Protected", "Last", "Best", "Control", "Verdict")
+COLUMNS = (
+    "Victim",
+    "Countermeasure",
+    "Coverage",
+    "Last epoch",
+    "Best epoch",
+    "Control",
+    "Verdict",
+)
 
 
 def show(

@@ -8,8 +8,7 @@ from typing import Literal
 
 from ue_cli.countermeasures.registry import Spec, find
 from ue_cli.errors import UeError
-from ue_cli.pipeline.certifyoptions import SIDE
-from ue_cli.pipeline.evaluation.files import Source, alone_count
+from ue_cli.pipeline.evaluation.files import Source, alone_count, side_of
 from ue_cli.pipeline.evaluation.options import EvaluateOptions
 from ue_cli.pipeline.trialdata import Trial
 from ue_cli.training.architectures import VictimName
@@ -115,14 +114,15 @@ def tasks_of(
         return
     copy = spec.name if spec.kind == "files" else ""
     name = None if copy or spec.name == "none" else spec.name
-    whole = victim_recipe(cell.victim, train_files=len(labels), side=SIDE)
+    side = side_of(cell.victim)
+    whole = victim_recipe(cell.victim, train_files=len(labels), side=side)
     for seed in range(options.seed, options.seed + options.runs):
-        mixed = Source(copy, cell.coverage)
+        mixed = Source(copy, cell.coverage, side=side)
         yield Task("protected", mixed, Trial("protected", seed, whole, name))
         if originals:
-            yield Task("control", Source(copy, 100), Trial("clean", seed, whole, name))
+            yield Task("control", Source(copy, 100, side=side), Trial("clean", seed, whole, name))
         rest = alone_count(labels, cell.coverage)
         if originals and rest:
-            few = victim_recipe(cell.victim, train_files=rest, side=SIDE)
+            few = victim_recipe(cell.victim, train_files=rest, side=side)
             trial = Trial("protected", seed, few, name)
-            yield Task("alone", Source(copy, cell.coverage, alone=True), trial)
+            yield Task("alone", Source(copy, cell.coverage, alone=True, side=side), trial)

@@ -14,11 +14,10 @@ from ue_cli.errors import ExitCode
 from ue_cli.photos.private import explain_write
 from ue_cli.pipeline.backend import resolve_device
 from ue_cli.pipeline.certify import TRAININGS
-from ue_cli.pipeline.certifyoptions import SIDE
 from ue_cli.pipeline.dataset import Dataset, read_dataset
 from ue_cli.pipeline.evaluation import board
 from ue_cli.pipeline.evaluation.cells import Cell, plan_cells, possible, tasks_of
-from ue_cli.pipeline.evaluation.files import PLAIN_FILES, load_arrays
+from ue_cli.pipeline.evaluation.files import Source, load_arrays, side_of
 from ue_cli.pipeline.evaluation.judge import CONFIDENCE, judge_cell
 from ue_cli.pipeline.evaluation.options import (
     EvaluateOptions,
@@ -116,8 +115,8 @@ def evaluate(options: EvaluateOptions, phases: Watch) -> EvaluateResult:
     tasks = {
         cell: list(tasks_of(cell, options, labels, originals=found.has_control)) for cell in cells
     }
-    copies = sorted({task.source.copy for some in tasks.values() for task in some})
-    arrays = load_arrays(found, copies, jobs=options.jobs, phases=phases)
+    kinds = {task.source.kind for some in tasks.values() for task in some}
+    arrays = load_arrays(found, kinds, jobs=options.jobs, phases=phases)
     work = Work(tasks, arrays, folder / TRAININGS, options.jobs, device)
     left = work.left()
     seconds = work.estimate(left) + _recovery_seconds(work, len(found.classes))
@@ -232,7 +231,8 @@ def _look_for_it(
     found: Dataset, work: Work, options: EvaluateOptions, phases: Watch
 ) -> Detectability | None:
     """Fit linear classifiers, where there are originals and enough files."""
-    data = work.arrays.of(PLAIN_FILES)
+    side = min(source.side for source in work.groups)
+    data = work.arrays.of(Source("", 100, side=side))
     if data.clean is None or len(found.train) < FEWEST:
         return None
     phases.start("Fitting linear classifiers", 1)
@@ -266,7 +266,7 @@ def _recover(cell: Cell, work: Work, done: Done, chance: float, phases: Watch) -
         and (other.victim, other.coverage) == (cell.victim, cell.coverage)
     )
     phases.start(f"Attacking {cell.victim}", sum(t.role != "alone" for t in base) * len(RADII))
-    data = work.arrays.of(PLAIN_FILES)
+    data = work.arrays.of(Source("", 100, side=side_of(cell.victim)))
     arms = {
         role: recover_each(
             [done[task.source, task.trial] for task in base if task.role == role],
@@ -284,8 +284,9 @@ def _recovery_seconds(work: Work, classes: int) -> float:
     files = len(work.arrays.labels)
     total = 0.0
     for cell in _attacks(work):
-        recipe = victim_recipe(cell.victim, train_files=files, side=SIDE)
-        step, _ = measure(recipe, SIDE, classes, 1, work.jobs, work.device)
+        side = side_of(cell.victim)
+        recipe = victim_recipe(cell.victim, train_files=files, side=side)
+        step, _ = measure(recipe, side, classes, 1, work.jobs, work.device)
         base = next(t for c, t in work.tasks.items() if c.victim == cell.victim and t)
         total += sum(task.role != "alone" for task in base) * recovery_steps(files) * step
     return total

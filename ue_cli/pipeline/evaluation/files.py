@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,13 +16,26 @@ from ue_cli.pipeline.certifyoptions import SIDE
 from ue_cli.pipeline.dataset import Dataset
 from ue_cli.pipeline.images import load_images
 from ue_cli.pipeline.trialdata import TrialData
+from ue_cli.training.architectures import ARCHITECTURES, VictimName
 from ue_cli.types import Phases
+
+PRETRAINED_SIDE = 256
+"""Of what networks that are pretrained on photographs read; crops of it have 224 pixels."""
 
 WEB_COPIES: Mapping[str, WebCopy] = {
     "web-2048": WebCopy(2048, 85),
     "web-1080": WebCopy(1080, 70),
 }
 """What a countermeasure of the kind ``files`` does to every training file, the originals too."""
+
+
+Kind = tuple[str, int]
+"""A web copy's name, or nothing, and the side of the squares."""
+
+
+def side_of(victim: VictimName) -> int:
+    """Side of the squares that a victim's files are read as: pretrained ones want detail."""
+    return PRETRAINED_SIDE if ARCHITECTURES[victim].pretrained else SIDE
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,22 +46,27 @@ class Source:
         copy: what every file went through, by its name in `WEB_COPIES`; empty: nothing.
         coverage: per cent of the files of each class that are protected; the rest are originals.
         alone: that rest alone.
+        side: of the squares that the files become, in pixels.
     """
 
     copy: str
     coverage: int
     alone: bool = False
+    side: int = SIDE
+
+    @property
+    def kind(self) -> Kind:
+        """What is read from the disk for it."""
+        return self.copy, self.side
 
     def __str__(self) -> str:
         """Whose turn it is, for a progress bar."""
-        words = {"": "files as they are"}.get(self.copy, self.copy)
+        words = self.copy or "files as they are"
+        if self.side != SIDE:
+            words += f" at {self.side} pixels"
         if self.alone:
             return f"{words}, the unprotected {100 - self.coverage} % alone"
         return words if self.coverage == 100 else f"{words}, {self.coverage} % protected"
-
-
-PLAIN_FILES = Source("", 100)
-"""The published files as they are; with the originals beside them."""
 
 
 def covered(names: Sequence[str], labels: Sequence[int], coverage: int) -> NDArray[np.bool_]:
@@ -91,22 +108,21 @@ def _bytes(name: str) -> bytes:
 
 @dataclass(frozen=True, eq=False)
 class Arrays:
-    """All files as small squares, protected and original, once for each web copy.
+    """All files as small squares, protected and original, once for each kind.
 
     Attributes:
         names: of the training files.
         labels: (n,) int64.
-        protected, clean: (n, 3, side, side) uint8 by the copy's name; ``clean`` is empty without
-            originals.
-        test: (m, 3, side, side) uint8, clean and never copied.
+        protected, clean: (n, 3, side, side) uint8; ``clean`` is empty without originals.
+        test: (m, 3, side, side) uint8 by side, clean and never copied.
         test_labels: (m,) int64.
     """
 
     names: tuple[str, ...]
     labels: NDArray[np.int64] = field(repr=False)
-    protected: Mapping[str, NDArray[np.uint8]] = field(repr=False)
-    clean: Mapping[str, NDArray[np.uint8]] = field(repr=False)
-    test: NDArray[np.uint8] = field(repr=False)
+    protected: Mapping[Kind, NDArray[np.uint8]] = field(repr=False)
+    clean: Mapping[Kind, NDArray[np.uint8]] = field(repr=False)
+    test: Mapping[int, NDArray[np.uint8]] = field(repr=False)
     test_labels: NDArray[np.int64] = field(repr=False)
 
     def count(self, source: Source) -> int:
@@ -116,7 +132,7 @@ class Arrays:
 
     def of(self, source: Source) -> TrialData:
         """What one source gives to train on."""
-        protected, clean = self.protected[source.copy], self.clean.get(source.copy)
+        protected, clean = self.protected[source.kind], self.clean.get(source.kind)
         labels = self.labels
         if source.coverage < 100 or source.alone:
             if clean is None:
@@ -131,17 +147,17 @@ class Arrays:
             protected=protected,
             clean=clean,
             labels=labels,
-            test=self.test,
+            test=self.test[source.side],
             test_labels=self.test_labels,
         )
 
 
-def load_arrays(found: Dataset, copies: Sequence[str], *, jobs: int, phases: Phases) -> Arrays:
-    """Read all files, once for each copy.
+def load_arrays(found: Dataset, kinds: Iterable[Kind], *, jobs: int, phases: Phases) -> Arrays:
+    """Read all files, once for each kind.
 
     Args:
         found: the data set.
-        copies: names in `WEB_COPIES`; empty: the files as they are.
+        kinds: what the trainings need.
         jobs: processes.
         phases: told about every pass.
 
@@ -149,10 +165,11 @@ def load_arrays(found: Dataset, copies: Sequence[str], *, jobs: int, phases: Pha
         UeError: ``image-unreadable``.
     """
 
-    def read(paths: list[Path], title: str, copy: str = "") -> NDArray[np.uint8]:
+    def read(paths: list[Path], title: str, kind: Kind) -> NDArray[np.uint8]:
+        copy, side = kind
         return load_images(
             paths,
-            SIDE,
+            side,
             jobs=jobs,
             phases=phases,
             title=f"{title} ({copy})" if copy else title,
@@ -162,14 +179,19 @@ def load_arrays(found: Dataset, copies: Sequence[str], *, jobs: int, phases: Pha
 
     published = [item.protected for item in found.train]
     originals = [item.original for item in found.train if item.original is not None]
-    clean: dict[str, Any] = {}
-    if found.has_control:
-        clean = {copy: read(originals, "Reading the originals", copy) for copy in copies}
+    tests = [item.path for item in found.test]
+    protected, clean, test = {}, {}, {}
+    for kind in sorted(set(kinds)):
+        protected[kind] = read(published, "Reading the protected files", kind)
+        if found.has_control:
+            clean[kind] = read(originals, "Reading the originals", kind)
+    for side in sorted({side for _, side in protected}):
+        test[side] = read(tests, "Reading the clean test images", ("", side))
     return Arrays(
         names=tuple(item.name for item in found.train),
         labels=np.array([item.label for item in found.train], np.int64),
-        protected={copy: read(published, "Reading the protected files", copy) for copy in copies},
+        protected=protected,
         clean=clean,
-        test=read([item.path for item in found.test], "Reading the clean test images"),
+        test=test,
         test_labels=np.array([item.label for item in found.test], np.int64),
     )

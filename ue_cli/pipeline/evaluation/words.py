@@ -11,7 +11,7 @@ from ue_cli import __version__
 from ue_cli.certify.intervals import clopper_pearson
 from ue_cli.countermeasures.registry import Spec
 from ue_cli.photos.manifest import MANIFEST_FILE, read_manifest
-from ue_cli.pipeline.certifyoptions import SIDE
+from ue_cli.pipeline.evaluation.files import side_of
 from ue_cli.pipeline.evaluation.judge import CONFIDENCE, RULE, Whole, judge_all
 from ue_cli.pipeline.evaluation.options import EvaluateOptions
 from ue_cli.report import PROBES, Evaluation, Headline
@@ -88,7 +88,7 @@ def headline(whole: Whole, measured: EffectReport) -> str:
     )
     parts = [
         f"{which} worst case is {_against(worst)}: it reaches {_share(worst.reached, tests)} of "
-        "the clean test images at its best epoch"
+        "the clean test images at best"
     ]
     if worst.control_reached is None:
         parts.append("; there is no control to compare it with.")
@@ -135,5 +135,5 @@ def describe_training(victim: VictimName, recipe: VictimRecipe, spec: Spec) -> s
     begun = f"({recipe.backbone})" if recipe.backbone else "from scratch"
     return (
         f"{ARCHITECTURES[victim].title} {begun}, {recipe.epochs} epochs in batches of "
-        f"{recipe.batch}, files at {SIDE} pixels, {shown} and flips; {spec.summary}"
+        f"{recipe.batch}, files at {side_of(victim)} pixels, {shown} and flips; {spec.summary}"
     )

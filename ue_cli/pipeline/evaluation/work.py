@@ -6,7 +6,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ue_cli.pipeline.certifyoptions import SIDE
 from ue_cli.pipeline.evaluation.cells import Cell, Task
 from ue_cli.pipeline.evaluation.files import Arrays, Source
 from ue_cli.pipeline.evaluation.judge import training
@@ -59,23 +58,23 @@ class Work:
     def estimate(self, left: Mapping[Source, Sequence[Trial]]) -> float:
         """Seconds that these trainings will take; see `estimate_seconds`.
 
-        Trainings on as many files are timed together, once per recipe and countermeasure.
+        Trainings on as many files of one size are timed together, each kind of them once.
         """
         classes = 1 + int(max(self.arrays.labels.max(), self.arrays.test_labels.max()))
-        by_count: dict[int, list[Trial]] = {}
+        alike: dict[tuple[int, int], list[Trial]] = {}
         for source, trials in left.items():
-            by_count.setdefault(self.arrays.count(source), []).extend(trials)
+            alike.setdefault((self.arrays.count(source), source.side), []).extend(trials)
         return sum(
             estimate_seconds(
                 trials,
                 train_files=count,
                 tests=len(self.arrays.test_labels),
-                side=SIDE,
+                side=side,
                 classes=classes,
                 jobs=self.jobs,
                 device=self.device,
             )
-            for count, trials in by_count.items()
+            for (count, side), trials in alike.items()
         )
 
     def run(self, phases: Phases, on_result: Callable[[Done], None]) -> Done:
