@@ -75,8 +75,9 @@ def project_out(images: Tensor, directions: Tensor) -> Tensor:
         would bring some of the directions back.
     """
     mean = mean_image(images)
-    _, strengths, basis = torch.linalg.svd(directions, full_matrices=False)
-    basis = basis[strengths > 1e-5 * strengths.max().clamp(min=1e-30)]
+    # On the CPU: not every device decomposes, and there are few directions.
+    _, strengths, basis = torch.linalg.svd(directions.cpu(), full_matrices=False)
+    basis = basis[strengths > 1e-5 * strengths.max().clamp(min=1e-30)].to(images.device)
     parts = []
     for some in torch.split(images, _CHUNK):
         centred = (some.float() - mean).flatten(1)
