@@ -12,7 +12,7 @@ _HERE = "ue_cli.countermeasures."
 def _jpeg(quality: int, tier: Tier) -> Spec:
     return Spec(
         f"jpeg-{quality}",
-        f"compress the files again, JPEG q{quality} 4:2:0, at the size they are trained at",
+        f"train and test on images compressed again, JPEG q{quality} 4:2:0, as small as trained on",
         _ISS,
         tier,
         _HERE + "jpeg:Jpeg",
@@ -77,7 +77,7 @@ SPECS: tuple[Spec, ...] = (
     ),
     Spec(
         "resize",
-        "shrink to half the size and enlarge again",
+        "train and test on images shrunk to half the side and enlarged again",
         "",
         "full",
         _HERE + "filters:Resize",
