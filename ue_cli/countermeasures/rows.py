@@ -12,7 +12,7 @@ _HERE = "ue_cli.countermeasures."
 def _jpeg(quality: int, tier: Tier) -> Spec:
     return Spec(
         f"jpeg-{quality}",
-        f"train and test on images compressed again, JPEG q{quality} 4:2:0, as small as trained on",
+        f"train and test on images compressed again, JPEG q{quality} 4:2:0, at the training size",
         _ISS,
         tier,
         _HERE + "jpeg:Jpeg",
