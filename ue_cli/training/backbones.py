@@ -78,6 +78,13 @@ class Pretrained(nn.Module):
         mean, deviation = (torch.tensor(x)[:, None, None] for x in (_MEAN, _DEVIATION))
         self.register_buffer("gain", 64 / 255 / deviation, persistent=False)
         self.register_buffer("offset", (118 / 255 - mean) / deviation, persistent=False)
+        self.register_load_state_dict_pre_hook(_keep_body)  # type: ignore[no-untyped-call]
+
+    def trained_state(self) -> dict[str, Tensor]:
+        """The state without what stays as it is on the disk; `load_state_dict` takes it, too."""
+        state: dict[str, Tensor] = self.state_dict()
+        own = {key: value for key, value in state.items() if not key.startswith("body.")}
+        return own if self._frozen else state
 
     def train(self, mode: bool = True) -> Pretrained:
         """Put what is trained into that mode."""
@@ -90,6 +97,13 @@ class Pretrained(nn.Module):
         """(n, 3, 224, 224), normalised as victims see it (`augment`) → (n, classes) logits."""
         logits: Tensor = self.head(self.norm(self.body(x * self.gain + self.offset)))
         return logits
+
+
+def _keep_body(net: nn.Module, state: dict[str, Any], prefix: str, *_: Any) -> None:
+    """Let a state without a body leave the body as it is."""
+    body = net.get_submodule("body").state_dict(prefix=f"{prefix}body.")
+    if not body.keys() & state.keys():
+        state.update(body)
 
 
 def cache_folders() -> tuple[Path, Path]:
@@ -172,10 +186,11 @@ def load_backbone(found: Backbone, classes: int, *, frozen: bool) -> Pretrained:
             state = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
         else:
             state = load(content)
-        body, width = _body(found.architecture, state)
+        with torch.random.fork_rng(devices=[]):  # first weights are drawn, and then replaced
+            body, width = _body(found.architecture, state)
+            return Pretrained(body, width, classes, frozen=frozen)
     except Exception as error:  # whatever a foreign file makes the readers raise
         raise _unreadable(found, str(error).splitlines()[0] if str(error) else "empty") from error
-    return Pretrained(body, width, classes, frozen=frozen)
 
 
 def _body(architecture: str, state: Mapping[str, Any]) -> tuple[nn.Module, int]:
@@ -183,8 +198,7 @@ def _body(architecture: str, state: Mapping[str, Any]) -> tuple[nn.Module, int]:
     from torchvision.models import get_model
 
     head = HEADS[architecture]
-    with torch.random.fork_rng(devices=[]):  # first weights are drawn, and then replaced
-        body: nn.Module = get_model(architecture, weights=None)
+    body: nn.Module = get_model(architecture, weights=None)
     width = next(
         layer.in_features
         for layer in body.get_submodule(head).modules()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import math
 import time
 from collections.abc import Callable, Iterable
@@ -15,7 +14,7 @@ from torch import Tensor, nn
 
 from ue_cli.training.architectures import ARCHITECTURES, VictimName
 from ue_cli.training.augment import whole
-from ue_cli.training.backbones import find_backbone, load_backbone
+from ue_cli.training.backbones import Pretrained, find_backbone, load_backbone
 from ue_cli.training.hooks import NOTHING, PLAIN, Hooks, Knowledge
 from ue_cli.training.nets import NETS, small_resnet
 from ue_cli.training.precision import autocast
@@ -81,6 +80,7 @@ class VictimResult:
         fit: accuracy on its own training files as the trainer prepared them, under its own
             augmentation, at the end.
         seconds: of training and testing.
+        state: the final weights and statistics; of a probe, those of its head.
     """
 
     accuracy: tuple[float, ...]
@@ -124,7 +124,6 @@ def train_victim(
     device: str = "cpu",
     hooks: Hooks = PLAIN,
     known: Knowledge = NOTHING,
-    start: nn.Module | None = None,
     on_epoch: Callable[[int, float], None] | None = None,
 ) -> VictimResult:
     """Train a network on ``images`` and test it on the whole test set after each epoch.
@@ -139,7 +138,6 @@ def train_victim(
         device: ``cpu``, ``cuda`` or ``mps``.
         hooks: the countermeasure that the trainer takes.
         known: what that needs beside the files.
-        start: whose weights to go on from, in a copy; None: the recipe's network, new.
         on_epoch: called with the epoch from 1 and its test accuracy.
 
     Returns:
@@ -151,8 +149,7 @@ def train_victim(
     images = hooks.prepare(images.to(device), labels, known, preparing)
     test_images = hooks.test(test_images.to(device))
     classes = int(max(labels.max().item(), test_labels.max().item())) + 1
-    net = build_net(recipe, classes, seed=seed) if start is None else copy.deepcopy(start)
-    net = net.to(device).to(memory_format=torch.channels_last)
+    net = build_net(recipe, classes, seed=seed).to(device).to(memory_format=torch.channels_last)
     generator = torch.Generator().manual_seed(seed)
     steps_per_epoch = max(1, len(images) // recipe.batch)
     steps = recipe.epochs * steps_per_epoch
@@ -181,7 +178,8 @@ def train_victim(
         if on_epoch is not None:
             on_epoch(epoch, share)
     fit = _fit(net, images, labels, recipe, generator, hooks)
-    state = {name: value.detach().cpu() for name, value in net.state_dict().items()}
+    ended = net.trained_state() if isinstance(net, Pretrained) else net.state_dict()
+    state = {name: value.detach().cpu() for name, value in ended.items()}
     return VictimResult(tuple(accuracy), fit, time.perf_counter() - began, state)
 
 
