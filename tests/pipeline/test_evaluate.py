@@ -19,7 +19,6 @@ from ue_cli.cli import app
 from ue_cli.countermeasures.registry import SPECS, find
 from ue_cli.errors import UeError
 from ue_cli.pipeline import trialcache, trialplan
-from ue_cli.pipeline.certifyoptions import SIDE
 from ue_cli.pipeline.evaluation import options as options_module
 from ue_cli.pipeline.evaluation.cells import plan_cells, possible, tasks_of
 from ue_cli.pipeline.evaluation.evaluate import EvaluateResult, evaluate
@@ -37,6 +36,7 @@ from ue_cli.pipeline.evaluation.options import (
     chosen_victims,
     parse_coverage,
 )
+from ue_cli.pipeline.subject import SIDE
 from ue_cli.report import read_evaluation
 from ue_cli.training import victims
 from ue_cli.training.supervised import VictimRecipe

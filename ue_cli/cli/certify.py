@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -16,8 +15,19 @@ from ue_cli.cli.run import (
     process_count,
     run_command,
 )
+from ue_cli.cli.subject import (
+    DatasetArgument,
+    DeviceOption,
+    MinTestOption,
+    OriginalOption,
+    ReportOption,
+    SeedOption,
+    TestOption,
+    TestShareOption,
+)
 from ue_cli.errors import ExitCode
-from ue_cli.training.architectures import VICTIMS, find_victim
+from ue_cli.pipeline.options import MIN_TEST, TEST_SHARE
+from ue_cli.training.architectures import FROM_SCRATCH, find_victim
 
 if TYPE_CHECKING:
     from ue_cli.output import Output
@@ -38,19 +48,9 @@ class Preset(StrEnum):
 
 
 def certify(
-    dataset: Annotated[Path, typer.Argument(help="The protected folder.")],
-    original: Annotated[
-        Path | None,
-        typer.Option(
-            "--original",
-            help="The originals' folder: the clean test set is split off it, and the clean control "
-            "is trained on the rest.",
-        ),
-    ] = None,
-    test: Annotated[
-        Path | None,
-        typer.Option("--test", help="Folder of other clean images of the same classes to test on."),
-    ] = None,
+    dataset: DatasetArgument,
+    original: OriginalOption = None,
+    test: TestOption = None,
     preset: Annotated[
         Preset,
         typer.Option(help="paper: ResNet-18, σ 0.25 absolute, q 0.9, N 1000, confidence 0.99."),
@@ -62,7 +62,9 @@ def certify(
     victim: Annotated[
         list[str] | None,
         typer.Option(
-            help="Architecture: " + ", ".join(VICTIMS) + "; of several, each training draws one."
+            help="Architecture: "
+            + ", ".join(FROM_SCRATCH)
+            + "; of several, each training draws one."
         ),
     ] = None,
     q: Annotated[
@@ -83,20 +85,11 @@ def certify(
         Smoothing | None,
         typer.Option(help="Noise in units of the weights, or of each filter's own size."),
     ] = None,
-    test_share: Annotated[
-        float, typer.Option(min=0.05, max=0.5, help="Share of the originals that is split off.")
-    ] = 0.2,
-    min_test: Annotated[
-        int, typer.Option(min=10, help="Fewest clean test images to certify on.")
-    ] = 50,
-    seed: Annotated[
-        int, typer.Option(min=0, help="Of the split, the trainings and the noise.")
-    ] = 0,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
-    report: Annotated[
-        Path | None,
-        typer.Option(help="Folder of the report, to be kept private. [default: DATASET.report]"),
-    ] = None,
+    test_share: TestShareOption = TEST_SHARE,
+    min_test: MinTestOption = MIN_TEST,
+    seed: SeedOption = 0,
+    device: DeviceOption = "auto",
+    report: ReportOption = None,
     jobs: JobsOption = None,
     home: HomeOption = None,
     as_json: JsonOption = False,
@@ -120,7 +113,7 @@ def certify(
             report=report,
             preset=preset.value,
             runs=runs,
-            victims=tuple(find_victim(name) for name in victim or ()),
+            victims=tuple(find_victim(name, FROM_SCRATCH) for name in victim or ()),
             q=q,
             draws=draws,
             sigma=sigma,

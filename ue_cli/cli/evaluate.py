@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -16,7 +15,18 @@ from ue_cli.cli.run import (
     process_count,
     run_command,
 )
+from ue_cli.cli.subject import (
+    DatasetArgument,
+    DeviceOption,
+    MinTestOption,
+    OriginalOption,
+    ReportOption,
+    SeedOption,
+    TestOption,
+    TestShareOption,
+)
 from ue_cli.errors import ExitCode
+from ue_cli.pipeline.options import MIN_TEST, TEST_SHARE
 
 if TYPE_CHECKING:
     from ue_cli.output import Output
@@ -31,19 +41,9 @@ class Tier(StrEnum):
 
 
 def evaluate(
-    dataset: Annotated[Path, typer.Argument(help="The protected folder.")],
-    original: Annotated[
-        Path | None,
-        typer.Option(
-            "--original",
-            help="The originals' folder: the clean test set is split off it, and the clean "
-            "controls are trained on the rest.",
-        ),
-    ] = None,
-    test: Annotated[
-        Path | None,
-        typer.Option("--test", help="Folder of other clean images of the same classes to test on."),
-    ] = None,
+    dataset: DatasetArgument,
+    original: OriginalOption = None,
+    test: TestOption = None,
     tier: Annotated[
         Tier,
         typer.Option(help="Which countermeasures and victims; 1, 3 and 3 trainings of each kind."),
@@ -73,18 +73,11 @@ def evaluate(
         int | None,
         typer.Option(min=1, help="Trainings of each kind. [default: the tier's]"),
     ] = None,
-    test_share: Annotated[
-        float, typer.Option(min=0.05, max=0.5, help="Share of the originals that is split off.")
-    ] = 0.2,
-    min_test: Annotated[
-        int, typer.Option(min=10, help="Fewest clean test images to evaluate on.")
-    ] = 50,
-    seed: Annotated[int, typer.Option(min=0, help="Of the split and the first training.")] = 0,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
-    report: Annotated[
-        Path | None,
-        typer.Option(help="Folder of the report, to be kept private. [default: DATASET.report]"),
-    ] = None,
+    test_share: TestShareOption = TEST_SHARE,
+    min_test: MinTestOption = MIN_TEST,
+    seed: SeedOption = 0,
+    device: DeviceOption = "auto",
+    report: ReportOption = None,
     dry_run: Annotated[
         bool,
         typer.Option("--dry-run", help="Say what would be trained and how long it takes; stop."),

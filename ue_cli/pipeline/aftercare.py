@@ -6,7 +6,7 @@ from dataclasses import replace
 from math import ceil
 from pathlib import Path
 
-from ue_cli.pipeline.options import ProtectOptions
+from ue_cli.pipeline.options import MIN_TEST, TEST_SHARE, ProtectOptions
 from ue_cli.pipeline.results import Aftercare, ProtectResult
 from ue_cli.pipeline.summary import certify_command
 from ue_cli.types import Phases
@@ -16,9 +16,6 @@ LIMIT = 120.0
 
 FAST_CORES = 12
 """With fewer, no CPU trains a dozen surrogates within the limit; that is known without torch."""
-
-TEST_SHARE, MIN_TEST = 0.2, 50
-"""Defaults of `ue certify`: what decides whether there are enough photos."""
 
 
 def certify_after(options: ProtectOptions, result: ProtectResult, phases: Phases) -> ProtectResult:
@@ -69,8 +66,6 @@ def _certified(
         device=options.device,
         jobs=options.jobs,
         max_pixels=options.max_pixels,
-        test_share=TEST_SHARE,
-        min_test=MIN_TEST,
     )
     files = result.fresh + result.kept
     tests = round(TEST_SHARE * files)

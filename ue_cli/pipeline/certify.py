@@ -16,8 +16,8 @@ from ue_cli.certify.smoothing import draws_needed, max_certifiable_eta
 from ue_cli.errors import ExitCode, UeError
 from ue_cli.photos.private import explain_write
 from ue_cli.pipeline.backend import resolve_device
-from ue_cli.pipeline.certifyoptions import SIDE, CertifyOptions
-from ue_cli.pipeline.dataset import Dataset, read_dataset
+from ue_cli.pipeline.certifyoptions import CertifyOptions
+from ue_cli.pipeline.dataset import Dataset
 from ue_cli.pipeline.forecast import Plan, forecast, planned
 from ue_cli.pipeline.images import load_images
 from ue_cli.pipeline.recovered import RADII, attack
@@ -28,7 +28,7 @@ from ue_cli.pipeline.statement import (
     describe_runs,
     duration,
 )
-from ue_cli.pipeline.summary import report_folder
+from ue_cli.pipeline.subject import SIDE, TRAININGS
 from ue_cli.pipeline.trials import (
     Trial,
     TrialData,
@@ -49,9 +49,6 @@ from ue_cli.types.wording import confidence_words
 
 RUNS_SHARE = 0.5
 """The share of all trainings that the training-run certificate speaks about."""
-
-TRAININGS = "trainings"
-"""Folder of finished trainings, in the report's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,22 +91,10 @@ def certify(options: CertifyOptions, phases: Phases) -> CertifyResult:
     _require_draws(setting)
     device = resolve_device(options.device)
     torch.set_num_threads(options.jobs)  # where --jobs leaves cores to others, draws do as well
-    folder = options.report if options.report is not None else report_folder(options.dataset)
-    found = read_dataset(
-        options.dataset,
-        original=options.original,
-        test=options.test,
-        home=options.home,
-        test_share=options.test_share,
-        min_test=options.min_test,
-        seed=options.seed,
-        max_pixels=options.max_pixels,
-        jobs=options.jobs,
-        phases=phases,
-    )
+    found = options.read(phases)
     data = _load(found, options, phases)
     plan = planned(options, len(found.train), with_control=found.has_control)
-    cache = folder / TRAININGS
+    cache = options.folder / TRAININGS
     _announce(found, setting, options, phases)
     left = pending(plan.trials, data, cache=cache, device=device)
     tests, classes = len(found.test), len(found.classes)
@@ -132,9 +117,9 @@ def certify(options: CertifyOptions, phases: Phases) -> CertifyResult:
         seconds=time.monotonic() - started,
     )
     certification = certification_of(measured, found, options)
-    with explain_write(folder):
-        write_certificate(folder, certification)
-    return CertifyResult(certification, folder, found.cautions)
+    with explain_write(options.folder):
+        write_certificate(options.folder, certification)
+    return CertifyResult(certification, options.folder, found.cautions)
 
 
 def _require_draws(setting: Smoothing) -> None:

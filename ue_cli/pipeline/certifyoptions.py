@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-import shlex
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Literal
 
-from ue_cli.pipeline.options import MAX_PIXELS
+from ue_cli.pipeline.subject import SIDE, Subject
 from ue_cli.training.architectures import VictimName
 from ue_cli.training.supervised import VictimRecipe
 from ue_cli.training.victims import victim_recipe
 from ue_cli.types import Scaling, Smoothing
-
-SIDE = 64
-"""Pixels to which the trainer resizes what it reads."""
 
 PRESETS = {
     "default": Smoothing(scaling="relative"),
@@ -30,33 +25,16 @@ PUBLISHED_NOISE = 0.25
 
 
 @dataclass(frozen=True, slots=True)
-class CertifyOptions:
+class CertifyOptions(Subject):
     """The flags of `ue certify`, typed.
 
     Attributes:
-        dataset: the protected folder.
-        original: the originals' folder, or None.
-        test: a folder of other clean images, or None.
-        home: folder of the owner's key and state.
-        report: the report's folder; None: beside the data set.
         preset: ``default``, or ``paper``: the published surrogate and setting.
         runs: K, trainings on either side.
         victims: architectures that each of them draws from; empty: the preset's.
         q, draws, sigma, confidence, scaling: of the smoothing; None: the preset's.
-        test_share: of the originals that is split off.
-        min_test: fewest test images.
-        seed: of the split, the trainings and the noise.
-        device: ``auto``, ``cpu``, ``cuda`` or ``mps``.
-        jobs: trainings side by side on a CPU.
-        max_pixels: larger images are left out.
-        home_given: ``home`` was asked for; `command` has to name it.
     """
 
-    dataset: Path
-    original: Path | None
-    test: Path | None
-    home: Path
-    report: Path | None = None
     preset: Literal["default", "paper"] = "default"
     runs: int = 5
     victims: tuple[VictimName, ...] = ()
@@ -65,13 +43,6 @@ class CertifyOptions:
     sigma: float | None = None
     confidence: float | None = None
     scaling: Scaling | None = None
-    test_share: float = 0.2
-    min_test: int = 50
-    seed: int = 0
-    device: str = "auto"
-    jobs: int = 2
-    max_pixels: int = MAX_PIXELS
-    home_given: bool = False
 
     @property
     def given_sigma(self) -> float | None:
@@ -108,24 +79,13 @@ class CertifyOptions:
 
     def command(self) -> str:
         """The command line that does it again."""
-        words = ["ue", "certify", str(self.dataset)]
-        flags = {
-            "--original": self.original,
-            "--test": self.test,
-            "--report": self.report,
-            "--home": self.home if self.home_given else None,
-            "--q": self.q,
-            "--draws": self.draws,
-            "--sigma": self.sigma,
-            "--confidence": self.confidence,
-            "--smoothing": self.scaling,
-        }
-        for name in ("preset", "runs", "test_share", "min_test", "seed", "max_pixels"):
-            value = getattr(self, name)
-            if value != type(self).__dataclass_fields__[name].default:
-                flags["--" + name.replace("_", "-")] = value
-        for flag, value in flags.items():
-            words += [] if value is None else [flag, str(value)]
-        for name in self.victims:
-            words += ["--victim", name]
-        return shlex.join(words)
+        own: list[tuple[str, object]] = [
+            *self.changed("preset", "runs"),
+            *(("--victim", name) for name in self.victims),
+            ("--q", self.q),
+            ("--draws", self.draws),
+            ("--sigma", self.sigma),
+            ("--confidence", self.confidence),
+            ("--smoothing", self.scaling),
+        ]
+        return self.command_line("certify", own)

@@ -7,9 +7,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from ue_cli.pipeline.backend import resolve_device
-from ue_cli.pipeline.certifyoptions import SIDE, CertifyOptions
+from ue_cli.pipeline.certifyoptions import CertifyOptions
 from ue_cli.pipeline.recovered import attack_steps
 from ue_cli.pipeline.smoothed import estimate_draws
+from ue_cli.pipeline.subject import SIDE
 from ue_cli.pipeline.trialplan import measure
 from ue_cli.pipeline.trials import Trial, estimate_seconds
 from ue_cli.training.architectures import VictimName

@@ -12,6 +12,9 @@ from ue_cli.photos.write import Requested
 from ue_cli.types import Budget
 
 MAX_PIXELS = 200_000_000
+TEST_SHARE, MIN_TEST = 0.2, 50
+"""Of `ue certify` and `ue evaluate`: what decides whether there are enough photos."""
+
 CELLS = 8
 
 Method = Literal["csd", "pue", "em"]

@@ -20,8 +20,9 @@ from ue_cli.certify.statements import (
 )
 from ue_cli.certify.verdict import judge_runs
 from ue_cli.photos.manifest import MANIFEST_FILE, read_manifest
-from ue_cli.pipeline.certifyoptions import SIDE, CertifyOptions
+from ue_cli.pipeline.certifyoptions import CertifyOptions
 from ue_cli.pipeline.dataset import Dataset
+from ue_cli.pipeline.subject import SIDE
 from ue_cli.pipeline.trials import Trial
 from ue_cli.report import Certification, Statements
 from ue_cli.training.architectures import ARCHITECTURES, VictimName

@@ -117,7 +117,7 @@ def train_side_by_side(
 
 @contextmanager
 def _handed_over(data: TrialData, trials: Iterable[Trial], cache: Path) -> Iterator[Path]:
-    """What the trials need as files, for as long as the trainings run; sweeps what killed runs left."""
+    """What the trials need, as files while the trainings run; sweeps what killed runs left."""
     with explain_write(cache):
         for old in cache.glob(f"{_DRAFT}*"):
             with suppress(UeError):  # another run's, which is still going on

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Literal, get_args
@@ -47,21 +48,29 @@ ARCHITECTURES: dict[VictimName, Architecture] = {
 }
 
 
-def find_victim(name: str) -> VictimName:
+FROM_SCRATCH = tuple(name for name, one in ARCHITECTURES.items() if not one.pretrained)
+"""Victims whose first weights are drawn, so that trainings of them are independent."""
+
+
+def find_victim(name: str, among: Sequence[VictimName] = VICTIMS) -> VictimName:
     """The victim of that name.
+
+    Args:
+        name: as it was asked for.
+        among: those that will do.
 
     Raises:
         UeError: ``victim-unknown``; the hint lists what there is, the closest first.
     """
-    for victim in VICTIMS:
+    for victim in among:
         if victim == name:
             return victim
-    close = get_close_matches(name, VICTIMS)
+    close = get_close_matches(name, among)
     asked = f"Did you mean {' or '.join(close)}? " if close else ""
     raise UeError(
         "victim-unknown",
-        f"There is no victim {name!r}.",
-        f"{asked}There are: {', '.join(VICTIMS)}.",
+        f"There is no victim {name!r} here.",
+        f"{asked}There are: {', '.join(among)}.",
     )
 
 

@@ -13,8 +13,7 @@ import torch
 from ue_cli.errors import ExitCode
 from ue_cli.photos.private import explain_write
 from ue_cli.pipeline.backend import resolve_device
-from ue_cli.pipeline.certify import TRAININGS
-from ue_cli.pipeline.dataset import Dataset, read_dataset
+from ue_cli.pipeline.dataset import Dataset
 from ue_cli.pipeline.evaluation import board
 from ue_cli.pipeline.evaluation.cells import Cell, plan_cells, possible, tasks_of
 from ue_cli.pipeline.evaluation.files import Source, load_arrays, side_of
@@ -33,7 +32,7 @@ from ue_cli.pipeline.evaluation.recovered import (
 from ue_cli.pipeline.evaluation.words import describe_training, evaluation_of
 from ue_cli.pipeline.evaluation.work import Done, Work, trained
 from ue_cli.pipeline.statement import duration
-from ue_cli.pipeline.summary import report_folder
+from ue_cli.pipeline.subject import TRAININGS
 from ue_cli.pipeline.trialplan import measure
 from ue_cli.report import Caution, Evaluation, write_evaluation
 from ue_cli.report.values import plain
@@ -96,19 +95,7 @@ def evaluate(options: EvaluateOptions, phases: Watch) -> EvaluateResult:
     started = time.monotonic()
     asked, victims = chosen_countermeasures(options), chosen_victims(options)
     device = resolve_device(options.device)
-    folder = options.report if options.report is not None else report_folder(options.dataset)
-    found = read_dataset(
-        options.dataset,
-        original=options.original,
-        test=options.test,
-        home=options.home,
-        test_share=options.test_share,
-        min_test=options.min_test,
-        seed=options.seed,
-        max_pixels=options.max_pixels,
-        jobs=options.jobs,
-        phases=phases,
-    )
+    found = options.read(phases)
     specs, left_out = possible(asked, options, originals=found.has_control)
     cells = plan_cells(specs, victims, options.coverage)
     labels = [item.label for item in found.train]
@@ -117,7 +104,7 @@ def evaluate(options: EvaluateOptions, phases: Watch) -> EvaluateResult:
     }
     kinds = {task.source.kind for some in tasks.values() for task in some}
     arrays = load_arrays(found, kinds, jobs=options.jobs, phases=phases)
-    work = Work(tasks, arrays, folder / TRAININGS, options.jobs, device)
+    work = Work(tasks, arrays, options.folder / TRAININGS, options.jobs, device)
     left = work.left()
     seconds = work.estimate(left) + _recovery_seconds(work, len(found.classes))
     planned = EvaluateResult(
@@ -126,7 +113,7 @@ def evaluate(options: EvaluateOptions, phases: Watch) -> EvaluateResult:
         left=sum(map(len, left.values())),
         estimate=seconds,
         evaluation=None,
-        report=folder,
+        report=options.folder,
         cautions=found.cautions,
     )
     _announce(found, planned, options, device, left_out, phases)
@@ -147,8 +134,8 @@ def evaluate(options: EvaluateOptions, phases: Watch) -> EvaluateResult:
         seconds=time.monotonic() - started,
     )
     evaluation = evaluation_of(report, specs, left_out, options)
-    with explain_write(folder):
-        write_evaluation(folder, evaluation)
+    with explain_write(options.folder):
+        write_evaluation(options.folder, evaluation)
     return replace(planned, evaluation=evaluation)
 
 

@@ -12,9 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ue_cli.photos.webcopy import WebCopy
-from ue_cli.pipeline.certifyoptions import SIDE
 from ue_cli.pipeline.dataset import Dataset
 from ue_cli.pipeline.images import load_images
+from ue_cli.pipeline.subject import SIDE
 from ue_cli.pipeline.trialdata import TrialData
 from ue_cli.training.architectures import ARCHITECTURES, VictimName
 from ue_cli.types import Phases

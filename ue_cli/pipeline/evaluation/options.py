@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import shlex
 from dataclasses import dataclass
-from pathlib import Path
 
 from ue_cli.countermeasures.registry import Spec, Tier, find, in_tier
 from ue_cli.errors import UeError
-from ue_cli.pipeline.options import MAX_PIXELS
+from ue_cli.pipeline.subject import Subject
 from ue_cli.training.architectures import ARCHITECTURES, VICTIMS, VictimName, find_victim
 from ue_cli.training.backbones import cache_folders, find_backbones
 
@@ -26,48 +24,24 @@ TIER_VICTIMS: dict[Tier, tuple[VictimName, ...]] = {
 
 
 @dataclass(frozen=True, slots=True)
-class EvaluateOptions:
+class EvaluateOptions(Subject):
     """The flags of `ue evaluate`, typed.
 
     Attributes:
-        dataset: the protected folder.
-        original: the originals' folder, or None.
-        test: a folder of other clean images, or None.
-        home: folder of the owner's key and state.
-        report: the report's folder; None: beside the data set.
         tier: which countermeasures and victims, and how many seeds.
         against: names of countermeasures; empty: the tier's.
         victims: names of networks; empty: the tier's.
         coverage: per cent of the training files that are protected, one evaluation each.
         seeds: trainings of each kind; None: the tier's.
-        test_share: of the originals that is split off.
-        min_test: fewest test images.
-        seed: of the split, and of the first training.
-        device: ``auto``, ``cpu``, ``cuda`` or ``mps``.
-        jobs: trainings side by side on a CPU.
-        max_pixels: larger images are left out.
         dry_run: say what would be trained, and stop.
-        home_given: ``home`` was asked for; `command` has to name it.
     """
 
-    dataset: Path
-    original: Path | None
-    test: Path | None
-    home: Path
-    report: Path | None = None
     tier: Tier = "quick"
     against: tuple[str, ...] = ()
     victims: tuple[str, ...] = ()
     coverage: tuple[int, ...] = (100,)
     seeds: int | None = None
-    test_share: float = 0.2
-    min_test: int = 50
-    seed: int = 0
-    device: str = "auto"
-    jobs: int = 2
-    max_pixels: int = MAX_PIXELS
     dry_run: bool = False
-    home_given: bool = False
 
     @property
     def runs(self) -> int:
@@ -76,24 +50,15 @@ class EvaluateOptions:
 
     def command(self) -> str:
         """The command line that does it again."""
-        words = ["ue", "evaluate", str(self.dataset)]
-        flags: list[tuple[str, object]] = [
-            ("--original", self.original),
-            ("--test", self.test),
-            ("--report", self.report),
-            ("--home", self.home if self.home_given else None),
+        coverage = None if self.coverage == (100,) else ",".join(map(str, self.coverage))
+        own: list[tuple[str, object]] = [
+            *self.changed("tier"),
             *(("--against", name) for name in self.against),
             *(("--victim", name) for name in self.victims),
+            ("--coverage", coverage),
             ("--seeds", self.seeds),
         ]
-        for name in ("tier", "coverage", "test_share", "min_test", "seed", "max_pixels"):
-            value = getattr(self, name)
-            if value != type(self).__dataclass_fields__[name].default:
-                shown = ",".join(map(str, value)) if name == "coverage" else value
-                flags.append(("--" + name.replace("_", "-"), shown))
-        for flag, value in flags:
-            words += [] if value is None else [flag, str(value)]
-        return shlex.join(words)
+        return self.command_line("evaluate", own)
 
 
 def chosen_countermeasures(options: EvaluateOptions) -> tuple[Spec, ...]:

@@ -1,0 +1,34 @@
+"""The flags that `ue certify` and `ue evaluate` have in common."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+DatasetArgument = Annotated[Path, typer.Argument(help="The protected folder.")]
+OriginalOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--original",
+        help="The originals' folder: the clean test set is split off it, and the clean controls "
+        "are trained on the rest.",
+    ),
+]
+TestOption = Annotated[
+    Path | None,
+    typer.Option("--test", help="Folder of other clean images of the same classes to test on."),
+]
+TestShareOption = Annotated[
+    float, typer.Option(min=0.05, max=0.5, help="Share of the originals that is split off.")
+]
+MinTestOption = Annotated[int, typer.Option(min=10, help="Fewest clean test images.")]
+SeedOption = Annotated[
+    int, typer.Option(min=0, help="Of the split, the trainings and everything that is drawn.")
+]
+DeviceOption = Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")]
+ReportOption = Annotated[
+    Path | None,
+    typer.Option(help="Folder of the report, to be kept private. [default: DATASET.report]"),
+]

@@ -1,0 +1,101 @@
+"""What is certified or evaluated, with what, and where what is found goes."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from ue_cli.pipeline.dataset import Dataset, read_dataset
+from ue_cli.pipeline.options import MAX_PIXELS, MIN_TEST, TEST_SHARE
+from ue_cli.pipeline.summary import report_folder
+from ue_cli.types import Phases
+
+SIDE = 64
+"""Pixels to which the trainer resizes what it reads."""
+
+TRAININGS = "trainings"
+"""Folder of finished trainings, in the report's: `ue certify` and `ue evaluate` share them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """The flags that `ue certify` and `ue evaluate` have in common.
+
+    Attributes:
+        dataset: the protected folder.
+        original: the originals' folder, or None.
+        test: a folder of other clean images, or None.
+        home: folder of the owner's key and state.
+        report: the report's folder; None: beside the data set.
+        test_share: of the originals that is split off.
+        min_test: fewest test images.
+        seed: of the split, the trainings and everything that is drawn.
+        device: ``auto``, ``cpu``, ``cuda`` or ``mps``.
+        jobs: trainings side by side on a CPU.
+        max_pixels: larger images are left out.
+        home_given: ``home`` was asked for; a command that is shown has to name it.
+    """
+
+    dataset: Path
+    original: Path | None
+    test: Path | None
+    home: Path
+    report: Path | None = None
+    test_share: float = TEST_SHARE
+    min_test: int = MIN_TEST
+    seed: int = 0
+    device: str = "auto"
+    jobs: int = 2
+    max_pixels: int = MAX_PIXELS
+    home_given: bool = False
+
+    @property
+    def folder(self) -> Path:
+        """Where the report is, or will be."""
+        return self.report if self.report is not None else report_folder(self.dataset)
+
+    def read(self, phases: Phases) -> Dataset:
+        """Choose what trains and what tests; see `read_dataset`."""
+        return read_dataset(
+            self.dataset,
+            original=self.original,
+            test=self.test,
+            home=self.home,
+            test_share=self.test_share,
+            min_test=self.min_test,
+            seed=self.seed,
+            max_pixels=self.max_pixels,
+            jobs=self.jobs,
+            phases=phases,
+        )
+
+    def command_line(self, name: str, own: Iterable[tuple[str, object]]) -> str:
+        """The command that does it again.
+
+        Args:
+            name: of the command.
+            own: its own flags; without the values that are None.
+        """
+        flags = [
+            ("--original", self.original),
+            ("--test", self.test),
+            ("--report", self.report),
+            ("--home", self.home if self.home_given else None),
+            *own,
+            *self.changed("test_share", "min_test", "seed", "max_pixels"),
+        ]
+        words = ["ue", name, str(self.dataset)]
+        for flag, value in flags:
+            words += [] if value is None else [flag, str(value)]
+        return shlex.join(words)
+
+    def changed(self, *names: str) -> list[tuple[str, object]]:
+        """Flags of those fields that differ from their defaults."""
+        defaults = type(self).__dataclass_fields__
+        return [
+            ("--" + name.replace("_", "-"), getattr(self, name))
+            for name in names
+            if getattr(self, name) != defaults[name].default
+        ]
