@@ -78,7 +78,8 @@ class Pretrained(nn.Module):
         mean, deviation = (torch.tensor(x)[:, None, None] for x in (_MEAN, _DEVIATION))
         self.register_buffer("gain", 64 / 255 / deviation, persistent=False)
         self.register_buffer("offset", (118 / 255 - mean) / deviation, persistent=False)
-        self.register_load_state_dict_pre_hook(_keep_body)  # type: ignore[no-untyped-call]
+        if frozen:
+            self.register_load_state_dict_pre_hook(_keep_body)  # type: ignore[no-untyped-call]
 
     def trained_state(self) -> dict[str, Tensor]:
         """The state without what stays as it is on the disk; `load_state_dict` takes it, too."""
