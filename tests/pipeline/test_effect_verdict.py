@@ -9,7 +9,8 @@ import pytest
 from ue_cli.certify.intervals import clopper_pearson
 from ue_cli.pipeline.evaluation import judge
 from ue_cli.pipeline.evaluation.judge import judge_all, judge_cell, learning_mark
-from ue_cli.types import EffectCell, EffectVerdict, Training
+from ue_cli.pipeline.evaluation.words import headline
+from ue_cli.types import EffectCell, EffectReport, EffectVerdict, Training
 
 TESTS, CHANCE = 1000, 0.1
 
@@ -151,3 +152,39 @@ def test_each_coverage_has_a_worst_case_of_its_own() -> None:
         (50, "not-shown"),
     ]
     assert judge_all([replace(cells[0], coverage=90)])[0].coverage == 90
+
+
+def report(*cells: EffectCell) -> EffectReport:
+    return EffectReport(cells, TESTS, 2000, 10, CHANCE, 0.95, "", None, "CPU", "", 1.0)
+
+
+def sentences(*cells: EffectCell) -> list[str]:
+    return [headline(whole, report(*cells)) for whole in judge_all(cells)]
+
+
+def test_the_headline_names_the_worst_case_and_the_drop() -> None:
+    control = (training(800),)
+    found = replace(cell("jpeg-50", 500, "weak"), control=control)
+    assert sentences(cell("none", 200, "protected"), found) == [
+        "The worst case is a small ResNet under jpeg-50: it gets 50.0 % of the clean test images "
+        "right at best, where the same training on the originals ends at 80.0 %, 30.0 points "
+        "more. Verdict: weak."
+    ]
+    (said,) = sentences(cell("none", 200, "protected"), cell("blur", 600, "inconclusive"))
+    assert "trained as usual: it gets 20.0 %" in said
+    assert "More, 60.0 %, is reached by a small ResNet under blur" in said
+    assert said.endswith("Verdict: inconclusive.")
+
+
+def test_the_headline_says_when_nothing_is_known() -> None:
+    alone = replace(cell("none", 200, "inconclusive"), control=(), lower=None)
+    (said,) = sentences(alone)
+    assert said.startswith("Nothing is conclusive; the most is reached by a small ResNet")
+    assert "there is no control" in said
+
+
+def test_the_headline_of_a_part_says_what_the_rest_gives_alone() -> None:
+    half = replace(cell("none", 700, "not-shown", 50), alone=(training(650), training(690)))
+    (said,) = sentences(half)
+    assert said.startswith("With 50 % of the files protected, the worst case is")
+    assert "The unprotected files alone give 69.0 %" in said

@@ -150,8 +150,7 @@ def _check_places(dataset: Path, original: Path | None, test: Path | None) -> No
     if original is None and test is None:
         raise UeError(
             "test-missing",
-            "Measuring needs clean images to test on, but neither --original nor --test was "
-            "given.",
+            "Measuring needs clean images to test on, but neither --original nor --test was given.",
             "Give the originals with --original DIR: some are kept for testing, and a clean "
             "control is trained on the others. Or give other clean images with --test DIR.",
         )

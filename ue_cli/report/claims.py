@@ -43,8 +43,8 @@ def limits(report: Report) -> Html:
     if report.transformations is None:
         parts.append(
             p(
-                "Not measured in this run: resizing, recompression, blurring or conversion to gray "
-                "may weaken the perturbation of these files or remove it."
+                "Resizing, recompression, blurring or conversion to gray may weaken the "
+                "perturbation of these files or remove it. Only what section 4 names was tried."
             )
         )
     else:

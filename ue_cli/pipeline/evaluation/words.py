@@ -83,13 +83,12 @@ def _intervals(found: Detectability | None) -> dict[str, tuple[float, float]]:
 def headline(whole: Whole, measured: EffectReport) -> str:
     """The worst case of one coverage in words."""
     worst, tests = whole.worst, measured.tests
-    which = (
-        f"With {whole.coverage} % of the files protected, the" if whole.coverage < 100 else "The"
-    )
-    parts = [
-        f"{which} worst case is {_against(worst)}: it reaches {_share(worst.reached, tests)} of "
-        "the clean test images at best"
-    ]
+    where = f"With {whole.coverage} % of the files protected, " if whole.coverage < 100 else ""
+    which = "the worst case is"
+    if worst.verdict == "inconclusive":
+        which = "nothing is conclusive; the most is reached by"
+    lead = f"{where}{which} {_against(worst)}: it gets {_share(worst.reached, tests)} of the "
+    parts = [lead[0].upper() + lead[1:] + "clean test images right at best"]
     if worst.control_reached is None:
         parts.append("; there is no control to compare it with.")
     else:
