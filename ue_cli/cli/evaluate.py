@@ -26,7 +26,7 @@ from ue_cli.cli.subject import (
     TestShareOption,
 )
 from ue_cli.errors import ExitCode
-from ue_cli.pipeline.options import MIN_TEST, TEST_SHARE
+from ue_cli.pipeline.limits import MIN_TEST, TEST_SHARE
 
 if TYPE_CHECKING:
     from ue_cli.output import Output

@@ -11,8 +11,8 @@ from pathlib import Path
 
 from ue_cli.errors import UeError
 from ue_cli.photos.places import check_source
+from ue_cli.pipeline.limits import MAX_PIXELS
 from ue_cli.pipeline.members import Members, list_members, pair_originals, several_classes
-from ue_cli.pipeline.options import MAX_PIXELS
 from ue_cli.pipeline.testside import Clean, check_overlap, read_tests, split_tests
 from ue_cli.pipeline.trainside import Looking, Seen, see_originals, see_protected
 from ue_cli.report import Caution

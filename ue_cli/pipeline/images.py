@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from ue_cli.errors import SkipFile, UeError
 from ue_cli.photos.square import read_square
 from ue_cli.photos.webcopy import WebCopy
-from ue_cli.pipeline.options import MAX_PIXELS
+from ue_cli.pipeline.limits import MAX_PIXELS
 from ue_cli.pipeline.workers import Crashed, WorkerPool
 from ue_cli.types import Phases
 

@@ -16,7 +16,7 @@ from ue_cli.photos.manifest import MANIFEST_FILE, read_manifest, safe_join
 from ue_cli.photos.names import source_name
 from ue_cli.photos.scan import Scan, scan
 from ue_cli.photos.state import Collection
-from ue_cli.pipeline.options import MAX_PIXELS
+from ue_cli.pipeline.limits import MAX_PIXELS
 from ue_cli.report import Caution
 from ue_cli.types import FileRecord
 

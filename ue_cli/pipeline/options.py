@@ -9,11 +9,8 @@ from typing import Literal
 from ue_cli.errors import UeError
 from ue_cli.perturbation.texture import TextureRecipe
 from ue_cli.photos.write import Requested
+from ue_cli.pipeline.limits import MAX_PIXELS
 from ue_cli.types import Budget
-
-MAX_PIXELS = 200_000_000
-TEST_SHARE, MIN_TEST = 0.2, 50
-"""Of `ue certify` and `ue evaluate`: what decides whether there are enough photos."""
 
 CELLS = 8
 

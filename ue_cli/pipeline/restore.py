@@ -16,7 +16,7 @@ from ue_cli.photos.manifest import Manifest, read_manifest, safe_join
 from ue_cli.photos.private import open_regular
 from ue_cli.photos.state import Collection
 from ue_cli.photos.write import write_atomic
-from ue_cli.pipeline.options import MAX_PIXELS
+from ue_cli.pipeline.limits import MAX_PIXELS
 from ue_cli.pipeline.results import Problem, RestoreResult
 from ue_cli.pipeline.undo import restore_file
 from ue_cli.pipeline.workers import Crashed, WorkerPool

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ue_cli.pipeline.dataset import Dataset, read_dataset
-from ue_cli.pipeline.options import MAX_PIXELS, MIN_TEST, TEST_SHARE
+from ue_cli.pipeline.limits import MAX_PIXELS, MIN_TEST, TEST_SHARE
 from ue_cli.pipeline.summary import report_folder
 from ue_cli.types import Phases
 
