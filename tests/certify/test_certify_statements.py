@@ -14,9 +14,6 @@ from ue_cli.certify.smoothing import (
 from ue_cli.certify.statements import (
     NOT_COVERED,
     RUNS_NOT_COVERED,
-    at_least,
-    at_most,
-    confidence_words,
     one_model,
     per_eta,
     population,
@@ -24,6 +21,7 @@ from ue_cli.certify.statements import (
     training_runs,
 )
 from ue_cli.types import NoisyCounts, Smoothing
+from ue_cli.types.wording import at_least, at_most, confidence_words
 
 SETTING = Smoothing()
 COUNTS = NoisyCounts((107,) * 1000, 500)
