@@ -10,7 +10,7 @@ The bare loop is what any tool must do that changes a file's coefficients and ch
 read the file, read its coefficients, write them, fsync, and decode both files once, with the same
 codecs and the same number of processes. Inputs are 2,000 copies of the sample photos and 20 photos
 of 12 megapixels, enlarged from them with sensor noise. Timings are wall seconds; the two alternate.
-`certify` has a control of its own, in benchmark_certify.py.
+`certify` and `train` have controls of their own, in benchmark_certify.py and benchmark_train.py.
 """
 
 from __future__ import annotations
@@ -224,16 +224,22 @@ BENCHMARKS: dict[str, Callable[[Path, int, int], dict[str, Any]]] = {
 def main() -> None:
     """Run one benchmark; merge its result into a JSON file."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0] if __doc__ else None)
-    parser.add_argument("benchmark", choices=sorted([*BENCHMARKS, "certify"]))
-    parser.add_argument("--jobs", type=int, default=2, help="processes; threads of certify")
+    parser.add_argument("benchmark", choices=sorted([*BENCHMARKS, "certify", "train"]))
+    parser.add_argument("--jobs", type=int, default=2, help="processes; threads of certify, train")
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--out", type=Path, help="JSON file to merge the result into")
-    parser.add_argument("--device", default="cpu", choices=["cpu", "cuda"], help="of certify")
+    parser.add_argument(
+        "--device", default="cpu", choices=["cpu", "cuda"], help="of certify, train"
+    )
     arguments = parser.parse_args()
     if arguments.benchmark == "certify":
         from benchmark_certify import certify
 
         measured = certify(arguments.device, arguments.jobs, arguments.repeats)
+    elif arguments.benchmark == "train":
+        from benchmark_train import train
+
+        measured = train(arguments.device, arguments.jobs, arguments.repeats)
     else:
         with tempfile.TemporaryDirectory(prefix="ue-benchmark-") as work:
             run = BENCHMARKS[arguments.benchmark]

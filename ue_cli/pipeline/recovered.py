@@ -13,7 +13,7 @@ from ue_cli.countermeasures.recovery import RecoveryRecipe, recover
 from ue_cli.pipeline.trials import TrialData, TrialResult
 from ue_cli.types import LearnabilityCertificate, RecoveryCheck, RecoveryPoint
 
-RADII = (0.5, 0.95, 10.0, 100.0, 1000.0)
+RADII = (0.5, 0.95, 10.0, 30.0, 100.0)
 """In units of the largest η that can be certified: two that are, and how far accuracy really is."""
 
 RECIPE = RecoveryRecipe(fraction=0.2, epochs=20)
