@@ -260,7 +260,7 @@ def test_a_small_set_trains_for_more_epochs_and_a_large_one_for_fewer() -> None:
         return recipe.epochs * max(1, files // recipe.batch)
 
     epochs = [surrogate_recipe(files, 64).epochs for files in (10, 800, 5_000, 50_000, 10**6)]
-    assert epochs == [300, 167, 30, 15, 10]
+    assert epochs == [300, 80, 30, 15, 10]
     assert all(2_000 <= steps(files) <= 12_000 for files in range(448, 76_800, 97))
 
 
