@@ -181,9 +181,8 @@ def limited(size: int) -> Callable[[], None]:
     return functools.partial(resource.setrlimit, resource.RLIMIT_FSIZE, (size, size))
 
 
-@pytest.mark.parametrize(
-    "size", [4_000, *(pytest.param(n, marks=pytest.mark.slow) for n in (500, 60_000))]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("size", [500, 4_000, 60_000])
 def test_full_disk_and_the_same_command_again(twice: Twice, size: int) -> None:
     done = twice.finish(preexec_fn=limited(size))
     assert done.code == 2, done.out

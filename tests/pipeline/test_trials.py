@@ -280,6 +280,7 @@ def estimate(wanted: list[Trial], train_files: int = 64, jobs: int = 1) -> float
     )
 
 
+@pytest.mark.slow
 def test_the_estimate_grows_with_the_work() -> None:
     before = torch.get_num_threads()
     long = [Trial("protected", 0, replace(TINY, epochs=3_000))]

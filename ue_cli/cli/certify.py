@@ -99,6 +99,7 @@ def certify(
     def work(output: Output) -> ExitCode:
         from ue_cli.pipeline.backend import resolve_device
 
+        victims = tuple(find_victim(name, FROM_SCRATCH) for name in victim or ())
         chosen = resolve_device(device)  # before anything imports torch without a sentence for it
         from ue_cli.pipeline.certify import certify as run
         from ue_cli.pipeline.certifyoptions import CertifyOptions
@@ -113,7 +114,7 @@ def certify(
             report=report,
             preset=preset.value,
             runs=runs,
-            victims=tuple(find_victim(name, FROM_SCRATCH) for name in victim or ()),
+            victims=victims,
             q=q,
             draws=draws,
             sigma=sigma,
