@@ -113,7 +113,7 @@ def _from_manifest(dataset: Path, home: Path, found: Scan) -> Members:
         raise UeError(
             "dataset-unfinished",
             f"The ue protect run that writes {dataset} has not ended.",
-            "Run the same ue protect again, then certify.",
+            "Run the same ue protect again, then this command.",
         )
     records, guessed = _records(home, manifest.collection)
     paths = {name: safe_join(dataset, name) for name in sorted(manifest.entries)}
