@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ue_cli.report.values import dumps, plain, rebuild
+from ue_cli.report.values import dumps, load_as, plain
 from ue_cli.types import CertifyReport, EtaBound, SurrogateCertificate, Verdict
 
 CERTIFICATE_SCHEMA = "ue-certificate/1"
@@ -105,13 +104,7 @@ def load(text: str) -> Certification:
     Raises:
         ValueError: it is no certificate, one of another version, or damaged.
     """
-    try:
-        value = json.loads(text)
-        if not isinstance(value, dict) or value.pop("schema", None) != CERTIFICATE_SCHEMA:
-            raise ValueError(f"expected {CERTIFICATE_SCHEMA}")
-        return rebuild(Certification, value)
-    except (RecursionError, OverflowError) as error:
-        raise ValueError("nested too deep, or a number too large") from error
+    return load_as(Certification, CERTIFICATE_SCHEMA, text)
 
 
 def summary(certification: Certification) -> dict[str, Any]:

@@ -9,8 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from math import floor, log10
 
+from ue_cli.report.legend import legend
 from ue_cli.report.markup import Html, join, tag
-from ue_cli.report.words import share
 from ue_cli.types import EtaBound, LearnabilityCertificate
 from ue_cli.types.wording import at_most
 
@@ -100,7 +100,7 @@ def curve(certificate: LearnabilityCertificate, chance: float) -> Html:
     )
     return tag(
         "figure",
-        _legend(drawn, chance),
+        legend([(arm.name, NAMES[arm.name]) for arm in drawn], chance),
         tag("p", "Certified accuracy, at most", class_="axis"),
         drawing,
         tag("p", f"Weight shift η, {UNITS[certificate.setting.scaling]}", class_="axis below"),
@@ -203,28 +203,6 @@ def _ends(arms: list[_Arm], scale: _Scale) -> list[Html]:
         x, y = scale.x(final.eta), scale.y(final.upper or 0.0)
         parts.append(tag("circle", cx=x, cy=y, r=5, class_=arm.name))
     return parts
-
-
-def _legend(arms: list[_Arm], chance: float) -> Html:
-    entries = [(arm.name, NAMES[arm.name]) for arm in arms]
-    entries.append(("chance", f"guessing, {share(chance)}"))
-    return tag(
-        "div",
-        *(
-            tag(
-                "span",
-                tag(
-                    "svg",
-                    tag("line", x1=0, x2=30, y1=6, y2=6, class_=name),
-                    viewBox="0 0 30 12",
-                    aria_hidden="true",
-                ),
-                words,
-            )
-            for name, words in entries
-        ),
-        class_="legend",
-    )
 
 
 def _caption(certificate: LearnabilityCertificate, arms: list[_Arm]) -> Html:

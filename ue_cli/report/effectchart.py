@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from ue_cli.report.legend import legend
 from ue_cli.report.markup import Html, tag
-from ue_cli.report.words import percent, share
+from ue_cli.report.words import percent
 from ue_cli.types import EffectCell, Training
 
 _UNITS = 1000
@@ -29,7 +30,7 @@ def bars(cells: Sequence[tuple[str, EffectCell]], tests: int, chance: float) -> 
     """
     return tag(
         "figure",
-        _legend([("last", _ARMS["protected"]), ("control", _ARMS["control"])], chance),
+        legend([("last", _ARMS["protected"]), ("control", _ARMS["control"])], chance),
         *(_row(name, cell, tests, chance) for name, cell in cells),
         _axis(),
         tag(
@@ -122,7 +123,7 @@ def epochs(cell: EffectCell, tests: int, chance: float) -> Html:
     )
     return tag(
         "figure",
-        _legend([(name, _ARMS[name]) for name in drawn], chance),
+        legend([(name, _ARMS[name]) for name in drawn], chance),
         tag("p", "Accuracy on clean test images", class_="axis"),
         drawing,
         tag("p", "Epoch", class_="axis below"),
@@ -166,27 +167,6 @@ def _ticks(last: int) -> list[int]:
 
 def _down(accuracy: float) -> str:
     return f"{100 * (1 - accuracy):.2f}%"
-
-
-def _legend(entries: Sequence[tuple[str, str]], chance: float) -> Html:
-    """A line in each class's style with its words, and that of guessing."""
-    return tag(
-        "div",
-        *(
-            tag(
-                "span",
-                tag(
-                    "svg",
-                    tag("line", x1=0, x2=30, y1=6, y2=6, class_=name),
-                    viewBox="0 0 30 12",
-                    aria_hidden="true",
-                ),
-                words,
-            )
-            for name, words in (*entries, ("chance", f"guessing, {share(chance)}"))
-        ),
-        class_="legend",
-    )
 
 
 def _in_words(drawn: dict[str, tuple[Training, ...]], tests: int) -> str:

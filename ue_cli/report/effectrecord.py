@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ue_cli.report.values import dumps, plain, rebuild
+from ue_cli.report.values import dumps, load_as, plain
 from ue_cli.types import EffectCell, EffectReport, EffectVerdict, Training
 
 EVALUATION_SCHEMA = "ue-evaluation/1"
@@ -112,13 +111,7 @@ def load(text: str) -> Evaluation:
     Raises:
         ValueError: it is no evaluation, one of another version, or damaged.
     """
-    try:
-        value = json.loads(text)
-        if not isinstance(value, dict) or value.pop("schema", None) != EVALUATION_SCHEMA:
-            raise ValueError(f"expected {EVALUATION_SCHEMA}")
-        return rebuild(Evaluation, value)
-    except (RecursionError, OverflowError) as error:
-        raise ValueError("nested too deep, or a number too large") from error
+    return load_as(Evaluation, EVALUATION_SCHEMA, text)
 
 
 def summary(evaluation: Evaluation) -> dict[str, Any]:

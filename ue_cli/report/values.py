@@ -100,3 +100,18 @@ def _encodes(text: str) -> bool:
     except UnicodeEncodeError:
         return False
     return True
+
+
+def load_as(kind: type[T], schema: str, text: str) -> T:
+    """Read a record that says which schema it has.
+
+    Raises:
+        ValueError: it has another one, or is damaged.
+    """
+    try:
+        value = json.loads(text)
+        if not isinstance(value, dict) or value.pop("schema", None) != schema:
+            raise ValueError(f"expected {schema}")
+        return rebuild(kind, value)
+    except (RecursionError, OverflowError) as error:
+        raise ValueError("nested too deep, or a number too large") from error
