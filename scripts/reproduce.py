@@ -1,13 +1,18 @@
 """Run a published experiment again, piece by piece.
 
     python scripts/reproduce.py pue --scale cpu --data DATA --work WORK
+    python scripts/reproduce.py grid --scale cpu --data DATA --work WORK --minutes 9
+    python scripts/reproduce.py grid --scale cpu --plot
 
-DATA holds ``train/CLASS/*`` and ``test/CLASS/*`` of CIFAR-10 as image files. Three scales:
-``smoke`` shows in under a minute that everything runs; ``cpu`` is 10 classes × 500 images and a
-small network, each piece in minutes on one core; ``paper`` is the published setting (ResNet-18,
-all images, 200 epochs), for a GPU. Every piece adds one row to one JSON file, with its seed,
-setting and seconds; pieces that are there are not run again, so that the same command goes on where
-it stopped. ``summary`` puts the figures that the report quotes into the package.
+DATA holds ``train/CLASS/*`` and ``test/CLASS/*`` as image files: CIFAR-10, and for the grid ten
+Tiny-ImageNet classes beside it. ``pue`` is PUE's experiment with its certificates; ``grid`` trains
+on every method's files under every countermeasure and compares with the clean control. Three
+scales: ``smoke`` shows in under a minute that everything runs; ``cpu`` is a small network on some
+of the files, each piece in minutes on one core; ``paper`` is the published setting (ResNet-18, all
+images, 200 epochs), for a GPU. Every piece adds one row to one JSON file, with its seed, setting
+and seconds; pieces that are there are not run again, so that the same command goes on where it
+stopped, and several can run side by side. ``grid --plot`` makes the pages in ``docs`` from the
+rows; ``summary`` puts the figures of ``pue`` that the report quotes into the package.
 """
 
 from __future__ import annotations
@@ -15,17 +20,19 @@ from __future__ import annotations
 import argparse
 import json
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import torch
-from reproduction.pieces import Experiment
-from reproduction.scales import PUBLISHED, SCALES
-from reproduction.store import Row, Store
+if TYPE_CHECKING:
+    from reproduction.store import Row
 
-RESULTS = Path(__file__).resolve().parent / "results" / "pue.json"
-SUMMARY = RESULTS.parent.parent.parent / "ue_cli" / "pipeline" / "pue.json"
+ROOT = Path(__file__).resolve().parent.parent
+RESULTS = ROOT / "scripts" / "results"
+SUMMARY = ROOT / "ue_cli" / "pipeline" / "pue.json"
 SHOWN = (
     "piece",
+    "dataset",
     "arm",
+    "countermeasure",
     "seed",
     "surrogate",
     "setting",
@@ -38,20 +45,41 @@ SHOWN = (
 
 
 def main() -> None:
-    """Run the pieces that are missing."""
+    """Do one of the experiments, as far as it is missing."""
+    a = arguments().parse_args()
+    {"pue": run_pue, "grid": run_grid, "summary": summarise}[a.experiment](a)
+
+
+def arguments() -> argparse.ArgumentParser:
+    """The command line."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
-    parser.add_argument("experiment", choices=("pue", "summary"))
-    parser.add_argument("--scale", choices=SCALES, default="cpu")
-    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
-    parser.add_argument("--most", type=int, help="stop after so many pieces")
-    parser.add_argument("--data", type=Path, default=Path("data"))
-    parser.add_argument("--work", type=Path, default=Path("work"))
-    parser.add_argument("--out", type=Path, default=RESULTS)
-    a = parser.parse_args()
+    experiments = parser.add_subparsers(dest="experiment", required=True)
+    made = {name: experiments.add_parser(name) for name in ("pue", "grid", "summary")}
+    for name, one in made.items():
+        one.add_argument("--out", type=Path, default=RESULTS / f"{name}.json")
+    made["summary"].set_defaults(out=RESULTS / "pue.json")
+    for one in (made["pue"], made["grid"]):
+        one.add_argument("--scale", choices=("smoke", "cpu", "paper"), default="cpu")
+        one.add_argument("--most", type=int, help="stop after so many pieces")
+        one.add_argument("--data", type=Path, default=Path("data"))
+        one.add_argument("--work", type=Path, default=Path("work"))
+    made["pue"].add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    grid = made["grid"]
+    grid.add_argument("--seeds", type=int, nargs="+", default=[0])
+    grid.add_argument("--minutes", type=float, help="start no piece that would end later")
+    for part in ("datasets", "arms", "against"):
+        grid.add_argument(f"--{part}", nargs="+", default=[], help="these alone")
+    return parser
+
+
+def run_pue(a: argparse.Namespace) -> None:
+    """PUE against EM, CSD, random signs and clean files."""
+    import torch
+    from reproduction.pieces import Experiment
+    from reproduction.scales import PUBLISHED, SCALES
+    from reproduction.store import Store
+
     store = Store(a.out, a.work, {"published": PUBLISHED})
-    if a.experiment == "summary":
-        summarise(store.rows(), SUMMARY)
-        return
     device = "cuda" if torch.cuda.is_available() else "cpu"
     experiment = Experiment(a.scale, SCALES[a.scale], a.data, store, device)
     done = 0
@@ -64,14 +92,30 @@ def main() -> None:
         done += 1
 
 
-def summarise(rows: list[Row], path: Path) -> None:
+def run_grid(a: argparse.Namespace) -> None:
+    """Every method's files under every countermeasure."""
+    from reproduction.grid.plan import ARMS, SCALES, SIDES, cells_of
+    from reproduction.grid.run import run
+    from reproduction.store import Store
+
+    for given, known in ((a.arms, ARMS), (a.datasets, SIDES)):
+        if not set(given) <= set(known):
+            raise SystemExit(f"Expected some of {', '.join(known)}; got {', '.join(given)}.")
+    parts = {"datasets": a.datasets, "arms": a.arms, "against": a.against}
+    cells = list(cells_of(SCALES[a.scale], a.seeds, **parts))
+    store = Store(a.out, a.work, {"grid": "methods × countermeasures; see scripts/README.md"})
+    for row in run(a.scale, cells, data=a.data, store=store, most=a.most, minutes=a.minutes):
+        show(row)
+
+
+def summarise(a: argparse.Namespace) -> None:
     """Put what the report refers to where the package finds it."""
     table: dict[str, dict[str, list[float]]] = {}
-    for row in rows:
+    for row in json.loads(a.out.read_text())["rows"]:
         if row["scale"] == "cpu" and row["piece"] == "victim":
             for name in ("last", "best", "fit"):
                 table.setdefault(row["arm"], {}).setdefault(name, []).append(row[name])
-    path.write_text(json.dumps(table, indent=1, sort_keys=True) + "\n")
+    SUMMARY.write_text(json.dumps(table, indent=1, sort_keys=True) + "\n")
 
 
 def show(row: Row) -> None:

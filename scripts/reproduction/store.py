@@ -21,6 +21,8 @@ from ue_cli import __version__
 Key = Mapping[str, Any]
 Row = dict[str, Any]
 
+_LIBRARIES = ("torch", "numpy", "pillow")
+
 
 class Store:
     """Rows, each under a key of its own, and the arrays that later pieces need.
@@ -55,7 +57,10 @@ class Store:
             **key,
             **values,
             "machine": platform.processor() or platform.machine(),
-            "versions": {"ue": __version__, **{p: version(p) for p in ("torch", "numpy")}},
+            "versions": {
+                "ue": __version__,
+                **{p: version(p) for p in ("torch", "numpy", "pillow")},
+            },
             "when": datetime.now(UTC).isoformat(timespec="seconds"),
         }
         self.path.parent.mkdir(parents=True, exist_ok=True)
@@ -99,7 +104,8 @@ class Store:
         return path
 
 
+_ORDER = ("scale", "piece", "dataset", "arm", "countermeasure", "seed", "surrogate", "setting")
+
+
 def _order(row: Row) -> tuple[str, ...]:
-    return tuple(
-        str(row.get(n, "")) for n in ("scale", "piece", "arm", "seed", "surrogate", "setting")
-    )
+    return tuple(str(row.get(name, "")) for name in _ORDER)
