@@ -69,6 +69,10 @@ def arguments() -> argparse.ArgumentParser:
     grid.add_argument("--minutes", type=float, help="start no piece that would end later")
     for part in ("datasets", "arms", "against"):
         grid.add_argument(f"--{part}", nargs="+", default=[], help="these alone")
+    grid.add_argument("--jobs", type=int, default=1, help="processes that read and protect files")
+    grid.add_argument("--plot", action="store_true", help="run nothing, make the pages")
+    grid.add_argument("--older", action="store_true", help="in them, earlier recipes as well")
+    grid.add_argument("--docs", type=Path, default=ROOT / "docs")
     return parser
 
 
@@ -98,14 +102,34 @@ def run_grid(a: argparse.Namespace) -> None:
     from reproduction.grid.run import run
     from reproduction.store import Store
 
+    if a.plot:
+        plot_grid(a)
+        return
     for given, known in ((a.arms, ARMS), (a.datasets, SIDES)):
         if not set(given) <= set(known):
             raise SystemExit(f"Expected some of {', '.join(known)}; got {', '.join(given)}.")
     parts = {"datasets": a.datasets, "arms": a.arms, "against": a.against}
     cells = list(cells_of(SCALES[a.scale], a.seeds, **parts))
     store = Store(a.out, a.work, {"grid": "methods × countermeasures; see scripts/README.md"})
-    for row in run(a.scale, cells, data=a.data, store=store, most=a.most, minutes=a.minutes):
+    for row in run(
+        a.scale, cells, data=a.data, store=store, jobs=a.jobs, most=a.most, minutes=a.minutes
+    ):
         show(row)
+
+
+def plot_grid(a: argparse.Namespace) -> None:
+    """The picture and the page of one scale, out of the rows alone."""
+    from reproduction.grid.page import page
+    from reproduction.grid.plot import draw
+    from reproduction.grid.tables import tables
+
+    found = tables(json.loads(a.out.read_text())["rows"], a.scale, older=a.older)
+    if not found:
+        raise SystemExit(f"{a.out} has no rows of scale {a.scale}.")
+    name = "grid" if a.scale == "cpu" else f"grid-{a.scale}"
+    a.docs.mkdir(parents=True, exist_ok=True)
+    draw(found, a.docs / f"{name}.svg")
+    (a.docs / f"{name}.md").write_text(page(found, a.scale, f"{name}.svg"))
 
 
 def summarise(a: argparse.Namespace) -> None:

@@ -51,10 +51,11 @@ class Files:
         scale: its sizes.
         data: holds ``train/CLASS/*`` and ``test/CLASS/*``.
         work: where they lie.
+        jobs: processes that read and protect.
     """
 
-    def __init__(self, name: str, scale: GridScale, data: Path, work: Path) -> None:
-        self._scale, self._data = scale, data
+    def __init__(self, name: str, scale: GridScale, data: Path, work: Path, jobs: int) -> None:
+        self._scale, self._data, self.jobs = scale, data, jobs
         self._work = work / "grid" / name
 
     def classes(self, dataset: str) -> list[str]:
@@ -97,13 +98,24 @@ class Files:
         folder = self._work / dataset / f"{arm}-{seed}-{digest}"
         with once(folder) as draft:
             if draft is not None:
-                made = protect_folder(originals, draft, settings)
-                (draft / MADE).write_text(json.dumps(made))
+                measured = protect_folder(originals, draft, settings, self.jobs)
+                (draft / MADE).write_text(json.dumps(measured))
         made: Made = json.loads((folder / MADE).read_text())
-        return _read(folder / "out", originals, tests, folder / "home"), made
+        return self._read(folder / "out", originals, tests, folder / "home"), made
+
+    def _read(self, dataset: Path, original: Path | None, test: Path, home: Path) -> Dataset:
+        return read_dataset(
+            dataset,
+            original=original,
+            test=test,
+            home=home,
+            min_test=1,
+            jobs=self.jobs,
+            phases=Quiet(),
+        )
 
     def _unprotected(self, originals: Path, tests: Path) -> Dataset:
-        found = _read(originals, None, tests, originals.parent / "home")
+        found = self._read(originals, None, tests, originals.parent / "home")
         return replace(
             found, train=tuple(replace(item, original=item.protected) for item in found.train)
         )
@@ -126,22 +138,21 @@ class Files:
             yield from sorted((self._data / split / name).iterdir())[:most]
 
 
-def _read(dataset: Path, original: Path | None, test: Path, home: Path) -> Dataset:
-    return read_dataset(
-        dataset, original=original, test=test, home=home, min_test=1, jobs=1, phases=Quiet()
-    )
-
-
-def protect_folder(source: Path, folder: Path, settings: Mapping[str, Any]) -> Made:
+def protect_folder(source: Path, folder: Path, settings: Mapping[str, Any], jobs: int) -> Made:
     """Protect PNG files under a new key.
 
     Args:
         source: of the originals.
         folder: for ``out`` and ``home``, which do not exist.
         settings: of `plan.settings_of`.
+        jobs: processes.
 
     Returns:
         What was measured.
+
+    Raises:
+        RuntimeError: a file was left out, so that the arms would train on different ones.
+        UeError: nothing could be protected.
     """
     began = time.perf_counter()
     own = {name: value for name, value in settings.items() if name not in ("texture", "levels")}
@@ -153,7 +164,7 @@ def protect_folder(source: Path, folder: Path, settings: Mapping[str, Any]) -> M
         home=folder / "home",
         budget=BUDGET,
         labels="folders",
-        jobs=1,
+        jobs=jobs,
         certify=False,
         **own,
     )
@@ -161,6 +172,8 @@ def protect_folder(source: Path, folder: Path, settings: Mapping[str, Any]) -> M
     owner = load_key(options.home)
     if result.budget is None or result.fingerprint is None or owner is None:
         raise RuntimeError("protect returned no measurement")
+    if result.skipped:
+        raise RuntimeError(f"not all files are protected: {result.skipped[0].reason}")
     with Collection.open(options.home, owner, result.fingerprint, readonly=True) as collection:
         method = collection.info.recipe
     return {

@@ -131,7 +131,7 @@ class Pieces:
     def _load(self, dataset: str, arm: str, seed: int, copy: str) -> tuple[Arrays, Made]:
         found, made = self._files.read(dataset, arm, seed, self._settings(arm))
         kind = Source(copy, 100, side=SIDES[dataset]).kind
-        return load_arrays(found, [kind], jobs=1, phases=Quiet()), made
+        return load_arrays(found, [kind], jobs=self._files.jobs, phases=Quiet()), made
 
     def _copy(self, cell: Cell) -> str:
         return cell.countermeasure if find(cell.countermeasure).kind == "files" else ""

@@ -129,16 +129,18 @@ def settings_of(arm: str, cells: int | None = None) -> dict[str, Any] | None:
     if arm in ("csd", "random"):
         choice = choose_method("csd")
         texture = recipe_to_json(TextureRecipe()) | {"code_version": CODE_VERSION}
-        settings = {"method": choice.method, "space": choice.space, "selection": arm}
-        return as_json(settings | {"texture": texture, "levels": BUDGET.levels})
-    pixel = arm == "csd-pixel"
-    choice = choose_method("csd", space="pixel", cells=cells) if pixel else _learned(arm, cells)
-    return as_json(asdict(choice) | {"levels": BUDGET.levels})
-
-
-def _learned(arm: str, cells: int | None) -> Any:
-    (method,) = (name for name in LEARNED if name == arm)
-    return choose_method(method, cells=cells)
+        settings: dict[str, Any] = {
+            "method": choice.method,
+            "space": choice.space,
+            "selection": arm,
+        }
+        settings |= {"texture": texture, "levels": BUDGET.levels}
+    else:
+        method: Method = next((name for name in LEARNED if name == arm), "csd")
+        choice = choose_method(method, space="pixel", cells=cells)
+        settings = asdict(choice) | {"levels": BUDGET.levels}
+    made: dict[str, Any] = as_json(settings)
+    return made
 
 
 def recipe_of(scale: GridScale, train_files: int, side: int) -> VictimRecipe:

@@ -22,6 +22,7 @@ def run(
     *,
     data: Path,
     store: Store,
+    jobs: int = 1,
     most: int | None = None,
     minutes: float | None = None,
 ) -> Iterator[Row]:
@@ -32,6 +33,7 @@ def run(
         cells: of the grid.
         data: holds ``train/CLASS/*`` and ``test/CLASS/*``.
         store: of rows; files are kept in its folder.
+        jobs: processes that read and protect files; a training has one thread of a CPU.
         most: stop after so many pieces.
         minutes: start no piece that would end later than this, by what earlier ones took.
 
@@ -45,7 +47,7 @@ def run(
     device = "cuda" if torch.cuda.is_available() else "cpu"
     torch.set_num_threads(1)  # such runs work side by side
     scale = SCALES[name]
-    pieces = Pieces(name, scale, Files(name, scale, data, store.work), store, device)
+    pieces = Pieces(name, scale, Files(name, scale, data, store.work, jobs), store, device)
     missing = (cell for cell in cells if store.find(pieces.key(cell)) is None)
     for cell in islice(missing, most):
         spent = time.monotonic() - began
