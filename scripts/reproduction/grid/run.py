@@ -45,17 +45,21 @@ def run(
     """
     began = time.monotonic()
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    torch.set_num_threads(1)  # such runs work side by side
     scale = SCALES[name]
     pieces = Pieces(name, scale, Files(name, scale, data, store.work, jobs), store, device)
     missing = (cell for cell in cells if store.find(pieces.key(cell)) is None)
-    for cell in islice(missing, most):
-        spent = time.monotonic() - began
-        if minutes is not None:
-            needed = expected_seconds(store.rows(), pieces.key(cell) | {"device": device})
-            if spent + needed > 60 * minutes:
-                return
-        yield pieces.run(cell)
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)  # such runs work side by side
+    try:
+        for cell in islice(missing, most):
+            if minutes is not None:
+                wanted = pieces.key(cell) | {"device": device}
+                end = time.monotonic() - began + expected_seconds(store.rows(), wanted)
+                if end > 60 * minutes:
+                    return
+            yield pieces.run(cell)
+    finally:
+        torch.set_num_threads(threads)
 
 
 def expected_seconds(rows: Iterable[Row], wanted: Row) -> float:
