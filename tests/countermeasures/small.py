@@ -7,6 +7,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from ue_cli.training.nets import SmallResNet, small_resnet
+from ue_cli.training.publicbank import PublicBank
 from ue_cli.training.supervised import VictimRecipe
 
 RECIPE = VictimRecipe(epochs=1, size=16, batch=8, widths=(8, 8))
@@ -29,3 +30,15 @@ def photos(
 
 def small_net(classes: int = 2) -> SmallResNet:
     return small_resnet(classes, (8, 8), seed=0)
+
+
+def as_it_is(bank: Tensor, count: int) -> PublicBank:
+    """A bank of the images' own size, on as many files; gray ones would carry the same."""
+    height, width = bank.shape[-2:]
+    return PublicBank(
+        torch.stack([bank, bank]).float(),
+        torch.zeros(count, dtype=torch.int64),
+        torch.zeros(1, dtype=torch.int64),
+        torch.eye(height)[None],
+        torch.eye(width)[None],
+    )

@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from tests.countermeasures.small import RECIPE, draw, photos, small_net
+from tests.countermeasures.small import RECIPE, as_it_is, draw, photos, small_net
 from ue_cli.countermeasures import registry
 from ue_cli.countermeasures.registry import SPECS, Spec, build
 from ue_cli.training.hooks import PLAIN, Hooks, Knowledge
@@ -36,8 +36,8 @@ def hooks(request: pytest.FixtureRequest) -> Hooks:
 def knowledge(images: Tensor, classes: int) -> Knowledge:
     """Whatever a countermeasure may need."""
     count, _, height, width = images.shape
-    bank = torch.randint(-8, 9, (classes, 2, 3, height, width), generator=draw(7)).float()
-    return Knowledge(photos(count, classes, height, width, seed=5)[0], bank)
+    bank = torch.randint(-8, 9, (classes, 2, 3, height, width), generator=draw(7))
+    return Knowledge(photos(count, classes, height, width, seed=5)[0], as_it_is(bank, count))
 
 
 def check_prepare(hooks: Hooks, images: Tensor, labels: Tensor, classes: int) -> Tensor:

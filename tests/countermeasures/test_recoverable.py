@@ -7,12 +7,13 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from tests.countermeasures.small import draw, photos
+from tests.countermeasures.small import as_it_is, draw, photos
 from ue_cli.countermeasures.averaging import Averaging
 from ue_cli.countermeasures.dilution import Dilution
 from ue_cli.countermeasures.projection import OrthogonalProjection, mean_image
 from ue_cli.countermeasures.subtraction import SpanSubtraction, Subtraction
 from ue_cli.training.hooks import NOTHING, Hooks, Knowledge
+from ue_cli.training.publicbank import PublicBank
 
 CLASSES = 3
 CLEAN, LABELS = photos(300, CLASSES, seed=11)
@@ -101,14 +102,14 @@ def test_what_is_left_is_orthogonal_to_the_fitted_weights() -> None:
 @pytest.mark.parametrize("variants", [1, 4])
 def test_a_public_bank_is_subtracted_exactly_whichever_entry_it_was(variants: int) -> None:
     files, bank = planted(16, variants)
-    out = Subtraction().prepare(files, LABELS, Knowledge(bank=bank), draw())
+    out = Subtraction().prepare(files, LABELS, Knowledge(bank=as_it_is(bank, len(files))), draw())
     assert (out == CLEAN).all(dim=(1, 2, 3)).float().mean() > (0.95 if variants > 1 else 0.999)
 
 
 @pytest.mark.parametrize("variants", [1, 4])
 def test_the_span_of_a_public_bank_is_taken_out_without_labels(variants: int) -> None:
     files, bank = planted(16, variants)
-    known = Knowledge(bank=bank)
+    known = Knowledge(bank=as_it_is(bank, len(files)))
     out = SpanSubtraction().prepare(files, LABELS, known, draw()).float()
     scaled = SpanSubtraction().prepare(
         (CLEAN + 0.5 * (files.float() - CLEAN)).to(torch.uint8), LABELS, known, draw()
@@ -126,9 +127,56 @@ def test_the_span_of_a_public_bank_is_taken_out_without_labels(variants: int) ->
 def test_subtraction_needs_a_bank_that_fits(hooks: Hooks) -> None:
     with pytest.raises(ValueError, match="needs a published perturbation"):
         hooks.prepare(CLEAN, LABELS, NOTHING, draw())
-    for shape in ((2, 1, 3, 16, 16), (3, 1, 3, 8, 8), (3, 3, 16, 16)):
+    for shape, count in (
+        ((2, 1, 3, 16, 16), 300),
+        ((3, 1, 3, 8, 8), 300),
+        ((3, 1, 3, 16, 16), 299),
+    ):
+        known = Knowledge(bank=as_it_is(torch.zeros(shape), count))
         with pytest.raises(ValueError, match="does not fit 3 classes"):
-            hooks.prepare(CLEAN, LABELS, Knowledge(bank=torch.zeros(shape)), draw())
+            hooks.prepare(CLEAN, LABELS, known, draw())
+
+
+def laid_out(count: int, variants: int) -> PublicBank:
+    """Cells of 4×4 on files of three frames, the last of them gray."""
+    cells = torch.randint(-8, 9, (2, CLASSES, variants, 3, 4, 4), generator=draw(9)).float()
+    cells[1] = cells[1].mean(dim=2, keepdim=True)
+    wide = torch.eye(4).repeat_interleave(4, dim=0)
+    down, across = (
+        torch.stack([wide.roll(by, dims=0) for by in moved]) for moved in ((0, 2, 5), (0, 1, 0))
+    )
+    return PublicBank(cells, torch.arange(count) % 3, torch.tensor([0, 0, 1]), down, across)
+
+
+def test_laying_out_has_a_transpose_and_an_overlap() -> None:
+    bank = laid_out(5, 1)
+    cells, pixels = torch.randn(5, 2, 3, 4, 4), torch.randn(5, 2, 3, 16, 16)
+    laid = bank.lay(cells, bank.frame)
+    assert torch.allclose(laid[4, 1, 2], bank.down[1] @ cells[4, 1, 2] @ bank.across[1].T)
+    assert torch.allclose(
+        (laid * pixels).sum(), (cells * bank.gather(pixels, bank.frame)).sum(), rtol=1e-4
+    )
+    assert torch.allclose(
+        bank.overlap(cells, bank.frame), bank.gather(laid, bank.frame), rtol=1e-4, atol=1e-4
+    )
+
+
+@pytest.mark.parametrize("variants", [1, 4])
+def test_each_file_loses_what_lies_on_its_own_frame(variants: int) -> None:
+    bank = laid_out(len(CLEAN), variants)
+    which = torch.arange(len(CLEAN)) // 9 % variants
+    delta = bank.lay(bank.cells[bank.gray[bank.frame], LABELS, which], bank.frame)
+    files = (CLEAN + delta).round().to(torch.uint8)
+    known = Knowledge(bank=bank)
+    entry = Subtraction().prepare(files, LABELS, known, draw()).float()
+    missed = (entry - CLEAN).abs().amax(dim=(1, 2, 3)) > 1
+    assert missed.float().mean() <= (0.1 if variants > 1 else 0)
+    left = SpanSubtraction().prepare(files, LABELS, known, draw()).float() - mean_image(files)
+    for variant in range(variants):
+        laid = bank.lay(bank.cells[bank.gray[bank.frame], LABELS, variant], bank.frame)
+        assert (
+            (left * laid).sum(dim=(1, 2, 3)) / laid.square().sum(dim=(1, 2, 3))
+        ).abs().max() < 0.1
 
 
 @pytest.mark.parametrize(("share", "count"), [(0.2, 60), (0.005, 2), (1.0, 300)])

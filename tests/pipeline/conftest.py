@@ -119,3 +119,16 @@ def pixels(path: Path) -> np.ndarray[Any, np.dtype[np.int16]]:
     """Decoded by Pillow directly, not by the code under test."""
     with Image.open(path) as image:
         return np.asarray(image.convert("RGB")).astype(np.int16)
+
+
+@pytest.fixture
+def short(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A tiny network that trains for a moment, and an estimate from less than that."""
+    from ue_cli.pipeline import trialplan
+    from ue_cli.training import victims
+    from ue_cli.training.supervised import VictimRecipe
+
+    monkeypatch.setattr(victims, "STEPS", (1, 4))
+    monkeypatch.setattr(victims, "EPOCHS", (1, 2, 2))
+    monkeypatch.setitem(victims.RECIPES, "small", VictimRecipe(widths=(8, 16)))
+    monkeypatch.setattr(trialplan, "_MEASURE", 0.01)

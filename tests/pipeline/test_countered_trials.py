@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from tests.pipeline.test_trials import TINY, Counter, make_data, numbers, run
+from tests.pipeline.test_trials import TINY, Counter, make_data, numbers
 from ue_cli.countermeasures import registry
 from ue_cli.countermeasures.adversarial import AdversarialTraining
 from ue_cli.countermeasures.filters import Grayscale
@@ -31,6 +31,17 @@ SHORT = replace(TINY, epochs=1, widths=(8,), batch=64)
 
 def countered(name: str | None, arm: str = "protected", **changes: object) -> Trial:
     return Trial(arm, 0, replace(SHORT, **changes), name)  # type: ignore[arg-type]
+
+
+def public_bank() -> dict[str, np.ndarray]:
+    """An entry of ones for each class, on all of `make_data`."""
+    return {
+        "cells": np.ones((2, 2, 1, 3, 4, 4), np.float32),
+        "frame": np.zeros(64, np.int64),
+        "gray": np.zeros(1, np.int64),
+        "down": np.ones((1, 16, 4), np.float32),
+        "across": np.ones((1, 16, 4), np.float32),
+    }
 
 
 def train(cache: Path, *wanted: Trial, data: TrialData | None = None) -> list[TrialResult]:
@@ -83,16 +94,15 @@ def test_only_what_a_countermeasure_needs_decides_about_its_training(tmp_path: P
     plain, diluted = countered(None), countered("dilution-20")
     subtracted = countered("subtraction")
     data = make_data()
-    bank = np.zeros((2, 1, 3, 16, 16), np.float32)
+    bank = public_bank()
     data = replace(data, bank=bank)
     train(tmp_path, plain, diluted, subtracted, data=data)
     assert data.clean is not None
     others = replace(data, clean=255 - data.clean)
     wanted = [plain, diluted, subtracted]
     assert pending(wanted, others, cache=tmp_path, device="cpu") == [diluted]
-    assert pending(wanted, replace(data, bank=bank + 1), cache=tmp_path, device="cpu") == [
-        subtracted
-    ]
+    changed = replace(data, bank=bank | {"down": bank["down"] + 1})
+    assert pending(wanted, changed, cache=tmp_path, device="cpu") == [subtracted]
 
 
 @pytest.mark.parametrize(
@@ -144,6 +154,12 @@ def test_an_estimate_tries_each_kind_of_step_once(monkeypatch: pytest.MonkeyPatc
 
 @pytest.mark.slow
 def test_processes_have_what_a_countermeasure_needs(tmp_path: Path) -> None:
-    wanted = [countered("dilution-20"), countered("grayscale", "clean")]
-    two = run(tmp_path / "two", wanted, jobs=2)
-    assert numbers(two) == numbers(run(tmp_path / "one", wanted))
+    wanted = [countered("dilution-20"), countered("subtraction", "clean")]
+    data = replace(make_data(), bank=public_bank())
+    one, two = (
+        run_trials(
+            wanted, data, cache=tmp_path / str(jobs), jobs=jobs, device="cpu", phases=Counter()
+        )
+        for jobs in (1, 2)
+    )
+    assert numbers(one) == numbers(two)

@@ -18,9 +18,9 @@ from ue_cli.certify.intervals import clopper_pearson
 from ue_cli.cli import app
 from ue_cli.countermeasures.registry import SPECS, find
 from ue_cli.errors import UeError
-from ue_cli.pipeline import trialcache, trialplan
+from ue_cli.pipeline import trialcache
 from ue_cli.pipeline.evaluation import options as options_module
-from ue_cli.pipeline.evaluation.cells import plan_cells, possible, tasks_of
+from ue_cli.pipeline.evaluation.cells import check_coverages, plan_cells, possible, tasks_of
 from ue_cli.pipeline.evaluation.evaluate import EvaluateResult, evaluate
 from ue_cli.pipeline.evaluation.files import (
     WEB_COPIES,
@@ -38,11 +38,10 @@ from ue_cli.pipeline.evaluation.options import (
 )
 from ue_cli.pipeline.subject import SIDE
 from ue_cli.report import read_evaluation
-from ue_cli.training import victims
-from ue_cli.training.supervised import VictimRecipe
 from ue_cli.types import EffectCell
 
 PER_CLASS = 30
+pytestmark = pytest.mark.usefixtures("short")
 
 
 class Board(Notes):
@@ -79,15 +78,6 @@ def _add(path: Path, delta: np.ndarray) -> None:
     with Image.open(path) as image:
         changed = np.asarray(image) + delta
     Image.fromarray(changed).save(path)
-
-
-@pytest.fixture(autouse=True)
-def short(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A tiny network that trains for a moment, and an estimate from less than that."""
-    monkeypatch.setattr(victims, "STEPS", (1, 4))
-    monkeypatch.setattr(victims, "EPOCHS", (1, 2, 2))
-    monkeypatch.setitem(victims.RECIPES, "small", VictimRecipe(widths=(8, 16)))
-    monkeypatch.setattr(trialplan, "_MEASURE", 0.01)
 
 
 def options(root: Path, **changes: object) -> EvaluateOptions:
@@ -223,7 +213,7 @@ def test_what_cannot_be_had_is_left_out_or_refused(folder: Path) -> None:
     assert left == ("subtraction", "subtraction-span")
     kept, left = possible(tier, options(folder), originals=False)
     assert {"recovery", "dilution-20"} <= set(left) and find("none") in kept
-    for name, words in (("subtraction", "nobody else has"), ("recovery", "no originals")):
+    for name, words in (("subtraction", "none was given"), ("recovery", "no originals")):
         asked = options(folder, against=(name,))
         with pytest.raises(UeError, match=words):
             possible(chosen_countermeasures(asked), asked, originals=False)
@@ -313,6 +303,30 @@ def test_only_some_files_are_protected_and_the_rest_can_stand_alone() -> None:
     whole = arrays.of(Source("", 100))
     assert whole.sha256("clean") == mixed.sha256("clean")
     assert whole.sha256("protected") != mixed.sha256("protected")
+
+
+@pytest.mark.parametrize(("coverage", "clean"), [(100, 20), (50, 60)])
+def test_originals_among_protected_files_are_tried_alone(
+    folder: Path, coverage: int, clean: int
+) -> None:
+    """What dilution reaches says little without what its clean images reach by themselves."""
+    (cell,) = plan_cells([find("dilution-20")], ("small",), (coverage,))
+    labels = [0, 1] * 50
+    protected, control, alone = tasks_of(cell, options(folder), labels, originals=True)
+    assert (protected.source.coverage, control.source.coverage) == (coverage, 100)
+    assert protected.trial.countermeasure == control.trial.countermeasure == "dilution-20"
+    assert alone.source == Source("", 100 - clean, alone=True)
+    assert alone.trial.countermeasure is None
+    assert alone_count(labels, alone.source.coverage) == clean
+
+
+@pytest.mark.parametrize(("coverage", "what"), [(99, "all"), (1, "none")])
+def test_a_coverage_that_rounds_to_all_or_none_is_refused(coverage: int, what: str) -> None:
+    labels = [0, 1] * 20
+    check_coverages((100, 95, 5), labels)
+    with pytest.raises(UeError, match=f"40 in 2 classes it protects {what}") as caught:
+        check_coverages((100, coverage), labels)
+    assert caught.value.code == "coverage-rounds" and caught.value.hint
 
 
 @pytest.mark.parametrize("text", ["", "0", "101", "ninety", "100,,50", "-5", "50.5", "²"])

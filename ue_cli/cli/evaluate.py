@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -71,7 +72,15 @@ def evaluate(
     ] = "100",
     seeds: Annotated[
         int | None,
-        typer.Option(min=1, help="Trainings of each kind. [default: the tier's]"),
+        typer.Option(min=1, max=1000, help="Trainings of each kind. [default: the tier's]"),
+    ] = None,
+    bank: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="A perturbation that the adversary has (ue's .safetensors): subtracting it is "
+            "tried, too.",
+        ),
     ] = None,
     test_share: TestShareOption = TEST_SHARE,
     min_test: MinTestOption = MIN_TEST,
@@ -107,6 +116,7 @@ def evaluate(
             victims=tuple(victim or ()),
             coverage=parse_coverage(coverage),
             seeds=seeds,
+            bank=bank,
             test_share=test_share,
             min_test=min_test,
             seed=seed,

@@ -25,7 +25,10 @@ TestShareOption = Annotated[
 ]
 MinTestOption = Annotated[int, typer.Option(min=10, help="Fewest clean test images.")]
 SeedOption = Annotated[
-    int, typer.Option(min=0, help="Of the split, the trainings and everything that is drawn.")
+    int,
+    typer.Option(
+        min=0, max=2**31 - 1, help="Of the split, the trainings and everything that is drawn."
+    ),
 ]
 DeviceOption = Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")]
 ReportOption = Annotated[

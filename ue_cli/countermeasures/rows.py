@@ -31,6 +31,19 @@ def _adversarial(levels: int) -> Spec:
     )
 
 
+def _dilution(percent: int, tier: Tier) -> Spec:
+    return Spec(
+        f"dilution-{percent}",
+        f"clean originals in place of {percent} % of the files",
+        "",
+        tier,
+        _HERE + "dilution:Dilution",
+        {"share": percent / 100},
+        needs=("clean",),
+        diluted=percent,
+    )
+
+
 SPECS: tuple[Spec, ...] = (
     Spec("none", "train as usual", "", "quick", "ue_cli.training.hooks:Plain"),
     Spec(
@@ -144,15 +157,7 @@ SPECS: tuple[Spec, ...] = (
         "full",
         _HERE + "randaugment:RandAugment",
     ),
-    Spec(
-        "dilution-20",
-        "clean originals for one file in five",
-        "",
-        "standard",
-        _HERE + "dilution:Dilution",
-        {"share": 0.2},
-        needs=("clean",),
-    ),
+    _dilution(20, "standard"),
     Spec(
         "averaging",
         "subtract each class's mean within ±8/255",

@@ -30,6 +30,7 @@ class Spec:
             files that were changed at their full size.
         needs: what it needs beside the published files: their originals (``clean``), or a
             published perturbation (``bank``).
+        diluted: per cent of the training files in whose place the adversary has clean originals.
         version: of what it does; a new one makes its cached trainings anew.
     """
 
@@ -41,4 +42,5 @@ class Spec:
     arguments: Mapping[str, Any] = field(default_factory=dict, hash=False)
     kind: Kind = "training"
     needs: tuple[Need, ...] = ()
+    diluted: int = 0
     version: int = 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from PIL import Image
 
 from ue_cli.photos.decode import decode, displayed
 from ue_cli.photos.opening import DEFAULT_MAX_PIXELS
-from ue_cli.types import PixelArray
+from ue_cli.types import FloatArray, PixelArray
 
 
 def read_square(
@@ -43,6 +44,48 @@ def read_frame(
 ) -> NDArray[np.uint8]:
     """As `read_square`, but the whole displayed image, squeezed into the square."""
     return _read(data, side, max_pixels, whole=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """The shape of a displayed image.
+
+    Attributes:
+        height, width: in pixels.
+        gray: it has no colour channels.
+    """
+
+    height: int
+    width: int
+    gray: bool
+
+
+def read_shape(data: bytes | Path, side: int, *, max_pixels: int = DEFAULT_MAX_PIXELS) -> Frame:
+    """The displayed image that `read_square` shrinks; a large JPEG's is a fraction of its size.
+
+    Raises:
+        SkipFile: see `decode`.
+    """
+    decoded = decode(data, max_pixels=max_pixels, draft=2 * side)
+    return Frame(decoded.height, decoded.width, decoded.pixels.shape[2] == 1)
+
+
+def shrink_axis(values: FloatArray, side: int, shorter: int) -> FloatArray:
+    """What `read_square` makes of functions of one axis: it treats the two axes apart.
+
+    Args:
+        values: (k, length), of k functions along an axis of the displayed image.
+        side: of the square.
+        shorter: side of the displayed image, in pixels.
+
+    Returns:
+        (k, side).
+    """
+    count, length = values.shape
+    left = (length - shorter) / 2
+    box = (left, 0, left + shorter, count)
+    strips = Image.fromarray(values).resize((side, count), Image.Resampling.BILINEAR, box=box)
+    return np.asarray(strips)
 
 
 def _read(data: bytes | Path, side: int, max_pixels: int, *, whole: bool) -> NDArray[np.uint8]:

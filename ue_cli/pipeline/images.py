@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ue_cli.errors import SkipFile, UeError
-from ue_cli.photos.square import read_square
+from ue_cli.photos.square import Frame, read_shape, read_square
 from ue_cli.photos.webcopy import WebCopy
 from ue_cli.pipeline.limits import MAX_PIXELS
 from ue_cli.pipeline.workers import Crashed, WorkerPool
 from ue_cli.types import Phases
+
+_CRASHED = "Reading it ended the process."
 
 
 def load_images(
@@ -45,13 +47,7 @@ def load_images(
     """
     images, failed = _load(paths, side, jobs, phases, title, max_pixels, copy)
     if failed:
-        first = min(failed)
-        raise UeError(
-            "image-unreadable",
-            f"Expected {len(paths):,} images, but {len(failed):,} cannot be read; the first is "
-            f"{paths[first]}: {failed[first]}",
-            "Remove or replace such files, then run the same command again.",
-        )
+        raise _unreadable(paths, failed)
     return images
 
 
@@ -74,6 +70,39 @@ def load_readable(
     return kept, images[kept]
 
 
+def read_shapes(
+    paths: Sequence[Path], side: int, *, jobs: int, phases: Phases, title: str, max_pixels: int
+) -> list[Frame]:
+    """The shapes of files that `load_images` reads, see `read_shape`; arguments as there.
+
+    Raises:
+        UeError: ``image-unreadable``.
+    """
+    shapes: dict[int, Frame] = {}
+    failed: dict[int, str] = {}
+    phases.start(title, len(paths))
+    pool = WorkerPool(_shape, jobs, _set_up, (side, max_pixels, None))
+    for (index, _), outcome in pool.run(enumerate(paths)):
+        phases.step()
+        if isinstance(outcome, Frame):
+            shapes[index] = outcome
+        else:
+            failed[index] = _CRASHED if isinstance(outcome, Crashed) else outcome
+    if failed:
+        raise _unreadable(paths, failed)
+    return [shapes[index] for index in range(len(paths))]
+
+
+def _unreadable(paths: Sequence[Path], failed: Mapping[int, str]) -> UeError:
+    first = min(failed)
+    return UeError(
+        "image-unreadable",
+        f"Expected {len(paths):,} images, but {len(failed):,} cannot be read; the first is "
+        f"{paths[first]}: {failed[first]}",
+        "Remove or replace such files, then run the same command again.",
+    )
+
+
 def _load(
     paths: Sequence[Path],
     side: int,
@@ -91,7 +120,7 @@ def _load(
     for (index, _), outcome in pool.run(enumerate(paths)):
         phases.step()
         if isinstance(outcome, Crashed):
-            failed[index] = "Reading it ended the process."
+            failed[index] = _CRASHED
         elif isinstance(outcome, str):
             failed[index] = outcome
         else:
@@ -106,6 +135,13 @@ _copy: WebCopy | None = None
 def _set_up(side: int, max_pixels: int, copy: WebCopy | None) -> None:
     global _side, _max_pixels, _copy
     _side, _max_pixels, _copy = side, max_pixels, copy
+
+
+def _shape(task: tuple[int, Path]) -> Frame | str:
+    try:
+        return read_shape(task[1], _side, max_pixels=_max_pixels)
+    except SkipFile as skip:
+        return skip.reason
 
 
 def _read(task: tuple[int, Path]) -> NDArray[np.uint8] | str:

@@ -18,13 +18,14 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from ue_cli.countermeasures.registry import build
+from ue_cli.countermeasures.registry import Need, build
 from ue_cli.errors import ExitCode, UeError
 from ue_cli.photos.private import explain_write, lock_folder
 from ue_cli.pipeline.trialcache import store
 from ue_cli.pipeline.trialdata import Trial, TrialData
 from ue_cli.pipeline.workers import Crashed, WorkerPool
 from ue_cli.training.hooks import PLAIN, Knowledge
+from ue_cli.training.publicbank import PublicBank
 from ue_cli.training.supervised import train_victim
 from ue_cli.types import Phases
 
@@ -36,7 +37,7 @@ def train_one(
     key: str,
     trial: Trial,
     arrays: Mapping[str, NDArray[Any]],
-    known: Mapping[str, NDArray[Any]],
+    known: Mapping[Need, Mapping[str, NDArray[Any]]],
     cache: Path,
     device: str,
     threads: int,
@@ -67,7 +68,7 @@ def train_one(
             seed=trial.seed,
             device=device,
             hooks=PLAIN if trial.countermeasure is None else build(trial.countermeasure),
-            known=Knowledge(**{need: torch.from_numpy(array) for need, array in known.items()}),
+            known=_knowledge(known),
             on_epoch=lambda *_: on_epoch(),
         )
     finally:
@@ -83,6 +84,15 @@ def train_one(
         "seconds": victim.seconds,
     }
     store(cache, key, trial, numbers, victim.state)
+
+
+def _knowledge(known: Mapping[Need, Mapping[str, NDArray[Any]]]) -> Knowledge:
+    tensors = {
+        need: {name: torch.from_numpy(array) for name, array in arrays.items()}
+        for need, arrays in known.items()
+    }
+    bank = PublicBank(**tensors["bank"]) if "bank" in tensors else None
+    return Knowledge(tensors.get("clean", {}).get("clean"), bank)
 
 
 def train_side_by_side(
@@ -127,11 +137,11 @@ def _handed_over(data: TrialData, trials: Iterable[Trial], cache: Path) -> Itera
     lock = lock_folder(folder)
     try:
         with explain_write(folder):
-            parts: dict[str, dict[str, NDArray[Any]]] = {
+            parts: dict[str, Mapping[str, NDArray[Any]]] = {
                 trial.arm: data.arrays(trial.arm) for trial in trials
             }
             needs = {need for trial in trials for need in trial.needs}
-            parts |= {f"{_KNOWN}{need}": {need: data.known(need)} for need in needs}
+            parts |= {f"{_KNOWN}{need}": data.known(need) for need in needs}
             for part, arrays in parts.items():
                 (folder / part).mkdir()
                 for name, array in arrays.items():
@@ -195,9 +205,7 @@ def _train_task(task: tuple[str, Trial]) -> None:
         raise RuntimeError("this process was not set up")
     key, trial = task
     arrays = _loaded(_lane.folder / trial.arm)
-    known: dict[str, NDArray[Any]] = {}
-    for need in trial.needs:
-        known |= _loaded(_lane.folder / f"{_KNOWN}{need}")
+    known = {need: _loaded(_lane.folder / f"{_KNOWN}{need}") for need in trial.needs}
     train_one(key, trial, arrays, known, _lane.cache, "cpu", _lane.threads, _lane.epochs.release)
 
 

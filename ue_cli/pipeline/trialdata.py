@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ue_cli.countermeasures.registry import build, find
+from ue_cli.countermeasures.registry import Need, build, find
 from ue_cli.training.supervised import VictimRecipe
 
 
@@ -31,7 +32,7 @@ class Trial:
     countermeasure: str | None = None
 
     @property
-    def needs(self) -> tuple[str, ...]:
+    def needs(self) -> tuple[Need, ...]:
         """What its countermeasure needs beside the files: ``clean``, ``bank``."""
         return () if self.countermeasure is None else find(self.countermeasure).needs
 
@@ -58,8 +59,8 @@ class TrialData:
         labels: (n,) int64, from 0.
         test: (m, 3, side, side) uint8, clean.
         test_labels: (m,) int64.
-        bank: a published perturbation as it lies on the training files, in 8-bit levels,
-            (classes, per_class, 3, side, side); what subtracts it needs it.
+        bank: a published perturbation as it lies on the training files: the fields of
+            `ue_cli.training.publicbank.PublicBank` by name; what subtracts it needs it.
     """
 
     protected: NDArray[np.uint8] = field(repr=False)
@@ -67,7 +68,7 @@ class TrialData:
     labels: NDArray[np.int64] = field(repr=False)
     test: NDArray[np.uint8] = field(repr=False)
     test_labels: NDArray[np.int64] = field(repr=False)
-    bank: NDArray[np.float32] | None = field(default=None, repr=False)
+    bank: Mapping[str, NDArray[Any]] | None = field(default=None, repr=False)
 
     def arrays(self, arm: str) -> dict[str, NDArray[Any]]:
         """The four arrays that one arm sees: images, labels, test, test_labels."""
@@ -85,24 +86,25 @@ class TrialData:
         """Of all that one arm sees, hex; it does not depend on the other arm."""
         return _sha256(self.arrays(arm))
 
-    def known(self, need: str) -> NDArray[Any]:
-        """What a countermeasure needs, by the name of the need.
+    def known(self, need: Need) -> Mapping[str, NDArray[Any]]:
+        """The arrays that a countermeasure needs, by the name of the need.
 
         Raises:
-            ValueError: it is not there.
+            ValueError: they are not there.
         """
-        array = {"clean": self.clean, "bank": self.bank}[need]
-        if array is None:
-            what = {"clean": "originals", "bank": "published perturbation"}[need]
-            raise ValueError(f"there is no {what} for a countermeasure that needs it")
-        return array
+        if need == "bank" and self.bank is not None:
+            return self.bank
+        if need == "clean" and self.clean is not None:
+            return {"clean": self.clean}
+        what = {"clean": "originals", "bank": "published perturbation"}[need]
+        raise ValueError(f"there is no {what} for a countermeasure that needs it")
 
-    def known_sha256(self, need: str) -> str:
+    def known_sha256(self, need: Need) -> str:
         """Of `known`, hex."""
-        return _sha256({need: self.known(need)})
+        return _sha256(self.known(need))
 
 
-def _sha256(arrays: dict[str, NDArray[Any]]) -> str:
+def _sha256(arrays: Mapping[str, NDArray[Any]]) -> str:
     digest = hashlib.sha256()
     for name, array in arrays.items():
         digest.update(f"{name} {array.dtype} {array.shape};".encode())

@@ -14,6 +14,7 @@ from torch.nn import functional
 
 from ue_cli.training.augment import augmented
 from ue_cli.training.precision import autocast
+from ue_cli.training.publicbank import PublicBank
 
 if TYPE_CHECKING:
     from ue_cli.training.supervised import VictimRecipe
@@ -27,12 +28,11 @@ class Knowledge:
 
     Attributes:
         clean: the originals of the training files in the same order, (n, 3, h, w) uint8.
-        bank: a published perturbation as it lies on the training files, in 8-bit levels,
-            (classes, per_class, 3, h, w); of class y in entry y.
+        bank: a published perturbation as it lies on the training files.
     """
 
     clean: Tensor | None = None
-    bank: Tensor | None = None
+    bank: PublicBank | None = None
 
 
 NOTHING = Knowledge()

@@ -15,7 +15,7 @@ from ue_cli.training.architectures import VictimName
 from ue_cli.training.victims import victim_recipe
 
 Role = Literal["protected", "control", "alone"]
-"""What a training of a cell sees: the published files, the originals, or the unprotected rest."""
+"""What a training of a cell sees: the published files, the originals, or the clean ones alone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +74,8 @@ def possible(
             "Give the originals with --original DIR.",
         )
     had = {"clean"} if originals else set()
+    if options.bank is not None:
+        had.add("bank")
     lacking = [spec for spec in specs if not set(spec.needs) <= had]
     for spec in lacking:
         if spec.name in options.against:
@@ -82,13 +84,36 @@ def possible(
     return kept, tuple(spec.name for spec in lacking)
 
 
+def check_coverages(coverages: Sequence[int], labels: Sequence[int]) -> None:
+    """Refuse shares that round to all files or to none.
+
+    Args:
+        coverages: per cents of the files that are protected.
+        labels: class of each file.
+
+    Raises:
+        UeError: ``coverage-rounds``.
+    """
+    for coverage in coverages:
+        clean = alone_count(labels, coverage)
+        if clean == len(labels) or (coverage < 100 and not clean):
+            what = "none" if clean else "all"
+            raise UeError(
+                "coverage-rounds",
+                f"--coverage {coverage} should protect some of the files and not others, but of "
+                f"{len(labels):,} in {len(set(labels))} classes it protects {what}.",
+                "Choose a share of which every class has a whole number of files, such as 50.",
+            )
+
+
 def _needs(spec: Spec) -> UeError:
     if "bank" in spec.needs:
         return UeError(
             "countermeasure-needs",
-            f"{spec.name} subtracts a published perturbation, but these files carry one made "
-            "under the owner's key, which nobody else has.",
-            "Leave it out; averaging is what can be tried without it.",
+            f"{spec.name} subtracts a perturbation that the adversary has, but none was given. "
+            "What ue makes under the owner's key nobody else has.",
+            "Give its file with --bank FILE, or leave it out; averaging is what can be tried "
+            "without one.",
         )
     return UeError(
         "countermeasure-needs",
@@ -121,8 +146,9 @@ def tasks_of(
         yield Task("protected", mixed, Trial("protected", seed, whole, name))
         if originals:
             yield Task("control", Source(copy, 100, side=side), Trial("clean", seed, whole, name))
-        rest = alone_count(labels, cell.coverage)
+        published = round(cell.coverage * (100 - spec.diluted) / 100)
+        rest = alone_count(labels, published)
         if originals and rest:
             few = victim_recipe(cell.victim, train_files=rest, side=side)
-            trial = Trial("protected", seed, few, name)
-            yield Task("alone", Source(copy, cell.coverage, alone=True, side=side), trial)
+            trial = Trial("protected", seed, few, None if spec.diluted else name)
+            yield Task("alone", Source(copy, published, alone=True, side=side), trial)

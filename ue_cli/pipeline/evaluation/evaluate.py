@@ -15,7 +15,8 @@ from ue_cli.photos.private import explain_write
 from ue_cli.pipeline.backend import resolve_device
 from ue_cli.pipeline.dataset import Dataset
 from ue_cli.pipeline.evaluation import board
-from ue_cli.pipeline.evaluation.cells import Cell, plan_cells, possible, tasks_of
+from ue_cli.pipeline.evaluation.bank import PublicFile, for_classes, read_public
+from ue_cli.pipeline.evaluation.cells import Cell, check_coverages, plan_cells, possible, tasks_of
 from ue_cli.pipeline.evaluation.files import Source, load_arrays, side_of
 from ue_cli.pipeline.evaluation.judge import CONFIDENCE, judge_cell
 from ue_cli.pipeline.evaluation.options import (
@@ -95,15 +96,19 @@ def evaluate(options: EvaluateOptions, phases: Watch) -> EvaluateResult:
     started = time.monotonic()
     asked, victims = chosen_countermeasures(options), chosen_victims(options)
     device = resolve_device(options.device)
+    public = None if options.bank is None else read_public(options.bank)
     found = options.read(phases)
+    public = None if public is None else for_classes(public, found.classes)
     specs, left_out = possible(asked, options, originals=found.has_control)
     cells = plan_cells(specs, victims, options.coverage)
     labels = [item.label for item in found.train]
+    check_coverages(options.coverage, labels)
     tasks = {
         cell: list(tasks_of(cell, options, labels, originals=found.has_control)) for cell in cells
     }
     kinds = {task.source.kind for some in tasks.values() for task in some}
-    arrays = load_arrays(found, kinds, jobs=options.jobs, phases=phases)
+    bank = None if public is None else public.bank
+    arrays = load_arrays(found, kinds, bank, jobs=options.jobs, phases=phases)
     work = Work(tasks, arrays, options.folder / TRAININGS, options.jobs, device)
     left = work.left()
     seconds = work.estimate(left) + _recovery_seconds(work, len(found.classes))
@@ -119,7 +124,7 @@ def evaluate(options: EvaluateOptions, phases: Watch) -> EvaluateResult:
     _announce(found, planned, options, device, left_out, phases)
     if options.dry_run:
         return planned
-    measured = _measure(found, work, phases)
+    measured = _measure(found, work, phases, public)
     report = EffectReport(
         cells=tuple(measured.values()),
         tests=len(found.test),
@@ -165,7 +170,9 @@ def _announce(
     )
 
 
-def _measure(found: Dataset, work: Work, phases: Watch) -> dict[Cell, EffectCell]:
+def _measure(
+    found: Dataset, work: Work, phases: Watch, public: PublicFile | None
+) -> dict[Cell, EffectCell]:
     """Train everything, and judge each cell as soon as it is complete."""
     chance, tests = _chance(found), len(found.test)
     judged: dict[Cell, EffectCell] = {}
@@ -178,6 +185,8 @@ def _measure(found: Dataset, work: Work, phases: Watch) -> dict[Cell, EffectCell
                     role: trained(tasks, done, role) for role in ("protected", "control", "alone")
                 }
                 recipe = describe_training(cell.victim, tasks[0].trial.recipe, cell.spec)
+                if public is not None and "bank" in cell.spec.needs:
+                    recipe += f" ({public.title})"
                 judged[cell] = _judged(cell, **arms, recipe=recipe, chance=chance)
         board.show(phases, work.tasks, done, tests, judged)
 

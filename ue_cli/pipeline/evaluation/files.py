@@ -7,17 +7,20 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ue_cli.photos.square import Frame
 from ue_cli.photos.webcopy import WebCopy
 from ue_cli.pipeline.dataset import Dataset
-from ue_cli.pipeline.images import load_images
+from ue_cli.pipeline.evaluation.bank import lay_out
+from ue_cli.pipeline.images import load_images, read_shapes
 from ue_cli.pipeline.subject import SIDE
 from ue_cli.pipeline.trialdata import TrialData
 from ue_cli.training.architectures import ARCHITECTURES, VictimName
-from ue_cli.types import Phases
+from ue_cli.types import Bank, Phases
 
 PRETRAINED_SIDE = 256
 """Of what networks that are pretrained on photographs read; crops of it have 224 pixels."""
@@ -116,6 +119,7 @@ class Arrays:
         protected, clean: (n, 3, side, side) uint8; ``clean`` is empty without originals.
         test: (m, 3, side, side) uint8 by side, clean and never copied.
         test_labels: (m,) int64.
+        banks: how a public perturbation lies on the training files, by side; empty without one.
     """
 
     names: tuple[str, ...]
@@ -124,6 +128,7 @@ class Arrays:
     clean: Mapping[Kind, NDArray[np.uint8]] = field(repr=False)
     test: Mapping[int, NDArray[np.uint8]] = field(repr=False)
     test_labels: NDArray[np.int64] = field(repr=False)
+    banks: Mapping[int, Mapping[str, NDArray[Any]]] = field(default_factory=dict, repr=False)
 
     def count(self, source: Source) -> int:
         """How many files a source gives."""
@@ -133,7 +138,7 @@ class Arrays:
     def of(self, source: Source) -> TrialData:
         """What one source gives to train on."""
         protected, clean = self.protected[source.kind], self.clean.get(source.kind)
-        labels = self.labels
+        labels, bank = self.labels, self.banks.get(source.side)
         if source.coverage < 100 or source.alone:
             if clean is None:
                 raise ValueError("there are no originals to leave files unprotected")
@@ -141,6 +146,7 @@ class Arrays:
             if source.alone:
                 protected, labels = clean[~chosen], labels[~chosen]
                 clean = protected
+                bank = None if bank is None else {**bank, "frame": bank["frame"][~chosen]}
             else:
                 protected = np.where(chosen[:, None, None, None], protected, clean)
         return TrialData(
@@ -149,15 +155,19 @@ class Arrays:
             labels=labels,
             test=self.test[source.side],
             test_labels=self.test_labels,
+            bank=bank,
         )
 
 
-def load_arrays(found: Dataset, kinds: Iterable[Kind], *, jobs: int, phases: Phases) -> Arrays:
+def load_arrays(
+    found: Dataset, kinds: Iterable[Kind], bank: Bank | None = None, *, jobs: int, phases: Phases
+) -> Arrays:
     """Read all files, once for each kind.
 
     Args:
         found: the data set.
         kinds: what the trainings need.
+        bank: what an adversary subtracts, with an entry for each class in its place.
         jobs: processes.
         phases: told about every pass.
 
@@ -180,13 +190,21 @@ def load_arrays(found: Dataset, kinds: Iterable[Kind], *, jobs: int, phases: Pha
     published = [item.protected for item in found.train]
     originals = [item.original for item in found.train if item.original is not None]
     tests = [item.path for item in found.test]
-    protected, clean, test = {}, {}, {}
+
+    def shapes(side: int) -> list[Frame]:
+        title = "Laying the public perturbation out"
+        limit = found.max_pixels
+        return read_shapes(published, side, jobs=jobs, phases=phases, title=title, max_pixels=limit)
+
+    protected, clean, test, banks = {}, {}, {}, {}
     for kind in sorted(set(kinds)):
         protected[kind] = read(published, "Reading the protected files", kind)
         if found.has_control:
             clean[kind] = read(originals, "Reading the originals", kind)
     for side in sorted({side for _, side in protected}):
         test[side] = read(tests, "Reading the clean test images", ("", side))
+        if bank is not None:
+            banks[side] = lay_out(bank, shapes(side), side)
     return Arrays(
         names=tuple(item.name for item in found.train),
         labels=np.array([item.label for item in found.train], np.int64),
@@ -194,4 +212,5 @@ def load_arrays(found: Dataset, kinds: Iterable[Kind], *, jobs: int, phases: Pha
         clean=clean,
         test=test,
         test_labels=np.array([item.label for item in found.test], np.int64),
+        banks=banks,
     )

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
-from ue_cli.countermeasures.registry import Spec, Tier, find, in_tier
+from ue_cli.countermeasures.registry import SPECS, Spec, Tier, find, in_tier
 from ue_cli.errors import UeError
 from ue_cli.pipeline.subject import Subject
 from ue_cli.training.architectures import ARCHITECTURES, VICTIMS, VictimName, find_victim
@@ -33,6 +34,7 @@ class EvaluateOptions(Subject):
         victims: names of networks; empty: the tier's.
         coverage: per cent of the training files that are protected, one evaluation each.
         seeds: trainings of each kind; None: the tier's.
+        bank: file of a perturbation that the adversary has; what subtracts it is tried, too.
         dry_run: say what would be trained, and stop.
     """
 
@@ -41,6 +43,7 @@ class EvaluateOptions(Subject):
     victims: tuple[str, ...] = ()
     coverage: tuple[int, ...] = (100,)
     seeds: int | None = None
+    bank: Path | None = None
     dry_run: bool = False
 
     @property
@@ -57,18 +60,20 @@ class EvaluateOptions(Subject):
             *(("--victim", name) for name in self.victims),
             ("--coverage", coverage),
             ("--seeds", self.seeds),
+            ("--bank", self.bank),
         ]
         return self.command_line("evaluate", own)
 
 
 def chosen_countermeasures(options: EvaluateOptions) -> tuple[Spec, ...]:
-    """Those asked for, or the tier's; a plain training comes first in any case.
+    """Those asked for, or the tier's, and with a bank what needs one; a plain training comes first.
 
     Raises:
         UeError: an unknown name.
     """
     asked = tuple(find(name) for name in options.against) or in_tier(options.tier)
-    return tuple({spec.name: spec for spec in (find("none"), *asked)}.values())
+    given = () if options.bank is None else tuple(s for s in SPECS if "bank" in s.needs)
+    return tuple({spec.name: spec for spec in (find("none"), *asked, *given)}.values())
 
 
 def chosen_victims(options: EvaluateOptions) -> tuple[VictimName, ...]:

@@ -1,0 +1,103 @@
+"""The perturbation that an adversary has, laid out on every training file as ue lays it out."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ue_cli.errors import ExitCode, UeError
+from ue_cli.perturbation.apply import gray_target
+from ue_cli.perturbation.bank import load_bank
+from ue_cli.perturbation.layout import CellField
+from ue_cli.photos.square import Frame, shrink_axis
+from ue_cli.types import Bank, FloatArray
+
+
+@dataclass(frozen=True, slots=True)
+class PublicFile:
+    """A bank that was given, and what the report calls it."""
+
+    bank: Bank
+    title: str
+
+
+def read_public(path: Path) -> PublicFile:
+    """Read the adversary's bank.
+
+    Raises:
+        UeError: see `load_bank`.
+    """
+    bank = load_bank(path)
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    made = bank.provenance
+    return PublicFile(bank, f"{path.name}, {made.method} in {made.space}s, SHA-256 {digest[:12]}…")
+
+
+def for_classes(found: PublicFile, classes: Sequence[str]) -> PublicFile:
+    """Its entries for these classes, in their order.
+
+    Raises:
+        UeError: ``bank-classes``: it has none for some of them.
+    """
+    bank = found.bank
+    absent = [name for name in classes if name not in bank.classes]
+    if absent:
+        raise UeError(
+            "bank-classes",
+            f"--bank should have an entry for each class of the files, but has none for "
+            f"{_some(absent)}; it has {_some(bank.classes)}.",
+            "Give the perturbation that these files carry, or name the folders as its classes.",
+            exit_code=ExitCode.PERTURBATION_UNAVAILABLE,
+        )
+    chosen = [bank.classes.index(name) for name in classes]
+    own = Bank(bank.delta[chosen], tuple(classes), bank.budget, bank.provenance)
+    return PublicFile(own, found.title)
+
+
+def lay_out(bank: Bank, frames: Sequence[Frame], side: int) -> Mapping[str, NDArray[Any]]:
+    """What turns cells into δ on the squares of these files.
+
+    Args:
+        bank: an entry per class.
+        frames: of the files.
+        side: of the squares.
+
+    Returns:
+        The fields of `ue_cli.training.publicbank.PublicBank` by name.
+    """
+    kinds = sorted(set(frames), key=lambda f: (f.height, f.width, f.gray))
+    number = {frame: index for index, frame in enumerate(kinds)}
+    levels = np.float32(bank.budget.levels)
+    cells = bank.delta.astype(np.float32)
+    # Cells are flat, so what is done to a pixel's three values can be done to a cell's.
+    grays = levels * gray_target(np.moveaxis(cells / levels, 2, -1))[:, :, None]
+    rows, columns = cells.shape[3:]
+    shorter = [min(frame.height, frame.width) for frame in kinds]
+    down = [_axis(f.height, rows, side, s) for f, s in zip(kinds, shorter, strict=True)]
+    across = [_axis(f.width, columns, side, s) for f, s in zip(kinds, shorter, strict=True)]
+    return {
+        "cells": np.stack([cells, np.broadcast_to(grays, cells.shape)]),
+        "frame": np.array([number[frame] for frame in frames], np.int64),
+        "gray": np.array([frame.gray for frame in kinds], np.int64),
+        "down": np.stack(down),
+        "across": np.stack(across),
+    }
+
+
+def _axis(length: int, cells: int, side: int, shorter: int) -> FloatArray:
+    """How much of each cell is in each pixel of the square, (side, cells)."""
+    each = np.repeat(np.eye(cells, dtype=np.float32)[:, :, None], 3, axis=2)
+    field = CellField(each, height=cells, width=length)
+    centres = (np.arange(n, dtype=np.float32) + np.float32(0.5) for n in (cells, length))
+    shares = np.ascontiguousarray(field.sample(*centres)[:, :, 0])
+    return np.ascontiguousarray(shrink_axis(shares, side, shorter).T)
+
+
+def _some(names: Sequence[str]) -> str:
+    return ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
