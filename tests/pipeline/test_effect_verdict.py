@@ -132,6 +132,19 @@ def test_the_worst_case_is_the_largest_accuracy_of_conclusive_cells() -> None:
     assert (whole.verdict, whole.worst.countermeasure) == ("not-shown", "crop")
 
 
+def test_the_gravest_verdict_may_be_that_of_another_cell() -> None:
+    worst, grave = cell("none", 500, "weak"), cell("blur", 450, "not-shown")
+    (whole,) = judge_all([worst, grave, cell("jpeg-50", 300, "not-shown")])
+    assert (whole.verdict, whole.worst, whole.because) == ("not-shown", worst, grave)
+    (said,) = sentences(worst, grave)
+    assert said.endswith(
+        "What decides is a small ResNet under blur: it gets 45.0 %, its control 45.0 %. "
+        "Verdict: not shown."
+    )
+    (whole,) = judge_all([worst, cell("blur", 450, "weak")])
+    assert whole.because is None
+
+
 def test_an_inconclusive_cell_neither_decides_nor_is_passed_over() -> None:
     low, high = cell("blur", 150, "inconclusive"), cell("pgd-8", 600, "inconclusive")
     (whole,) = judge_all([cell("none", 200, "protected"), low])
@@ -187,4 +200,4 @@ def test_the_headline_of_a_part_says_what_the_rest_gives_alone() -> None:
     half = replace(cell("none", 700, "not-shown", 50), alone=(training(650), training(690)))
     (said,) = sentences(half)
     assert said.startswith("With 50 % of the files protected, the worst case is")
-    assert "The unprotected files alone give 69.0 %" in said
+    assert "The clean files alone give 69.0 %" in said

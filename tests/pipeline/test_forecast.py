@@ -9,8 +9,9 @@ import pytest
 from tests.pipeline.conftest import Ue
 from ue_cli.pipeline.certifyoptions import CertifyOptions
 from ue_cli.pipeline.forecast import drawn_victims, planned
-from ue_cli.pipeline.statement import describe_runs
+from ue_cli.pipeline.statement import describe_recipe, describe_runs
 from ue_cli.training.architectures import VictimName
+from ue_cli.training.victims import victim_recipe
 
 SEVERAL: tuple[VictimName, ...] = ("small", "resnet18", "vit-tiny")
 
@@ -73,3 +74,12 @@ def test_an_unknown_architecture_is_refused_with_the_known_ones(ue: Ue, tmp_path
 @pytest.mark.parametrize("given", [(), SEVERAL])
 def test_the_command_names_what_was_asked_for(given: tuple[VictimName, ...]) -> None:
     assert options(victims=given).command().count("--victim") == len(given)
+
+
+def test_a_recipe_in_words_says_how_it_augments() -> None:
+    cropped = describe_recipe(victim_recipe("small", train_files=5000, side=64))
+    assert "resized to 64 pixels, under random resized crops (at least 0.35 of the area)" in cropped
+    assert cropped.endswith("to 48 pixels and flips")
+    shifted = describe_recipe(victim_recipe("resnet18", train_files=5000, side=32))
+    assert shifted.startswith("ResNet-18 trained from scratch for 52 epochs")
+    assert shifted.endswith("resized to 32 pixels, under shifts by up to 4 of 32 pixels and flips")

@@ -80,10 +80,20 @@ def describe_recipe(recipe: VictimRecipe) -> str:
     if recipe.net == "small":
         net = f"a {net} ({'-'.join(map(str, recipe.widths))} channels)"
     begun = f"trained on from {recipe.backbone}" if recipe.backbone else "trained from scratch"
+    side = recipe.size if recipe.augment == "shift" else SIDE
     return (
         f"{net} {begun} for {recipe.epochs} epochs in batches of {recipe.batch} on "
-        f"the files resized to {SIDE} pixels, under random resized crops (at least "
-        f"{recipe.min_scale:g} of the area) to {recipe.size} pixels and flips"
+        f"the files resized to {side} pixels, under {describe_views(recipe)}"
+    )
+
+
+def describe_views(recipe: VictimRecipe) -> str:
+    """The augmentation of a training in words."""
+    if recipe.augment == "shift":
+        return f"shifts by up to {recipe.reach} of {recipe.size} pixels and flips"
+    return (
+        f"random resized crops (at least {recipe.min_scale:g} of the area) to {recipe.size} pixels "
+        "and flips"
     )
 
 

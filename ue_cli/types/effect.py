@@ -58,7 +58,8 @@ class EffectCell:
         protected: trainings on these files, one per seed.
         control: on the originals alone, under the same countermeasure, recipe and seeds; empty
             without originals.
-        alone: on those originals alone that stay unprotected; empty at 100 %.
+        alone: on those originals alone that stay unprotected or that the adversary has; empty
+            where there are none.
         recipe: of all three, in words.
         upper: the best epoch of the best training on the protected files truly reaches at most
             this, in [0, 1].

@@ -27,6 +27,7 @@ MARGIN = 0.05
 FIT_SLACK = 0.02
 """How much less of its own files a victim may fit than the control of its."""
 
+_GRAVITY: dict[EffectVerdict, int] = {"protected": 0, "weak": 1, "not-shown": 2}
 _ROUNDING = 1e-9
 
 RULE = (
@@ -34,7 +35,8 @@ RULE = (
     "gets who stops at the right moment. C = lower end of the control's interval, at the last "
     "epoch of its worst training. g = accuracy of guessing. Inconclusive: C is under twice g "
     "(where that is beyond reach, under half of the way from g to 100 %), or the victim fits its "
-    "own augmented training files more than 2 points less than the control fits its own. "
+    "own augmented training files more than 2 points less than the control fits its own, each on "
+    "average over its trainings. "
     "Protected: A is at most g + (C − g)/3, so at most a third of what can be learned is left, "
     "and at least 5 points under C. Weak: A is at least 5 points under C. Not shown: otherwise. "
     "The whole has the gravest verdict of its conclusive cells (not shown, weak, protected); it is "
@@ -63,12 +65,15 @@ class Whole:
         worst: the cell in which the most is learned: among conclusive ones, or of all where none
             is conclusive.
         beyond: an inconclusive cell that reached more than that; None: there is none.
+        because: the conclusive cell whose verdict it is; None: it is that of ``worst``, or is
+            inconclusive.
     """
 
     coverage: int
     verdict: EffectVerdict
     worst: EffectCell
     beyond: EffectCell | None
+    because: EffectCell | None = None
 
 
 def learning_mark(chance: float) -> float:
@@ -172,12 +177,8 @@ def _whole(cells: Sequence[EffectCell]) -> Whole:
         return Whole(top.coverage, "inconclusive", top, None)
     worst = max(sure, key=lambda cell: cell.reached)
     beyond = top if top.reached > worst.reached else None
-    found = {cell.verdict for cell in sure}
-    verdict: EffectVerdict = "protected"
-    if "not-shown" in found:
-        verdict = "not-shown"
-    elif beyond is not None:
-        verdict = "inconclusive"
-    elif "weak" in found:
-        verdict = "weak"
-    return Whole(worst.coverage, verdict, worst, beyond)
+    gravest = max(sure, key=lambda cell: (_GRAVITY[cell.verdict], cell.reached))
+    if beyond is not None and gravest.verdict != "not-shown":
+        return Whole(worst.coverage, "inconclusive", worst, beyond)
+    because = gravest if gravest.verdict != worst.verdict else None
+    return Whole(worst.coverage, gravest.verdict, worst, beyond, because)

@@ -14,6 +14,7 @@ from ue_cli.photos.manifest import MANIFEST_FILE, read_manifest
 from ue_cli.pipeline.evaluation.files import side_of
 from ue_cli.pipeline.evaluation.judge import CONFIDENCE, RULE, Whole, judge_all
 from ue_cli.pipeline.evaluation.options import EvaluateOptions
+from ue_cli.pipeline.statement import describe_views
 from ue_cli.report import PROBES, Evaluation, Headline
 from ue_cli.training.architectures import ARCHITECTURES, VictimName
 from ue_cli.training.supervised import VictimRecipe
@@ -107,9 +108,15 @@ def headline(whole: Whole, measured: EffectReport) -> str:
     if worst.alone:
         most = max(one.last for one in worst.alone)
         parts.append(
-            f" The unprotected files alone give {_share(most, tests)}: what goes beyond that is "
-            "what the protected ones still teach."
+            f" The clean files alone give {_share(most, tests)}: what goes beyond that is what the "
+            "protected ones still teach."
         )
+    if whole.because is not None:
+        other = whole.because
+        told = f" What decides is {_against(other)}: it gets {_share(other.reached, tests)}"
+        if other.control_reached is not None:
+            told += f", its control {_share(other.control_reached, tests)}"
+        parts.append(f"{told}.")
     parts.append(f" Verdict: {whole.verdict.replace('-', ' ')}.")
     return "".join(parts)
 
@@ -126,13 +133,9 @@ def _share(correct: int, tests: int) -> str:
 
 def describe_training(victim: VictimName, recipe: VictimRecipe, spec: Spec) -> str:
     """What the trainings of one cell are, in words."""
-    shown = (
-        f"random resized crops (at least {recipe.min_scale:g} of the area) to {recipe.size} pixels"
-        if recipe.augment == "resized-crop"
-        else f"shifts by up to {recipe.reach} of {recipe.size} pixels"
-    )
     begun = f"({recipe.backbone})" if recipe.backbone else "from scratch"
     return (
         f"{ARCHITECTURES[victim].title} {begun}, {recipe.epochs} epochs in batches of "
-        f"{recipe.batch}, files at {side_of(victim)} pixels, {shown} and flips; {spec.summary}"
+        f"{recipe.batch}, files at {side_of(victim)} pixels, {describe_views(recipe)}; "
+        f"{spec.summary}"
     )
