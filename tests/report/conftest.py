@@ -10,8 +10,11 @@ import pytest
 from ue_cli.certify.budget import certify
 from ue_cli.certify.fidelity import fidelity, summarise
 from ue_cli.report import (
+    PROBES,
     Caution,
     Certification,
+    Evaluation,
+    Headline,
     Labels,
     Report,
     Statements,
@@ -22,6 +25,10 @@ from ue_cli.report import (
 from ue_cli.types import (
     Budget,
     CertifyReport,
+    Detectability,
+    EffectCell,
+    EffectReport,
+    EffectVerdict,
     EtaBound,
     FileRecord,
     LearnabilityCertificate,
@@ -29,9 +36,11 @@ from ue_cli.types import (
     RecoveryCheck,
     RecoveryPoint,
     RunsCertificate,
+    Separability,
     Skipped,
     Smoothing,
     SurrogateCertificate,
+    Training,
 )
 
 HOSTILE = "a/<img src=x onerror=alert(1)> [b]x \"' & 🦊\n\u202e\udc80.jpg"
@@ -194,4 +203,75 @@ def certification(certificate: LearnabilityCertificate) -> Certification:
         runs_reason="A gap of 30.6 points.",
         runs_not_covered=("Another recipe.",),
         not_covered=("Dilution <p>.",),
+    )
+
+
+TESTS = 500
+
+
+def training(seed: int, *correct: int, fitted: int = 1980) -> Training:
+    last, best = correct[-1] / TESTS, max(correct) / TESTS
+    return Training(
+        seed, correct, fitted, 2000, (last - 0.03, last + 0.04), (best - 0.03, best + 0.04)
+    )
+
+
+def cell(name: str, protected: tuple[int, ...], verdict: EffectVerdict = "weak") -> EffectCell:
+    return EffectCell(
+        victim="small",
+        countermeasure=name,
+        coverage=100,
+        protected=(training(0, *protected), training(1, *protected)),
+        control=(training(0, 200, 350, 400), training(1, 190, 352, 391, fitted=1960)),
+        alone=(),
+        recipe=f"a recipe of {name} <b>",
+        upper=max(protected) / TESTS + 0.04,
+        lower=0.752,
+        verdict=verdict,
+        reason=f"because of {name} <i>",
+    )
+
+
+@pytest.fixture(scope="session")
+def evaluation() -> Evaluation:
+    """Three cells of two seeds, one of them half protected, with hostile words in them."""
+    cells = (
+        cell("none", (150, 233, 91), "protected"),
+        cell(HOSTILE, (140, 277, 251)),
+        replace(
+            cell("none", (150, 300, 310)),
+            coverage=50,
+            alone=(training(0, 200, 301), training(1, 200, 303)),
+        ),
+    )
+    return Evaluation(
+        measured=EffectReport(
+            cells=cells,
+            tests=TESTS,
+            train_files=2000,
+            classes=10,
+            chance=0.1,
+            confidence=0.95,
+            test_source=f"a fifth of {HOSTILE}",
+            detectability=Detectability(
+                1000, 64, *(Separability(right, 500, 0.5) for right in (465, 499, 498, 400, 250))
+            ),
+            device="CPU",
+            data_sha256="d" * 64,
+            seconds=712.3,
+        ),
+        headlines=(
+            Headline(100, "weak", 1, "The worst case is <u>."),
+            Headline(50, "not-shown", 2, "With half of the files it is worse."),
+        ),
+        intervals=dict.fromkeys(PROBES, (0.111, 0.222)),
+        countermeasures={"none": "train as usual", HOSTILE: "<s>"},
+        left_out=("subtraction",),
+        rule="A is the upper end <q>.",
+        not_covered=("Another network.",),
+        dataset=HOSTILE,
+        when="2026-01-03T04:05:06+00:00",
+        code_version="0.1.0",
+        command="ue evaluate 'photos-protected' --original photos",
+        output_sha256="e" * 64,
     )

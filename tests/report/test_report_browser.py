@@ -11,14 +11,24 @@ import json
 import re
 import shutil
 import subprocess
+from dataclasses import replace
 from html import escape, unescape
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from ue_cli.report import Certification, Report, write_certificate, write_report
-from ue_cli.types import FileRecord
+from tests.report.conftest import TESTS
+from ue_cli.report import (
+    Certification,
+    Evaluation,
+    Labels,
+    Report,
+    write_certificate,
+    write_evaluation,
+    write_report,
+)
+from ue_cli.types import EffectCell, FileRecord
 
 CHROMIUM = next(
     filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
@@ -30,8 +40,8 @@ pytestmark = [
 
 OUTER = """<!doctype html><meta charset="utf-8"><body><pre id="found"></pre>
 <iframe id="small" width="360" height="640" srcdoc="{page}"></iframe>
-<iframe id="phone" width="390" height="800" srcdoc="{page}"></iframe>
-<iframe id="desk" width="1200" height="800" srcdoc="{page}"></iframe>
+<iframe id="phone" width="375" height="800" srcdoc="{page}"></iframe>
+<iframe id="desk" width="1280" height="800" srcdoc="{page}"></iframe>
 <script>
 addEventListener("load", () => {{
   const found = {{}};
@@ -53,6 +63,26 @@ addEventListener("load", () => {{
         const box = path.getBoundingClientRect(), style = getComputedStyle(path);
         return [box.width / plot.width, style.fill, style.stroke, style.strokeDasharray];
       }}),
+      bars: [...inner.querySelectorAll(".bar")].map(bar => {{
+        const frame = bar.querySelector("svg").getBoundingClientRect();
+        const at = mark => {{
+          const box = bar.querySelector(mark).getBoundingClientRect();
+          return [box.left - frame.left, box.right - frame.left].map(x => x / frame.width);
+        }};
+        const stroke = mark => getComputedStyle(bar.querySelector(mark)).stroke;
+        return {{
+          height: frame.height, best: at("rect.best"), last: at("rect.last"),
+          whisker: at("line.whisker"), control: at("line.control"),
+          colours: [stroke("line.whisker"), stroke("line.control")],
+          words: [...bar.querySelectorAll("p, span")].map(words => {{
+            const box = words.getBoundingClientRect();
+            return [box.left, box.right];
+          }}),
+        }};
+      }}),
+      tables: [...inner.querySelectorAll(".scroll")].map(t => [t.clientWidth, t.scrollWidth]),
+      figures: [...inner.querySelectorAll("#effect .figures .value")].map(v => v.textContent),
+      text: root.textContent,
     }};
   }}
   document.getElementById("found").textContent = JSON.stringify(found);
@@ -104,7 +134,7 @@ def source(tmp_path: Path, report: Report, records: list[FileRecord]) -> str:
 def test_the_report_opens_offline_on_a_phone_and_a_desk(source: str, tmp_path: Path) -> None:
     found, console = browse(source, tmp_path)
     assert console == []
-    for place, width in (("phone", 390), ("desk", 1200)):
+    for place, width in (("phone", 375), ("desk", 1280)):
         seen = found[place]
         assert seen["images"] == seen["shown"] == 6
         check_layout(seen, width)
@@ -131,7 +161,7 @@ def test_a_certificate_is_legible_on_the_smallest_phone(
     page = tmp_path / "r" / ("certificate.html" if alone else "report.html")
     found, console = browse(page.read_text("utf-8"), tmp_path)
     assert console == []
-    for place, width in (("small", 360), ("phone", 390), ("desk", 1200)):
+    for place, width in (("small", 360), ("phone", 375), ("desk", 1280)):
         seen = found[place]
         check_layout(seen, width)
         assert len(seen["labels"]) >= 9
@@ -140,6 +170,43 @@ def test_a_certificate_is_legible_on_the_smallest_phone(
         assert abs(protected[0] - 0.8) < 0.02 and abs(control[0] - 0.8) < 0.02
         assert protected[1] == control[1] == "none"
         assert protected[2] != control[2] and protected[3] == "none" != control[3]
+
+
+CLASS = "<img src=x onerror=\"document.title='got out'\">"
+
+
+def test_an_evaluation_is_legible_and_its_bars_have_intervals(
+    tmp_path: Path, report: Report, records: list[FileRecord], evaluation: Evaluation
+) -> None:
+    named = replace(report, labels=Labels("folders", "the first component.", {CLASS: 3}))
+    write_report(named, [replace(one, label=CLASS) for one in records], tmp_path / "r")
+    told = replace(evaluation, dataset=CLASS, not_covered=(f"Photos of {CLASS}.",))
+    write_evaluation(tmp_path / "r", told)
+    found, console = browse((tmp_path / "r" / "report.html").read_text("utf-8"), tmp_path)
+    assert console == []
+    for place, width in (("small", 360), ("phone", 375), ("desk", 1280)):
+        seen = found[place]
+        check_layout(seen, width)
+        assert seen["figures"][0] == "55.4 %", "the headline is the worst case"
+        assert seen["text"].count(f"Photos of {CLASS}.") == 1
+        assert seen["images"] == seen["shown"] == 6, "a class's name became an element"
+        assert len(seen["bars"]) == len(evaluation.measured.cells)
+        for bar, cell in zip(seen["bars"], evaluation.measured.cells, strict=True):
+            check_bar(bar, cell, width)
+    assert all(inner <= outer for outer, inner in found["desk"]["tables"]), "a table is cut off"
+
+
+def check_bar(bar: dict[str, Any], cell: EffectCell, width: int) -> None:
+    top = max(cell.protected, key=lambda one: one.best)
+    worst = min(cell.control, key=lambda one: one.last)
+    near = pytest.approx
+    assert bar["height"] >= 20
+    assert bar["best"] == near([0, top.best / TESTS], abs=0.01)
+    assert bar["last"] == near([0, cell.protected[0].last / TESTS], abs=0.01)
+    assert bar["whisker"] == near(list(top.best_interval), abs=0.02)
+    assert bar["control"] == near(list(worst.last_interval), abs=0.02)
+    assert "none" not in bar["colours"] and len(set(bar["colours"])) == 2
+    assert all(0 <= left < right <= width for left, right in bar["words"])
 
 
 def test_the_check_sees_a_remote_picture_and_a_script(source: str, tmp_path: Path) -> None:

@@ -10,12 +10,11 @@ from typing import Any, get_args
 
 import pytest
 
-from tests.report.conftest import HOSTILE
+from tests.report.conftest import HOSTILE, TESTS, cell
 from tests.report.test_report_update import contents
 from tests.report.test_report_write import check_safe
 from ue_cli.report import (
     EVALUATION_FILE,
-    PROBES,
     Certification,
     Evaluation,
     Headline,
@@ -30,88 +29,11 @@ from ue_cli.report.effect import victims
 from ue_cli.report.effectchart import bars, epochs
 from ue_cli.report.effectrecord import dump, load
 from ue_cli.report.markup import visible
-from ue_cli.types import (
-    Detectability,
-    EffectCell,
-    EffectReport,
-    EffectVerdict,
-    FileRecord,
-    Separability,
-    Training,
-)
-
-TESTS = 500
-
-
-def training(seed: int, *correct: int, fitted: int = 1980) -> Training:
-    last, best = correct[-1] / TESTS, max(correct) / TESTS
-    return Training(
-        seed, correct, fitted, 2000, (last - 0.03, last + 0.04), (best - 0.03, best + 0.04)
-    )
-
-
-def cell(name: str, protected: tuple[int, ...], verdict: EffectVerdict = "weak") -> EffectCell:
-    return EffectCell(
-        victim="small",
-        countermeasure=name,
-        coverage=100,
-        protected=(training(0, *protected), training(1, *protected)),
-        control=(training(0, 200, 350, 400), training(1, 190, 352, 391, fitted=1960)),
-        alone=(),
-        recipe=f"a recipe of {name} <b>",
-        upper=max(protected) / TESTS + 0.04,
-        lower=0.752,
-        verdict=verdict,
-        reason=f"because of {name} <i>",
-    )
-
-
-@pytest.fixture
-def evaluation() -> Evaluation:
-    cells = (
-        cell("none", (150, 233, 91), "protected"),
-        cell(HOSTILE, (140, 277, 251)),
-        replace(
-            cell("none", (150, 300, 310)),
-            coverage=50,
-            alone=(training(0, 200, 301), training(1, 200, 303)),
-        ),
-    )
-    return Evaluation(
-        measured=EffectReport(
-            cells=cells,
-            tests=TESTS,
-            train_files=2000,
-            classes=10,
-            chance=0.1,
-            confidence=0.95,
-            test_source=f"a fifth of {HOSTILE}",
-            detectability=Detectability(
-                1000, 64, *(Separability(right, 500, 0.5) for right in (465, 499, 498, 400, 250))
-            ),
-            device="CPU",
-            data_sha256="d" * 64,
-            seconds=712.3,
-        ),
-        headlines=(
-            Headline(100, "weak", 1, "The worst case is <u>."),
-            Headline(50, "not-shown", 2, "With half of the files it is worse."),
-        ),
-        intervals=dict.fromkeys(PROBES, (0.111, 0.222)),
-        countermeasures={"none": "train as usual", HOSTILE: "<s>"},
-        left_out=("subtraction",),
-        rule="A is the upper end <q>.",
-        not_covered=("Another network.",),
-        dataset=HOSTILE,
-        when="2026-01-03T04:05:06+00:00",
-        code_version="0.1.0",
-        command="ue evaluate 'photos-protected' --original photos",
-        output_sha256="e" * 64,
-    )
+from ue_cli.types import EffectVerdict, FileRecord
 
 
 def test_everything_that_was_measured_is_said(evaluation: Evaluation) -> None:
-    text = check_safe(victims(evaluation)).text
+    text = check_safe(victims(evaluation, "")).text
     for said in (
         "The worst case is <u>.",
         "With half of the files it is worse.",
@@ -119,9 +41,10 @@ def test_everything_that_was_measured_is_said(evaluation: Evaluation) -> None:
         "at most 59.4 %",
         "78.2 %",  # the worst control
         "at least 75.2 %",
-        "18.2 %, 18.2 %",  # last epoch of both seeds
-        "99.0 %, 98.0 %",  # fits of the control
-        "60.2 %, 60.6 %",  # the unprotected half alone
+        "78.2–80.0 %",  # last epoch of both seeds of the control
+        "98.0–99.0 %",  # their fits
+        "60.2–60.6 % 57.2 % to 64.6 %",  # the unprotected half alone
+        "50 % of the files protected",
         "because of none <i>",
         "a recipe of none <b>",
         visible(HOSTILE),
@@ -147,7 +70,7 @@ def test_every_verdict_is_a_word_as_large_as_the_numbers(
     evaluation: Evaluation, verdict: EffectVerdict
 ) -> None:
     headline = replace(evaluation.headline, verdict=verdict)
-    found = victims(replace(evaluation, headlines=(headline,)))
+    found = victims(replace(evaluation, headlines=(headline,)), "")
     values = re.findall(r'<span class="value">([^<]*)</span>', found)
     assert values == ["55.4 %", "78.2 %", verdict.replace("-", " ").capitalize()]
 
@@ -158,19 +81,22 @@ def test_without_controls_none_is_invented(evaluation: Evaluation) -> None:
         for one in evaluation.measured.cells
     )
     measured = replace(evaluation.measured, cells=bare, detectability=None)
-    found = victims(replace(evaluation, measured=measured))
+    found = victims(replace(evaluation, measured=measured), "")
     text = check_safe(found).text
     assert re.findall(r'<span class="value">([^<]*)</span>', found)[1] == "–"
     assert (
         "there was no control" in text
         and "linear" not in text.lower()
-        and "Unprotected alone" not in text
+        and "Clean ones alone" not in text
     )
     assert "<circle" not in found
 
 
-def test_nothing_evaluated_is_said() -> None:
-    assert "no victim was trained on them" in check_safe(victims(None)).text
+def test_nothing_evaluated_is_said_with_the_command_that_does_it() -> None:
+    assert "no victim was trained on them" in check_safe(victims(None, "")).text
+    command = f"ue evaluate {HOSTILE}"
+    page = check_safe(victims(None, command))
+    assert "no victim was trained on them" in page.text and visible(command) in page.text
 
 
 def test_a_bar_is_as_long_as_the_accuracy() -> None:
@@ -180,7 +106,7 @@ def test_a_bar_is_as_long_as_the_accuracy() -> None:
     assert 'cx="78.20%"' in drawn
     ends = re.findall(r'<line x1="([^"]*)" x2="([^"]*)" [^>]*class="(\w+)"', drawn)
     assert ("43.60%", "50.60%", "whisker") in ends and ("75.20%", "82.20%", "control") in ends
-    assert "none: 46.6 %, control 78.2 %" in drawn
+    assert "none: 46.6 %, control 78.2 %: weak" in drawn
 
 
 def lines(source: str) -> list[tuple[str, list[tuple[float, float]]]]:

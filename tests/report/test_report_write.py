@@ -113,8 +113,9 @@ def test_json_has_a_frozen_schema(
         list(data)
         == (
             "schema created versions source output device method collection decoder labels budget "
-            "fidelity counts skipped cautions effect transformations gain certify_command pictures "
-            "certificate evaluation files routes removed bytes_in bytes_out"
+            "fidelity counts skipped cautions effect transformations gain certify_command "
+            "evaluate_command pictures certificate evaluation files routes removed bytes_in "
+            "bytes_out"
         ).split()
     )
     files = data["files"]
@@ -277,6 +278,7 @@ def test_no_string_gets_out_of_its_place(
         labels=Labels(s, s, {s: 1}),
         counts={s: 1},
         certify_command=s,
+        evaluate_command=s,
     )
     write_report(sample, files, folder)
     data, source = both(folder)

@@ -120,6 +120,7 @@ def write_summary(
         flat_crops=tuple(one.flat_crop for one in flattest),
         effect=effect_table(options),
         certify_command=certify_command(options),
+        evaluate_command=evaluate_command(options),
         certification=certification,
         evaluation=evaluation,
     )

@@ -9,7 +9,7 @@ from ue_cli.report.model import Report, Table
 
 def effect(report: Report) -> Html:
     """4: what trainers got out of these files, and what the method did elsewhere."""
-    parts = [region("victims", victims(report.evaluation))]
+    parts = [region("victims", victims(report.evaluation, report.evaluate_command))]
     if report.effect is not None:
         parts.append(p("What the same method did to benchmark files, for orientation and no more:"))
         parts.append(_measured(report.effect))

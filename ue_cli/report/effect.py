@@ -6,50 +6,41 @@ from collections.abc import Sequence
 
 from ue_cli.report.effectchart import bars, epochs
 from ue_cli.report.effectrecord import PROBES, Evaluation
-from ue_cli.report.markup import Html, join, p, table, tag
+from ue_cli.report.effecttables import Named, alone, reached, several
+from ue_cli.report.markup import Html, join, p, table, tag, to_do
+from ue_cli.report.verdicts import VERDICTS as VERDICTS
 from ue_cli.report.verdicts import figures
 from ue_cli.report.words import count, percent
-from ue_cli.types import EffectCell, EffectVerdict, Separability
+from ue_cli.types import EffectCell, Separability
 from ue_cli.types.wording import at_least, at_most
 
-VERDICTS: dict[EffectVerdict, str] = {
-    "protected": "Protected",
-    "weak": "Weak",
-    "not-shown": "Not shown",
-    "inconclusive": "Inconclusive",
-}
 
-
-def victims(evaluation: Evaluation | None) -> Html:
-    """Tell an evaluation, or that there is none.
+def victims(evaluation: Evaluation | None, command: str) -> Html:
+    """Tell an evaluation, or how to make one.
 
     Args:
         evaluation: None where no victim was trained on these files.
+        command: the command line that trains victims on them; may be empty.
     """
     if evaluation is None:
-        return p(
-            "Not measured on these files in this run: no victim was trained on them under any "
-            "countermeasure, so this report does not say how well your own photos are protected. "
-            "ue evaluate measures it."
-        )
+        return _missing(command)
     measured = evaluation.measured
     tests = measured.tests
-    named = [(_name(cell, evaluation), cell) for cell in measured.cells]
+    named = [(_name(cell, measured.cells), cell) for cell in measured.cells]
     worst = evaluation.worst(evaluation.headline)
     return join(
         *(p(headline.sentence, class_="lead") for headline in evaluation.headlines),
         _figures(worst, evaluation),
         p(worst.reason),
         tag("h3", "Every countermeasure"),
-        bars(named, tests, measured.chance),
-        _cells(named, tests),
+        *_every(evaluation),
         p(
             "Best epoch is what somebody reaches who stops early with clean images at hand. Fit is "
             "the share of its own augmented training files that a network gets right. "
-            + _several(measured.cells),
+            + several(measured.cells),
             class_="note",
         ),
-        *_alone(named, tests),
+        *alone(named, tests),
         *_lines(named, worst, tests, measured.chance),
         *_detectability(evaluation),
         tag("h3", "How a verdict is reached"),
@@ -62,20 +53,48 @@ def victims(evaluation: Evaluation | None) -> Html:
     )
 
 
+def _missing(command: str) -> Html:
+    parts = [
+        p(
+            "Not measured on these files in this run: no victim was trained on them under any "
+            "countermeasure, so this report does not say how well your own photos are protected."
+        )
+    ]
+    if command:
+        parts += to_do(
+            "This command trains victims on them, with and without countermeasures, beside clean "
+            "controls, and completes this report:",
+            command,
+        )
+    return join(*parts)
+
+
 def effect_promise(evaluation: Evaluation | None) -> str:
     """Say at the head of the report what an adversary was seen to get; empty where nobody tried."""
     return "" if evaluation is None else f" {evaluation.headline.sentence}"
 
 
-def _name(cell: EffectCell, evaluation: Evaluation) -> str:
+def _name(cell: EffectCell, cells: Sequence[EffectCell]) -> str:
     """A cell by what tells it apart from the others."""
-    cells = evaluation.measured.cells
     parts = [cell.countermeasure]
     if len({one.victim for one in cells}) > 1:
         parts.append(cell.victim)
     if len({one.coverage for one in cells}) > 1:
         parts.append(f"{cell.coverage} % protected")
     return ", ".join(parts)
+
+
+def _every(evaluation: Evaluation) -> list[Html]:
+    """A chart and a table for each coverage."""
+    measured = evaluation.measured
+    parts = []
+    for headline in evaluation.headlines:
+        cells = [cell for cell in measured.cells if cell.coverage == headline.coverage]
+        named = [(_name(cell, cells), cell) for cell in cells]
+        if len(evaluation.headlines) > 1:
+            parts.append(tag("h4", f"{headline.coverage} % of the files protected"))
+        parts += [bars(named, measured.tests, measured.chance), reached(named, measured.tests)]
+    return parts
 
 
 def _figures(worst: EffectCell, evaluation: Evaluation) -> Html:
@@ -98,77 +117,7 @@ def _figures(worst: EffectCell, evaluation: Evaluation) -> Html:
     )
 
 
-def _cells(named: Sequence[tuple[str, EffectCell]], tests: int) -> Html:
-    def line(name: str, cell: EffectCell) -> tuple[str, ...]:
-        control = cell.control
-        return (
-            name,
-            _all([one.last / tests for one in cell.protected]),
-            _all([one.best / tests for one in cell.protected]),
-            _all([one.fit for one in cell.protected]),
-            _all([one.last / tests for one in control]),
-            _all([one.best / tests for one in control]),
-            _all([one.fit for one in control]),
-            VERDICTS[cell.verdict],
-        )
-
-    return table(
-        ("Trainer", "Last", "Best", "Fit", "Last", "Best", "Fit", "Verdict"),
-        [line(name, cell) for name, cell in named],
-        numeric=frozenset(range(1, 7)),
-        groups=(("", 1), ("Protected", 3), ("Control", 3), ("", 1)),
-        narrow=True,
-    )
-
-
-def _all(shares: Sequence[float]) -> str:
-    """One number per seed."""
-    return ", ".join(percent(one) for one in shares) or "–"
-
-
-def _several(cells: Sequence[EffectCell]) -> str:
-    seeds = max(len(cell.protected) for cell in cells)
-    if seeds == 1:
-        return "One training of each kind: another seed may end elsewhere."
-    return (
-        f"{seeds} trainings of each kind, one number each. They share the test images, so they are "
-        "not pooled: each has an interval of its own, and a verdict takes the best training on the "
-        "protected files and the worst control."
-    )
-
-
-def _alone(named: Sequence[tuple[str, EffectCell]], tests: int) -> list[Html]:
-    """What the unprotected files teach by themselves."""
-    rows = [
-        (
-            name,
-            _all([one.last / tests for one in cell.protected]),
-            _all([one.last / tests for one in cell.alone]),
-            _all([one.last / tests for one in cell.control]),
-        )
-        for name, cell in named
-        if cell.alone
-    ]
-    if not rows:
-        return []
-    return [
-        tag("h3", "Where only a part is protected"),
-        p(
-            "What is reached beyond the unprotected files alone is what the protected ones still "
-            "teach; the rest would be learned without them. Last epoch."
-        ),
-        table(
-            ("Trainer", "All files", "Unprotected alone", "All originals"),
-            rows,
-            numeric=frozenset({1, 2, 3}),
-            narrow=True,
-        ),
-    ]
-
-
-def _lines(
-    named: Sequence[tuple[str, EffectCell]], worst: EffectCell, tests: int, chance: float
-) -> list[Html]:
+def _lines(named: Named, worst: EffectCell, tests: int, chance: float) -> list[Html]:
     """Accuracy over the epochs: the worst case in sight, the others a click away."""
     first: list[Html] = []
     others: list[Html] = []
@@ -220,12 +169,12 @@ def _detectability(evaluation: Evaluation) -> list[Html]:
     ]
 
 
-def _reasons(named: Sequence[tuple[str, EffectCell]]) -> Html:
+def _reasons(named: Named) -> Html:
     rows = [(name, VERDICTS[cell.verdict], cell.reason) for name, cell in named]
     return table(("Trainer", "Verdict", "Why"), rows)
 
 
-def _recipes(named: Sequence[tuple[str, EffectCell]]) -> Html:
+def _recipes(named: Named) -> Html:
     return table(("Trainer", "Recipe"), [(name, cell.recipe) for name, cell in named])
 
 

@@ -5,10 +5,10 @@ Positions are shares of the plot, as in `curve`: it takes any width, and words k
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
+from ue_cli.report.effecttables import Named
 from ue_cli.report.legend import legend
 from ue_cli.report.markup import Html, tag
+from ue_cli.report.verdicts import VERDICTS
 from ue_cli.report.words import percent
 from ue_cli.types import EffectCell, Training
 
@@ -20,7 +20,7 @@ _ARMS = {
 }
 
 
-def bars(cells: Sequence[tuple[str, EffectCell]], tests: int, chance: float) -> Html:
+def bars(cells: Named, tests: int, chance: float) -> Html:
     """One bar per cell: what an adversary gets, with its interval, and the control beside it.
 
     Args:
@@ -36,8 +36,9 @@ def bars(cells: Sequence[tuple[str, EffectCell]], tests: int, chance: float) -> 
         tag(
             "figcaption",
             "Clean test images that are classified correctly. Solid: the last epoch; pale: the "
-            "best epoch of the best training, which is what an adversary gets. Thin lines: "
-            "Clopper–Pearson intervals of the two values that the verdict compares.",
+            "best epoch of the best training, which is what an adversary gets; hollow: "
+            "inconclusive. Thin lines: Clopper–Pearson intervals of the two values that the "
+            "verdict compares.",
         ),
         class_="bars",
     )
@@ -61,17 +62,19 @@ def _row(name: str, cell: EffectCell, tests: int, chance: float) -> Html:
             tag("circle", cx=x, cy="65%", r=4, class_="control"),
         ]
         words += f", control {percent(worst.last / tests)}"
+    words += f": {VERDICTS[cell.verdict].lower()}"
     return tag(
         "div",
         tag("p", name, tag("span", words, class_="amount"), class_="name"),
         tag("svg", *marks, role="img", aria_label=f"{name}: {words}"),
-        class_="bar",
+        class_=f"bar {cell.verdict}",
     )
 
 
 def _whisker(interval: tuple[float, float], y: str, kind: str) -> list[Html]:
+    """A line on a paler one, which keeps it apart from the bar."""
     low, high = (_at(end) for end in interval)
-    return [tag("line", x1=low, x2=high, y1=y, y2=y, class_=kind)]
+    return [tag("line", x1=low, x2=high, y1=y, y2=y, class_=one) for one in ("halo", kind)]
 
 
 def _axis() -> Html:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ue_cli.report.certification import Certification
-from ue_cli.report.markup import Html, join, p, table, tag
+from ue_cli.report.markup import Html, join, p, table, tag, to_do
 from ue_cli.report.smoothed import smoothed
 from ue_cli.report.verdicts import figures, verdict_figure, verdict_word
 from ue_cli.report.words import count, percent
@@ -66,10 +66,9 @@ def _missing(command: str) -> Html:
         )
     ]
     if command:
-        parts += [
-            p("This command trains them, beside a clean control, and completes this report:"),
-            p(tag("code", command), class_="command"),
-        ]
+        parts += to_do(
+            "This command trains them, beside a clean control, and completes this report:", command
+        )
     return join(*parts)
 
 

@@ -98,6 +98,11 @@ def p(*children: str, **attributes: str | int) -> Html:
     return tag("p", *children, **attributes)
 
 
+def to_do(sentence: str, command: str) -> list[Html]:
+    """Build a sentence, and below it the command that it speaks about."""
+    return [p(sentence), p(tag("code", command), class_="command")]
+
+
 def join(*parts: str) -> Html:
     """Put pieces one after another, escaping the plain ones."""
     return Html("".join(text(part) for part in parts))

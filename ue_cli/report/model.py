@@ -101,6 +101,7 @@ class Report:
         transformations: what the perturbation was measured to survive on benchmark files.
         gain: how far ``Comparison.amplified`` is amplified.
         certify_command: the command line that certifies these files.
+        evaluate_command: the command line that trains victims on them.
         certification: what it found, where that still stands for these files.
         evaluation: what victims reached on them, where that still stands for these files.
     """
@@ -125,5 +126,6 @@ class Report:
     transformations: Table | None = None
     gain: float = 16.0
     certify_command: str = ""
+    evaluate_command: str = ""
     certification: Certification | None = None
     evaluation: Evaluation | None = None

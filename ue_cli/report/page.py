@@ -94,7 +94,7 @@ def evaluation_parts(evaluation: Evaluation) -> dict[str, Html]:
     """The regions of a report that an evaluation changes."""
     return {
         "effect-promise": join(effect_promise(evaluation)),
-        "victims": victims(evaluation),
+        "victims": victims(evaluation, ""),
     }
 
 
@@ -116,7 +116,7 @@ def evaluation_page(evaluation: Evaluation) -> str:
         evaluation.dataset,
         "What trainers get out of these files",
         "",
-        tag("section", tag("h2", "Effect"), victims(evaluation)),
+        tag("section", tag("h2", "Effect"), victims(evaluation, "")),
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ue_cli.report.markup import Html, tag
-from ue_cli.types import Verdict
+from ue_cli.types import EffectVerdict, Verdict
 
 _WORDS: dict[Verdict, str] = {
     "informative": "Informative",
@@ -11,6 +11,14 @@ _WORDS: dict[Verdict, str] = {
     "abstain": "Abstains",
     "no-control": "No control",
 }
+
+VERDICTS: dict[EffectVerdict, str] = {
+    "protected": "Protected",
+    "weak": "Weak",
+    "not-shown": "Not shown",
+    "inconclusive": "Inconclusive",
+}
+"""Those of an evaluation, as a reader sees them."""
 
 Figure = tuple[str, str, str]
 """Name, value, and what the value refers to."""
