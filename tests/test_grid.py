@@ -101,7 +101,8 @@ def test_a_piece_is_expected_to_take_what_pieces_like_it_took() -> None:
 def test_a_table_holds_one_measurement_and_names_what_is_made_otherwise() -> None:
     older = settings_of("csd")
     assert older is not None
-    older["texture"]["low"] = 4.0
+    older["texture"]["high"] += 1
+    del older["texture"]["waves"]
     recipe = recipe_of(SCALES["cpu"], 100, 32)
     rows = [
         a_row("clean", [20, 140]),
@@ -119,7 +120,8 @@ def test_a_table_holds_one_measurement_and_names_what_is_made_otherwise() -> Non
     assert pue.cells["none"].verdict == "inconclusive"
     assert table.others == 2
     (table,) = tables(rows, "cpu", older=True)
-    assert [column.name for column in table.columns] == ["csd", "csd (low 4)", "pue"]
+    name = f"csd (high {older['texture']['high']:g}, no waves)"
+    assert [column.name for column in table.columns] == ["csd", name, "pue"]
     assert table.columns[1].whole.verdict == "not-shown"
 
 

@@ -13,6 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from effect import CIFAR, Quiet
 from PIL import Image
 
 from reproduction.grid.plan import BUDGET, GridScale
@@ -23,24 +24,10 @@ from ue_cli.pipeline.dataset import Dataset, read_dataset
 from ue_cli.pipeline.options import ProtectOptions
 from ue_cli.pipeline.protect import protect
 
-CIFAR = {"airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"}
 MADE = "made.json"
 
 Made = dict[str, Any]
 """What the tool measured on files that it made, and how it made them; without paths."""
-
-
-class Quiet:
-    """`Phases` that say nothing."""
-
-    def start(self, title: str, total: int) -> None:
-        """Nothing."""
-
-    def step(self, count: int = 1) -> None:
-        """Nothing."""
-
-    def note(self, text: str) -> None:
-        """Nothing."""
 
 
 class Files:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from reproduction.grid.plan import BUDGET
-from reproduction.grid.tables import Column, Table
+from reproduction.grid.tables import Column, Table, figures
 from ue_cli.countermeasures.registry import find
 from ue_cli.pipeline.evaluation.judge import CONFIDENCE, RULE
 from ue_cli.report.effect import VERDICTS
@@ -111,14 +111,14 @@ def _control(trainings: Sequence[Training], tests: int) -> str:
     if not trainings:
         return ""
     worst = min(trainings, key=lambda one: one.last)
-    return _figures(worst.last, worst.best, tests) + _seeds(trainings)
+    return figures(worst.last, worst.best, tests) + _seeds(trainings)
 
 
 def _cell(cell: EffectCell | None, tests: int) -> str:
     if cell is None:
         return ""
     last = max(one.last for one in cell.protected)
-    shown = _figures(last, cell.reached, tests) + _seeds(cell.protected)
+    shown = figures(last, cell.reached, tests) + _seeds(cell.protected)
     return f"{shown} {VERDICTS[cell.verdict].lower()}"
 
 
@@ -143,10 +143,6 @@ def _upper(cell: EffectCell | None) -> str:
 
 def _fits(trainings: Sequence[Training]) -> str:
     return ", ".join(f"{100 * one.fit:.1f}" for one in trainings)
-
-
-def _figures(last: int, best: int, tests: int) -> str:
-    return f"{100 * last / tests:.1f} ({100 * best / tests:.1f})"
 
 
 def _seeds(trainings: Sequence[Training]) -> str:

@@ -12,7 +12,9 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from reproduction.grid.files import Files, Made, Quiet
+from effect import Quiet
+
+from reproduction.grid.files import Files, Made
 from reproduction.grid.plan import SIDES, Cell, GridScale, as_json, recipe_of, settings_of
 from reproduction.store import Row, Store
 from ue_cli.countermeasures.registry import find

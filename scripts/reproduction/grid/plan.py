@@ -108,13 +108,16 @@ def cells_of(
 ) -> Iterator[Cell]:
     """All trainings, those on one arm's files together; what is empty is the scale's own.
 
+    The plain one is the first: others are equal to it, or go on from its weights.
+
     Raises:
         UeError: no countermeasure has a name of ``against``.
     """
-    names = [find(name).name for name in against or scale.against]
+    specs = [find(name) for name in against or scale.against]
+    specs.sort(key=lambda spec: (spec.kind == "files", spec.name != "none"))
     for seed, dataset, arm in product(seeds, datasets or scale.datasets, arms or scale.arms):
-        for name in sorted(names, key=lambda name: name != "none"):
-            yield Cell(dataset, arm, name, seed)
+        for spec in specs:
+            yield Cell(dataset, arm, spec.name, seed)
 
 
 def settings_of(arm: str, cells: int | None = None) -> dict[str, Any] | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
-from reproduction.grid.tables import Column, Table
+from reproduction.grid.tables import Column, Table, figures
 from ue_cli.report.effect import VERDICTS
 from ue_cli.types import EffectCell, EffectVerdict, Training
 
@@ -25,10 +26,15 @@ _HUES: dict[EffectVerdict, tuple[str, str]] = {
 }
 _LABELS, _COLUMN, _ROW, _HEAD, _FOOT = 1.45, 1.62, 0.44, 1.2, 0.8
 """Inches: row labels, a column, a row, what is above a panel, and the legend."""
+_LINE = 0.29
+"""Height of a small line of type, in rows."""
 _DOTS = (0, (1, 1.2))
 _BAR, _WIDE, _LAST = 0.30, 0.90, 1.25
 """Height of a bar in rows, how much of a column 100 % takes, and the height of the last row."""
-_SMALL, _TINY = 7.5, 7.0
+_FEWEST = 4
+"""Columns that there is room for in any case: the legend needs as much."""
+_SMALL, _TINY, _CHARACTERS = 7.5, 7.0, 28
+"""Sizes of type, and how many characters of the first a column has room for."""
 
 
 def draw(tables: Sequence[Table], path: Path) -> None:
@@ -45,17 +51,16 @@ def draw(tables: Sequence[Table], path: Path) -> None:
 
 def picture(tables: Sequence[Table]) -> Figure:
     """Lay the panels out, one below the other."""
-    heights = [_HEAD + _ROW * (len(table.countermeasures) + _LAST) for table in tables]
-    columns = max(len(table.columns) + 1 for table in tables)
+    bodies = [_ROW * (len(table.countermeasures) + _LAST) for table in tables]
+    heights = [_HEAD + _ROW * _lift(t) + body for t, body in zip(tables, bodies, strict=True)]
+    columns = max(_FEWEST, *(len(table.columns) + 1 for table in tables))
     width, height = _LABELS + _COLUMN * columns + 0.1, sum(heights) + _FOOT
     figure = Figure(figsize=(width, height), facecolor="white")
     top = height
-    for table, own in zip(tables, heights, strict=True):
+    for table, body, own in zip(tables, bodies, heights, strict=True):
         top -= own
         span = _COLUMN * (len(table.columns) + 1)
-        axes = figure.add_axes(
-            (_LABELS / width, top / height, span / width, (own - _HEAD) / height)
-        )
+        axes = figure.add_axes((_LABELS / width, top / height, span / width, body / height))
         _panel(axes, table)
     _legend(figure, _FOOT / height)
     return figure
@@ -72,13 +77,13 @@ def _panel(axes: Axes, table: Table) -> None:
         "Accuracy in %: last epoch (best epoch)."
     )
     left = 0.06 - _LABELS / _COLUMN
-    axes.text(left, -1.95, table.title, size=12, weight="bold", color=_INK, va="center")
-    axes.text(left, -1.38, about, color=_QUIET, va="center")
-    names = [("clean", "the control")]
-    names += [(one.name, f"mean |δ| {one.mean_abs:.1f}/255") for one in table.columns]
-    for index, (name, below) in enumerate(names):
-        axes.text(index, -0.55, name, weight="bold", color=_INK, va="center")
-        axes.text(index, -0.16, below, color=_QUIET, va="center", size=_SMALL)
+    above = _lift(table)
+    axes.text(left, -1.95 - above, table.title, size=12, weight="bold", color=_INK, va="center")
+    axes.text(left, -1.38 - above, about, color=_QUIET, va="center")
+    heads = [("clean", ["the control"]), *(_head(column) for column in table.columns)]
+    for index, (name, below) in enumerate(heads):
+        axes.text(index, -0.28 - _LINE * len(below), name, weight="bold", color=_INK, va="center")
+        axes.text(index, 0, "\n".join(below), color=_QUIET, va="bottom", size=_SMALL)
         axes.plot([index, index], [0, rows + _LAST], color=_RULE, lw=0.8, zorder=0)
         guess = index + _WIDE * table.chance
         for row in range(rows):
@@ -89,10 +94,22 @@ def _panel(axes: Axes, table: Table) -> None:
         for place, column in enumerate(table.columns, start=1):
             if name in column.cells:
                 _protected(axes, place, index, column.cells[name], table.tests)
-    axes.plot([-_LABELS / _COLUMN, len(names)], [rows, rows], color=_RULE, lw=1.2, clip_on=False)
+    axes.plot([-_LABELS / _COLUMN, len(heads)], [rows, rows], color=_RULE, lw=1.2, clip_on=False)
     axes.text(-0.08, rows + 0.5, "worst case", ha="right", va="center", weight="bold", color=_INK)
     for place, column in enumerate(table.columns, start=1):
         _worst(axes, place, rows, column, table.tests)
+
+
+def _lift(table: Table) -> float:
+    """How many rows higher than usual the words above a panel stand."""
+    return _LINE * max((len(_head(column)[1]) - 1 for column in table.columns), default=0)
+
+
+def _head(column: Column) -> tuple[str, list[str]]:
+    """An arm's name, and what is small below it."""
+    name, _, older = column.name.partition(" (")
+    strength = f"mean |δ| {column.mean_abs:.1f}/255"
+    return name, [*textwrap.wrap(older.removesuffix(")"), _CHARACTERS), strength]
 
 
 def _clean(axes: Axes, row: int, trainings: Sequence[Training], tests: int) -> None:
@@ -101,7 +118,7 @@ def _clean(axes: Axes, row: int, trainings: Sequence[Training], tests: int) -> N
     worst = min(trainings, key=lambda one: one.last)
     _bars(axes, 0, row, worst.last / tests, worst.best / tests, (_CLEAN, _CLEAN_BEST))
     _whisker(axes, 0, row, worst.last_interval)
-    axes.text(0.02, row + 0.27, _figures(worst.last, worst.best, tests), va="center", color=_INK)
+    axes.text(0.02, row + 0.27, figures(worst.last, worst.best, tests), va="center", color=_INK)
 
 
 def _protected(axes: Axes, place: int, row: int, cell: EffectCell, tests: int) -> None:
@@ -112,7 +129,7 @@ def _protected(axes: Axes, place: int, row: int, cell: EffectCell, tests: int) -
     if cell.lower is not None:
         at = place + _WIDE * cell.lower
         axes.plot([at, at], [row + 0.46, row + 0.94], color=_INK, lw=1.3, zorder=4)
-    axes.text(place + 0.02, row + 0.27, _figures(last, top.best, tests), va="center", color=_INK)
+    axes.text(place + 0.02, row + 0.27, figures(last, top.best, tests), va="center", color=_INK)
     _verdict(axes, place, row + 0.27, cell.verdict)
 
 
@@ -159,10 +176,6 @@ def _verdict(axes: Axes, place: int, height: float, verdict: EffectVerdict) -> N
         size=_TINY,
         color=hue,
     )
-
-
-def _figures(last: int, best: int, tests: int) -> str:
-    return f"{100 * last / tests:.1f} ({100 * best / tests:.1f})"
 
 
 def _legend(figure: Figure, share: float) -> None:

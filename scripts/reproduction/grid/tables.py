@@ -176,8 +176,12 @@ def column_name(row: Row) -> str:
         return "clean"
     made = _flat(row["settings"])
     today = _flat(settings_of(row["arm"], SCALES[row["scale"]].cells) or {})
-    differing = [f"{name} {_short(made[name])}" for name in made if made[name] != today.get(name)]
-    differing += [f"no {name}" for name in today if name not in made]
+    missing = {name: None for name in today if name not in made}
+    differing = [
+        f"no {name}" if value is None else f"{name} {_short(value)}"
+        for name, value in (made | missing).items()
+        if name in missing or value != today.get(name)
+    ]
     return f"{row['arm']} ({', '.join(differing)})" if differing else str(row["arm"])
 
 
@@ -186,4 +190,9 @@ def _flat(settings: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _short(value: Any) -> str:
-    return f"{value:g}" if isinstance(value, (int, float)) else str(value)
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def figures(last: int, best: int, tests: int) -> str:
+    """Accuracies in %: the last epoch's, and in brackets the best one's."""
+    return f"{100 * last / tests:.1f} ({100 * best / tests:.1f})"
