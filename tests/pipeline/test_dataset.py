@@ -16,9 +16,12 @@ from PIL import Image
 from tests.pipeline.conftest import Quiet, picture
 from ue_cli.errors import ExitCode, UeError
 from ue_cli.pipeline.dataset import Dataset, read_dataset
+from ue_cli.pipeline.looks import Look
 from ue_cli.pipeline.options import ProtectOptions
 from ue_cli.pipeline.protect import protect
 from ue_cli.pipeline.split import split_off
+from ue_cli.pipeline.testside import Clean, read_tests, several_tested
+from ue_cli.pipeline.trainside import Looking
 
 CLASSES = ("cats", "dogs", "newts")
 BURST = 5
@@ -238,6 +241,7 @@ def test_what_certifies_nothing_is_refused(
 def test_the_remedy_of_a_small_test_set_works(made: Path) -> None:
     with pytest.raises(UeError) as raised:
         read(made, original="originals", min_test=12, test_share=0.1)
+    assert "--test DIR" in raised.value.hint
     share = float(raised.value.hint.split("--test-share ")[1].split(";")[0])
     assert len(read(made, original="originals", min_test=12, test_share=share).test) >= 12
 
@@ -286,6 +290,29 @@ def test_other_classes_than_those_trained_on_are_refused(own: Path) -> None:
     assert raised.value.code == "test-classes"
     shutil.rmtree(own / "tests" / "snakes")
     assert codes(read(own, test="tests")) == {"test-partial"}
+    shutil.rmtree(own / "tests" / "dogs")
+    with pytest.raises(UeError, match="of one class"):
+        read(own, test="tests")
+
+
+def test_folders_without_any_file_are_called_empty(tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(UeError, match="there are none in") as raised:
+        read(tmp_path, dataset="empty", test=tmp_path)
+    assert raised.value.code == "dataset-empty"
+    looking = Looking(tmp_path / "home", 1000, 1, Quiet())
+    with pytest.raises(UeError, match="there are none in") as raised:
+        read_tests(tmp_path / "empty", ("a", "b"), guessed=False, min_test=3, looking=looking)
+    assert raised.value.code == "test-empty" and "a, b" in raised.value.hint
+    assert raised.value.exit_code == ExitCode.NOTHING_USABLE
+
+
+def test_a_test_set_of_one_class_asks_nothing(tmp_path: Path) -> None:
+    clean = [Clean(f"{i}.png", "cats", tmp_path, Look()) for i in range(30)]
+    with pytest.raises(UeError, match=r"all 30 are of one class \(cats\): a folder") as raised:
+        several_tested(clean, "a folder")
+    assert raised.value.code == "test-one-class" and raised.value.hint
+    several_tested([*clean, Clean("x.png", "dogs", tmp_path, Look())], "a folder")
 
 
 def test_a_test_folder_without_labels_is_refused(own: Path) -> None:

@@ -13,7 +13,7 @@ from ue_cli.errors import UeError
 from ue_cli.photos.places import check_source
 from ue_cli.pipeline.limits import MAX_PIXELS
 from ue_cli.pipeline.members import Members, list_members, pair_originals, several_classes
-from ue_cli.pipeline.testside import Clean, check_overlap, read_tests, split_tests
+from ue_cli.pipeline.testside import Clean, check_overlap, read_tests, several_tested, split_tests
 from ue_cli.pipeline.trainside import Looking, Seen, see_originals, see_protected
 from ue_cli.report import Caution
 from ue_cli.types import Phases
@@ -142,6 +142,7 @@ def read_dataset(
         )
         clean = [_as_test(one) for i, one in enumerate(seen) if i in chosen]
         seen = [one for i, one in enumerate(seen) if i not in chosen]
+    several_tested(clean, source)
     return _dataset(members, classes, seen, clean, source, looking, cautions)
 
 

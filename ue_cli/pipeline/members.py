@@ -74,19 +74,25 @@ def list_members(dataset: Path, home: Path) -> Members:
     found = scan(dataset)
     if os.path.lexists(dataset / MANIFEST_FILE):
         members = _from_manifest(dataset, home, found)
+    elif not found.files:
+        raise _empty(dataset)
     else:
         labels, reason = _labels(found)
         files = tuple(Member(p.name, p.path, labels[p.name]) for p in found.files)
         members = Members(files, None, reason, False, MAX_PIXELS, (_NO_MANIFEST,))
     if not members.files:
-        raise UeError(
-            "dataset-empty",
-            f"DATASET should hold images, but there are none in {dataset}.",
-            "Give the folder that ue protect wrote, or a folder with one folder per class.",
-            exit_code=ExitCode.NOTHING_USABLE,
-        )
+        raise _empty(dataset)
     several_classes(members.files, members.labels_from)
     return members
+
+
+def _empty(dataset: Path) -> UeError:
+    return UeError(
+        "dataset-empty",
+        f"DATASET should hold images, but there are none in {dataset}.",
+        "Give the folder that ue protect wrote, or a folder with one folder per class.",
+        exit_code=ExitCode.NOTHING_USABLE,
+    )
 
 
 def several_classes(files: Iterable[Member], labels_from: str) -> list[str]:

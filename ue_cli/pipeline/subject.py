@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from ue_cli.errors import UeError
+from ue_cli.photos.places import check_source, within
 from ue_cli.pipeline.dataset import Dataset, read_dataset
 from ue_cli.pipeline.limits import MAX_PIXELS, MIN_TEST, TEST_SHARE
 from ue_cli.pipeline.summary import report_folder
+from ue_cli.report import read_collection
 from ue_cli.types import Phases
 
 SIDE = 64
@@ -57,8 +61,14 @@ class Subject:
         return self.report if self.report is not None else report_folder(self.dataset)
 
     def read(self, phases: Phases) -> Dataset:
-        """Choose what trains and what tests; see `read_dataset`."""
-        return read_dataset(
+        """Choose what trains and what tests; see `read_dataset`.
+
+        Raises:
+            UeError: that, and ``report-*``: the report cannot go where it would go.
+        """
+        check_source(self.dataset, "DATASET")
+        self._check_report()
+        found = read_dataset(
             self.dataset,
             original=self.original,
             test=self.test,
@@ -70,6 +80,39 @@ class Subject:
             jobs=self.jobs,
             phases=phases,
         )
+        told = read_collection(self.folder)
+        if told not in (None, found.collection):
+            raise UeError(
+                "report-of-another",
+                f"The report should be about these files, but {self.folder} holds one about the "
+                f"collection {told}.",
+                "Give another folder with --report DIR.",
+            )
+        return found
+
+    def _check_report(self) -> None:
+        """Refuse a folder that would be published, or cannot be written to, before any work."""
+        folder = self.folder
+        real = os.path.realpath(folder)
+        for name, place in (
+            ("DATASET", self.dataset),
+            ("--original", self.original),
+            ("--test", self.test),
+        ):
+            if place is not None and within(real, os.path.realpath(place)):
+                raise UeError(
+                    "report-inside",
+                    f"The report should lie outside of {name}, but {folder} is inside {place}.",
+                    "It is private and no image of theirs: give another folder with --report DIR.",
+                )
+        there = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+        if not there.is_dir() or not os.access(there, os.R_OK | os.W_OK | os.X_OK):
+            what = "is not writable" if there.is_dir() else "is not a folder"
+            raise UeError(
+                "report-not-writable",
+                f"The report should go to a folder that can be written to, but {there} {what}.",
+                "Mend that, or give another folder with --report DIR.",
+            )
 
     def command_line(self, name: str, own: Iterable[tuple[str, object]]) -> str:
         """The command that does it again.

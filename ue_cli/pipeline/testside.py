@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ue_cli.errors import UeError
+from ue_cli.errors import ExitCode, UeError
 from ue_cli.photos.labels import given_labels
 from ue_cli.photos.phash import group_near, perceptual_hashes
 from ue_cli.photos.scan import scan
@@ -64,9 +64,17 @@ def read_tests(
         looking: how.
 
     Raises:
-        UeError: ``test-labels``, ``test-classes``, ``test-too-small``.
+        UeError: ``test-empty``, ``test-labels``, ``test-classes``, ``test-too-small``.
     """
-    given = given_labels(scan(test))
+    found = scan(test)
+    if not found.files:
+        raise UeError(
+            "test-empty",
+            f"--test should hold clean images, but there are none in {test}.",
+            f"Give a folder with one folder per class: {_list(classes)}.",
+            exit_code=ExitCode.NOTHING_USABLE,
+        )
+    given = given_labels(found)
     if given is None:
         raise UeError(
             "test-labels",
@@ -101,6 +109,26 @@ def read_tests(
         text = f"The test images show none of the classes {_list(absent)}."
         cautions.append(Caution("test-partial", text, "Add clean images of them."))
     return clean, cautions
+
+
+def several_tested(clean: Sequence[Clean], source: str) -> None:
+    """Refuse a test set that asks nothing.
+
+    Args:
+        clean: its images.
+        source: where they come from, in words.
+
+    Raises:
+        UeError: ``test-one-class``.
+    """
+    names = {one.label for one in clean}
+    if len(names) < 2:
+        raise UeError(
+            "test-one-class",
+            f"Test images of two classes or more are needed, but all {len(clean):,} are of one "
+            f"class ({_list(sorted(names))}): {source}.",
+            "Add clean images of the other classes to --test DIR.",
+        )
 
 
 def check_overlap(clean: Sequence[Clean], seen: Sequence[Seen], home: Path) -> list[Caution]:
@@ -161,7 +189,7 @@ def _too_small(found: str, wanted: int, *, larger: float | None = None) -> UeErr
     if larger is not None and larger <= _MAX_SHARE:
         ways.insert(0, f"use --test-share {larger:g}")
     ways.append("lower --min-test and read the wider intervals with care")
-    ways[0] = ways[0].capitalize()
+    ways[0] = ways[0][0].upper() + ways[0][1:]
     return UeError(
         "test-too-small",
         f"Measuring needs at least {wanted:,} clean test images, but {found}.",

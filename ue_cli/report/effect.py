@@ -35,8 +35,11 @@ def victims(evaluation: Evaluation | None, command: str) -> Html:
         tag("h3", "Every countermeasure"),
         *_every(evaluation),
         p(
-            "Best epoch is what somebody reaches who stops early with clean images at hand. Fit is "
-            "the share of its own augmented training files that a network gets right. "
+            "Shares are of clean test images that are classified correctly. A solid bar is the "
+            "last epoch, a pale one the best epoch of the best training: what somebody reaches who "
+            "stops early with clean images at hand. Hollow bars are inconclusive. Thin lines are "
+            "the Clopper–Pearson intervals of the two values that a verdict compares. Fit is the "
+            "share of its own augmented training files that a network gets right. "
             + several(measured.cells),
             class_="note",
         ),

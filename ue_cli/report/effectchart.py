@@ -33,13 +33,6 @@ def bars(cells: Named, tests: int, chance: float) -> Html:
         legend([("last", _ARMS["protected"]), ("control", _ARMS["control"])], chance),
         *(_row(name, cell, tests, chance) for name, cell in cells),
         _axis(),
-        tag(
-            "figcaption",
-            "Clean test images that are classified correctly. Solid: the last epoch; pale: the "
-            "best epoch of the best training, which is what an adversary gets; hollow: "
-            "inconclusive. Thin lines: Clopper–Pearson intervals of the two values that the "
-            "verdict compares.",
-        ),
         class_="bars",
     )
 

@@ -55,7 +55,7 @@ def alone(named: Named, tests: int) -> list[Html]:
     if not rows:
         return []
     return [
-        tag("h3", "Where only a part is protected"),
+        tag("h3", "Where some of the files are clean"),
         p(
             "What is reached beyond the clean files alone is what the protected ones still teach; "
             "the rest would be learned without them. Last epoch, with the intervals of the lowest "

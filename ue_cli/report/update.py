@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +22,7 @@ from ue_cli.report.write import (
 
 CERTIFICATE_FILE = "certificate.json"
 EVALUATION_FILE = "evaluation.json"
+_COLLECTION_KEY = ' "collection": '
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +114,21 @@ def read_evaluation(folder: Path) -> Evaluation | None:
         return effectrecord.load((folder / EVALUATION_FILE).read_text("utf-8"))
     except (OSError, ValueError):
         return None
+
+
+def read_collection(folder: Path) -> str | None:
+    """The fingerprint of the files that a report is about; None where no report says so.
+
+    Args:
+        folder: of the report.
+    """
+    try:
+        with (folder / "report.json").open(encoding="utf-8", newline="\n") as record:
+            line = next(line for line in record if line.startswith(_COLLECTION_KEY))
+        found = json.loads(line.removeprefix(_COLLECTION_KEY).rstrip(",\n"))
+    except (OSError, ValueError, StopIteration):
+        return None
+    return found if isinstance(found, str) else None
 
 
 def _write(folder: Path, part: _Part) -> None:
