@@ -141,6 +141,7 @@ def test_the_page_says_what_the_rows_say() -> None:
     text = page(tables(rows, "cpu"), "cpu", "grid.svg")
     assert "| `none` | 70.0 (70.0) | 12.0 (30.0), n = 2 weak |" in text
     assert "**30.0** under `none` (inconclusive: 75.0 under `jpeg-50`): **inconclusive**" in text
+    assert "ResNet, 300 epochs in batches of 32, shifts by up to 4 of 32 pixels and flips." in text
     assert "Mean |δ| 7.25 levels of 255" in text and "](grid.svg)" in text
 
 

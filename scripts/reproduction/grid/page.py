@@ -8,8 +8,10 @@ from reproduction.grid.plan import BUDGET
 from reproduction.grid.tables import Column, Table, figures
 from ue_cli.countermeasures.registry import find
 from ue_cli.pipeline.evaluation.judge import CONFIDENCE, RULE
+from ue_cli.pipeline.statement import describe_views
 from ue_cli.report.effect import VERDICTS
 from ue_cli.training.architectures import ARCHITECTURES
+from ue_cli.training.supervised import VictimRecipe
 from ue_cli.types import EffectCell, Training
 from ue_cli.types.wording import at_least, at_most, confidence_words
 
@@ -85,13 +87,7 @@ def _section(table: Table) -> Iterable[str]:
 
 
 def _setting(table: Table) -> str:
-    recipe = table.recipe
-    views = (
-        f"random resized crops ({recipe['min_scale']:g} of the area or more) to {recipe['size']} "
-        "pixels"
-        if recipe["augment"] == "resized-crop"
-        else f"shifts by up to {recipe['reach']} of {recipe['size']} pixels"
-    )
+    recipe = VictimRecipe(**table.recipe)
     equal = sorted({row["countermeasure"] for row in table.rows if row["same_as_none"]})
     same = "".join(
         f" `{name}` is that very training and was not run twice."
@@ -102,8 +98,8 @@ def _setting(table: Table) -> str:
     return (
         f"{table.train_files:,} PNG files of {table.classes} classes train, {table.tests:,} clean "
         f"images test; guessing gets {100 * table.chance:.0f} %. Victim: "
-        f"{ARCHITECTURES[recipe['net']].title}, {recipe['epochs']} epochs in batches of "
-        f"{recipe['batch']}, {views} and flips.{same}{others}"
+        f"{ARCHITECTURES[recipe.net].title}, {recipe.epochs} epochs in batches of "
+        f"{recipe.batch}, {describe_views(recipe)}.{same}{others}"
     )
 
 
@@ -128,6 +124,8 @@ def _worst(column: Column, tests: int) -> str:
     if whole.beyond is not None:
         more = f"{100 * whole.beyond.reached / tests:.1f} under `{whole.beyond.countermeasure}`"
         shown += f" (inconclusive: {more})"
+    if whole.because is not None:
+        shown += f"; `{whole.because.countermeasure}` decides"
     return f"{shown}: **{VERDICTS[whole.verdict].lower()}**"
 
 

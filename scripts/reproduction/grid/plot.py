@@ -29,7 +29,7 @@ _LABELS, _COLUMN, _ROW, _HEAD, _FOOT = 1.45, 1.62, 0.44, 1.2, 0.8
 _LINE = 0.29
 """Height of a small line of type, in rows."""
 _DOTS = (0, (1, 1.2))
-_BAR, _WIDE, _LAST = 0.30, 0.90, 1.25
+_BAR, _WIDE, _LAST = 0.30, 0.90, 1.45
 """Height of a bar in rows, how much of a column 100 % takes, and the height of the last row."""
 _FEWEST = 4
 """Columns that there is room for in any case: the legend needs as much."""
@@ -157,11 +157,14 @@ def _worst(axes: Axes, place: int, row: int, column: Column, tests: int) -> None
         color=_INK,
     )
     _verdict(axes, place, row + 0.30, column.whole.verdict)
-    lines = [f"under {worst.countermeasure}"]
-    if column.whole.beyond is not None:
-        lines.append(f"more, inconclusive: {column.whole.beyond.countermeasure}")
+    told = [
+        ("under", worst),
+        ("decided by", column.whole.because),
+        ("more, inconclusive:", column.whole.beyond),
+    ]
+    lines = [f"{words} {cell.countermeasure}" for words, cell in told if cell is not None]
     for index, line in enumerate(lines):
-        height = row + 0.66 + 0.34 * index
+        height = row + 0.66 + _LINE * index
         axes.text(place + 0.02, height, line, va="center", size=_TINY, color=_QUIET)
 
 
