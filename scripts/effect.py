@@ -237,11 +237,10 @@ def add_row(path: Path, new: dict[str, Any]) -> None:
 
 def parse_recipe(text: str) -> TextureRecipe:
     """``waves=2,low=6`` → that recipe; what is not named keeps its default."""
+    default = TextureRecipe()
     values = dict(part.split("=") for part in text.split(","))
-    number = {
-        name: int(value) if name == "waves" else float(value) for name, value in values.items()
-    }
-    return replace(TextureRecipe(), **number)  # type: ignore[arg-type]
+    typed = {name: type(getattr(default, name))(value) for name, value in values.items()}
+    return replace(default, **typed)
 
 
 def same(

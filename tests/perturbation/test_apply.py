@@ -25,7 +25,8 @@ from ue_cli.perturbation.apply import (
     unpack_delta,
 )
 from ue_cli.perturbation.layout import CellField, oriented
-from ue_cli.perturbation.texture import TextureField, TextureRecipe, draw_code, phases_for
+from ue_cli.perturbation.phases import keyed_phasors
+from ue_cli.perturbation.texture import TextureField, TextureRecipe, draw_code
 from ue_cli.types import Budget, FloatArray, PixelArray
 
 
@@ -41,7 +42,8 @@ class Constant:
 
 def texture(seed: int, short_side: int) -> TextureField:
     key = seed.to_bytes(4, "little")
-    return TextureField(draw_code(key, TextureRecipe()), phases_for(key, 3), short_side)
+    code = draw_code(key, TextureRecipe())
+    return TextureField(code, keyed_phasors(key, code), short_side, short_side)
 
 
 @st.composite

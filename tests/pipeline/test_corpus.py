@@ -26,7 +26,8 @@ from ue_cli.pipeline.undo import restore_file
 from ue_cli.types import Budget
 
 LIMIT = 100_000_000
-PATTERN = TexturePattern({"a class": draw_code(bytes(range(32)), TextureRecipe())})
+RECIPE = TextureRecipe()
+PATTERN = TexturePattern({"a class": draw_code(bytes(range(32)), RECIPE)}, RECIPE.bandwidth)
 MODES = ("1", "L", "LA", "P", "PA", "RGB", "RGBA", "RGBX", "CMYK", "YCbCr", "LAB", "HSV")
 DEEP = ("I", "F", "I;16", "I;16B", "La", "RGBa")
 FORMATS = (
@@ -63,7 +64,7 @@ available = [name for name, feature in OPTIONAL if features.check(feature)]
 
 
 def protect(data: bytes, decoded: Decoded, format: Any, levels: int) -> Made:
-    shown = PATTERN.field("a class", bytes(32), decoded.height, decoded.width)
+    shown = PATTERN.field("a class", bytes(32), decoded)
     policy = MetadataPolicy(strip_gps=False, strip_all=False, opt_out=True)
     return make(data, decoded, shown, Budget(levels), policy, format=format)
 

@@ -11,12 +11,19 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from hashlib import shake_256
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ue_cli.types import FloatArray
+
+Colours = Literal["any", "diagonals"]
+
+DIAGONALS = np.array([[1, 1, -1], [-1, 1, 1]]) / np.sqrt(3)
+"""Blue to yellow and red to cyan, RGB: two of the cube's diagonals, so that every channel has the
+whole ball. Of the four they lose least: gray keeps 0.77 and 0.40 of them, a JPEG's Cb and Cr all;
+green to magenta keeps 0.17 in gray, and gray itself has no chroma."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,12 +34,17 @@ class TextureRecipe:
         waves: plane waves per class (K).
         low, high: band of |f| in cycles per short side.
         gain: g; large values give hard-edged waves that fill the ball.
+        colours: ``any`` direction in RGB, or one of the `DIAGONALS`.
+        bandwidth: of the phases that a photo gives its waves, as a share of their frequencies; 0
+            leaves the phases to the key.
     """
 
-    waves: int = 3
-    low: float = 8.0
-    high: float = 16.0
+    waves: int = 2
+    low: float = 4.0
+    high: float = 8.0
     gain: float = 8.0
+    colours: Colours = "diagonals"
+    bandwidth: float = 0.25
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +80,7 @@ def uniforms(seed: bytes, count: int) -> NDArray[np.float64]:
 
 
 def draw_code(seed: bytes, recipe: TextureRecipe) -> TextureCode:
-    """Draw a class code: log-uniform |f| in the band, any direction, any colour direction."""
+    """Draw a class code: log-uniform |f| in the band, any direction, colours as the recipe says."""
     u = uniforms(seed, 4 * recipe.waves).reshape(4, recipe.waves)
     radius = recipe.low * (recipe.high / recipe.low) ** u[0]
     angle = np.pi * u[1]
@@ -76,6 +88,8 @@ def draw_code(seed: bytes, recipe: TextureRecipe) -> TextureCode:
     ring = np.sqrt(1 - height**2)
     frequencies = np.stack([radius * np.sin(angle), radius * np.cos(angle)], axis=1)
     colours = np.stack([ring * np.cos(turn), ring * np.sin(turn), height], axis=1)
+    if recipe.colours == "diagonals":
+        colours = DIAGONALS[(u[3] < 0.5).astype(int)]
     return TextureCode(
         frequencies.astype(np.float32), colours.astype(np.float32), float(recipe.gain)
     )
@@ -83,39 +97,58 @@ def draw_code(seed: bytes, recipe: TextureRecipe) -> TextureCode:
 
 @dataclass(frozen=True, slots=True)
 class TextureField:
-    """A class's texture at one image's phases (the `Field` of that image).
+    """A class's texture in one image (the `Field` of that image).
 
     Attributes:
         code: the class's.
-        phases: (K,) radians, the image's own.
-        short_side: of the displayed image, in pixels.
+        phasors: (K, rows, columns) complex: where each wave stands, at the nodes of a grid that is
+            stretched from edge to edge, linear in between; one node holds for the whole frame.
+        height, width: of the displayed image, in pixels.
     """
 
     code: TextureCode
-    phases: FloatArray
-    short_side: int
+    phasors: NDArray[np.complex64]
+    height: int
+    width: int
 
     def sample(self, y: FloatArray, x: FloatArray) -> FloatArray:
         """Evaluate on the outer grid y × x (see `Field.sample`).
 
-        A plane wave is an outer product of two complex exponentials, so its evaluation is one
-        real matrix product: (m, 2K) @ (2K, 3n).
+        Waves and interpolation are separable, so that all of it is one real matrix product:
+        (m, 2KG) @ (2KG, 3n) with the G rows of nodes that the positions lie between.
         """
-        turn = 2 * np.pi / self.short_side * self.code.frequencies.astype(np.float64)
-        rows = np.multiply.outer(y.astype(np.float64), turn[:, 0]) + self.phases
-        columns = np.multiply.outer(turn[:, 1], x.astype(np.float64))
-        left = np.concatenate([np.cos(rows), -np.sin(rows)], axis=1).astype(np.float32)
-        waves = np.stack([np.cos(columns), np.sin(columns)]).astype(np.float32)
+        turn = 2j * np.pi / min(self.height, self.width) * self.code.frequencies.astype(np.float64)
+        _, rows, columns = self.phasors.shape
+        down, first, last = _hats(y, self.height, rows)
+        across, left, right = _hats(x, self.width, columns)
+        nodes = self.phasors[:, first:last, left:right]
+        carried = (nodes @ across.T) * np.exp(np.multiply.outer(turn[:, 1], x))[:, None]
+        waves = down[:, None] * np.exp(np.multiply.outer(y, turn[:, 0]))[:, :, None]
+        flat = waves.reshape(len(y), -1)
+        mixing = np.concatenate([flat.real, -flat.imag], axis=1).astype(np.float32)
+        parts = np.stack([carried.real, carried.imag]).astype(np.float32)
         colours = self.code.gain * self.code.colours
-        right = waves[:, :, :, None] * colours[None, :, None, :]
-        out = left @ right.reshape(left.shape[1], -1)
+        right_hand = parts[..., None] * colours[:, None, None, :]
+        out = mixing @ right_hand.reshape(mixing.shape[1], -1)
         np.clip(out, -1, 1, out=out)
         return out.reshape(len(y), len(x), 3)
+
+
+def _hats(position: FloatArray, length: int, nodes: int) -> tuple[FloatArray, int, int]:
+    """Weights of linear interpolation, (n, last − first), and which nodes they are for."""
+    at = np.clip(position.astype(np.float64) * ((nodes - 1) / length), 0, nodes - 1)
+    first, last = int(at.min(initial=nodes - 1)), min(nodes, int(at.max(initial=0)) + 2)
+    distance = np.abs(at[:, None] - np.arange(first, last))
+    return np.maximum(1 - distance, 0).astype(np.float32), first, last
 
 
 def phases_for(seed: bytes, waves: int) -> FloatArray:
     """One image's phases, (waves,) in [0, 2π)."""
     return (2 * np.pi * uniforms(seed, waves)).astype(np.float32)
+
+
+FIRST: dict[str, Any] = {"colours": "any", "bandwidth": 0.0}
+"""What collections had before the recipe said so: any colour, and phases from the key."""
 
 
 def recipe_to_json(recipe: TextureRecipe) -> dict[str, Any]:
@@ -125,4 +158,5 @@ def recipe_to_json(recipe: TextureRecipe) -> dict[str, Any]:
 
 def recipe_from_json(value: Mapping[str, Any]) -> TextureRecipe:
     """Inverse of `recipe_to_json`; what else is recorded is passed over."""
-    return TextureRecipe(**{one.name: value[one.name] for one in fields(TextureRecipe)})
+    known = {**FIRST, **value}
+    return TextureRecipe(**{one.name: known[one.name] for one in fields(TextureRecipe)})

@@ -145,9 +145,7 @@ def _protect(task: Task, shared: Shared) -> Written:
         return Written(kept, b"", examined, fresh=False)
 
     decoded = decode(data, max_pixels=shared.max_pixels)
-    shown = shared.pattern.field(
-        task.label, shared.subkey.photo_seed(task.name), decoded.height, decoded.width
-    )
+    shown = shared.pattern.field(task.label, shared.subkey.photo_seed(task.name), decoded)
     made = make(data, decoded, shown, shared.budget, shared.policy, format=shared.format)
     output = task.naming.final(made.extension)
     target = safe_join(shared.out, output)

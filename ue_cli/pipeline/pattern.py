@@ -1,4 +1,4 @@
-"""What a collection's classes carry: from (class, photo's seed, frame) to the photo's field."""
+"""What a collection's classes carry: from (class, photo's seed, photo) to the photo's field."""
 
 from __future__ import annotations
 
@@ -6,39 +6,48 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from ue_cli.perturbation.layout import cell_field
-from ue_cli.perturbation.texture import TextureCode, TextureField, phases_for
+from ue_cli.perturbation.phases import keyed_phasors, local_phasors, small_copy
+from ue_cli.perturbation.texture import TextureCode, TextureField
+from ue_cli.photos.decode import Decoded
 from ue_cli.types import Bank, Field
 
 
 class Pattern(Protocol):
     """A collection's perturbation; small and picklable, so that every worker has it."""
 
-    def field(self, label: str, seed: bytes, height: int, width: int) -> Field:
+    def field(self, label: str, seed: bytes, photo: Decoded) -> Field:
         """The field of one displayed image.
 
         Args:
             label: its class.
             seed: its own 32 bytes.
-            height: of the displayed image, in pixels.
-            width: likewise.
+            photo: the image itself, as it was before.
         """
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class TexturePattern:
-    """Class textures at keyed phases (CSD in texture space, and random codes).
+    """Class textures (CSD in texture space, and random codes).
 
     Attributes:
         codes: class name -> code.
+        bandwidth: of the phases that each photo gives its waves (`phases.local_phasors`); with 0
+            they are the key's alone.
     """
 
     codes: dict[str, TextureCode]
+    bandwidth: float
 
-    def field(self, label: str, seed: bytes, height: int, width: int) -> Field:
+    def field(self, label: str, seed: bytes, photo: Decoded) -> Field:
         """See `Pattern.field`."""
         code = self.codes[label]
-        return TextureField(code, phases_for(seed, len(code.frequencies)), min(height, width))
+        if self.bandwidth > 0:
+            small = small_copy(photo.pixels, photo.orientation)
+            phasors = local_phasors(seed, code, small, self.bandwidth)
+        else:
+            phasors = keyed_phasors(seed, code)
+        return TextureField(code, phasors, photo.height, photo.width)
 
 
 PLACES = "places"
@@ -60,9 +69,10 @@ class CellPattern:
 
     bank: Bank
 
-    def field(self, label: str, seed: bytes, height: int, width: int) -> Field:
+    def field(self, label: str, seed: bytes, photo: Decoded) -> Field:
         """See `Pattern.field`; the seed chooses among a class's samples."""
-        return cell_field(self.bank, label, self.variant(label, seed), height=height, width=width)
+        variant = self.variant(label, seed)
+        return cell_field(self.bank, label, variant, height=photo.height, width=photo.width)
 
     def variant(self, label: str, seed: bytes) -> int:
         """Which of its class's patterns a photo carries: its own, or one by its seed."""

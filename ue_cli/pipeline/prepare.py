@@ -116,7 +116,7 @@ def create_collection(
     codes, made = make_codes(photos.classes, secret, options, {}, phases)
     collection = Collection.create(options.home, owner, info)
     collection.add_codes({name: code.to_json() for name, code in codes.items()})
-    return collection, TexturePattern(codes), made
+    return collection, TexturePattern(codes, options.recipe.bandwidth), made
 
 
 def join_collection(
@@ -131,14 +131,15 @@ def join_collection(
         save_bank(bank, collection.folder / BANK_FILE)
         return CellPattern(bank), made
     frozen = {name: TextureCode.from_json(x) for name, x in collection.info.codes.items()}
+    # What was usual when the collection began holds for all of its photos and classes.
+    recipe = recipe_from_json(collection.info.recipe)
     joining = [name for name in photos.classes if name not in frozen]
     if not joining:
-        return TexturePattern(frozen), None
-    # What was usual when the collection began holds for all of its classes.
-    own = replace(options, recipe=recipe_from_json(collection.info.recipe))
+        return TexturePattern(frozen, recipe.bandwidth), None
+    own = replace(options, recipe=recipe)
     codes, made = make_codes(joining, collection.subkey, own, frozen, phases)
     collection.add_codes({name: code.to_json() for name, code in codes.items()})
-    return TexturePattern(frozen | codes), made
+    return TexturePattern(frozen | codes, recipe.bandwidth), made
 
 
 def _bytes(bank: Bank) -> bytes:
