@@ -130,6 +130,8 @@ def evaluate_rows(result: EvaluateResult) -> tuple[Rows, Lists]:
     lines = []
     for cell in measured.cells:
         control = _percentages([one.last for one in cell.control], tests)
+        if cell.alone:
+            control += f", clean files alone {_percentages([a.last for a in cell.alone], tests)}"
         lines.append(
             f"{cell.victim}, {cell.countermeasure}, {cell.coverage} %: "
             f"{_percentages([one.last for one in cell.protected], tests)}, best epoch "

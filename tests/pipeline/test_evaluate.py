@@ -381,6 +381,13 @@ def test_the_command_line_refuses_in_words(folder: Path, tmp_path: Path) -> None
     assert not report.exists()
 
 
+def test_the_help_names_every_countermeasure_and_victim() -> None:
+    shown = CliRunner().invoke(app, ["evaluate", "--help"]).stdout
+    text = " ".join(shown.split()).replace("- ", "-")
+    assert all(f" {spec.name}" in text for spec in SPECS)
+    assert "Victims: small, resnet18" in text and "full adds resize" in text
+
+
 @pytest.mark.slow
 def test_the_command_prints_an_envelope_and_a_table(folder: Path, tmp_path: Path) -> None:
     words: list[object] = [folder / "out", "--original", folder / "src", "--min-test", 10]

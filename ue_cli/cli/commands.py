@@ -13,7 +13,7 @@ import typer
 
 from ue_cli import __version__
 from ue_cli.cli.certify import certify
-from ue_cli.cli.evaluate import evaluate
+from ue_cli.cli.evaluate import evaluate, names
 from ue_cli.cli.keys import keys
 from ue_cli.cli.run import (
     HomeOption,
@@ -274,4 +274,4 @@ def restore(
 
 
 app.command()(certify)
-app.command()(evaluate)
+app.command(epilog=names())(evaluate)

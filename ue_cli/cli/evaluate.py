@@ -26,8 +26,10 @@ from ue_cli.cli.subject import (
     TestOption,
     TestShareOption,
 )
+from ue_cli.countermeasures.registry import SPECS, TIERS
 from ue_cli.errors import ExitCode
 from ue_cli.pipeline.limits import MIN_TEST, TEST_SHARE
+from ue_cli.training.architectures import VICTIMS
 
 if TYPE_CHECKING:
     from ue_cli.output import Output
@@ -41,33 +43,46 @@ class Tier(StrEnum):
     full = "full"
 
 
+def names() -> str:
+    """All that ``--against`` and ``--victim`` take, for the end of the help text."""
+    parts: list[str] = []
+    for tier in TIERS:
+        held = [spec.name for spec in SPECS if spec.tier == tier]
+        parts.append(f"{tier}{' adds' if parts else ''} {', '.join(held)}")
+    return f"Countermeasures: {'; '.join(parts)}. Victims: {', '.join(VICTIMS)}."
+
+
 def evaluate(
     dataset: DatasetArgument,
     original: OriginalOption = None,
     test: TestOption = None,
     tier: Annotated[
         Tier,
-        typer.Option(help="Which countermeasures and victims; 1, 3 and 3 trainings of each kind."),
+        typer.Option(
+            help="How much is tried (see below): quick trains a small network once of each kind, "
+            "standard three times, full other networks, too."
+        ),
     ] = Tier.quick,
     against: Annotated[
         list[str] | None,
         typer.Option(
             metavar="NAME",
-            help="A countermeasure, instead of the tier's; repeatable. A wrong name lists all.",
+            help="A countermeasure, instead of the tier's; repeatable.",
         ),
     ] = None,
     victim: Annotated[
         list[str] | None,
         typer.Option(
             metavar="NAME",
-            help="A network, instead of the tier's; repeatable. A wrong name lists all.",
+            help="A network, instead of the tier's; repeatable.",
         ),
     ] = None,
     coverage: Annotated[
         str,
         typer.Option(
             metavar="LIST",
-            help="Per cents of the files that are protected, the rest being originals: 100,90,50.",
+            help="Per cents of the files that stay protected, originals taking the place of the "
+            "rest: 100,90,50.",
         ),
     ] = "100",
     seeds: Annotated[
@@ -78,8 +93,8 @@ def evaluate(
         Path | None,
         typer.Option(
             metavar="FILE",
-            help="A perturbation that the adversary has (ue's .safetensors): subtracting it is "
-            "tried, too.",
+            help="A perturbation that the adversary has (a bank.safetensors of ue): subtracting it "
+            "is tried, too.",
         ),
     ] = None,
     test_share: TestShareOption = TEST_SHARE,
@@ -95,7 +110,11 @@ def evaluate(
     home: HomeOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Train victims on a protected folder, with and without countermeasures, beside controls."""
+    """Train victims on a protected folder, with and without countermeasures, beside controls.
+
+    The report tells the worst case. Every training is kept as soon as it ends, and the same
+    command goes on from there.
+    """
 
     def work(output: Output) -> ExitCode:
         from ue_cli.pipeline.backend import resolve_device
