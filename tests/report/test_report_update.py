@@ -16,6 +16,7 @@ from ue_cli.report import (
     Certification,
     Report,
     read_certificate,
+    read_collection,
     write_certificate,
     write_report,
 )
@@ -297,3 +298,14 @@ def test_no_text_can_look_like_a_mark() -> None:
     swapped = "<!-- end of section a --><!-- section a -->"
     with pytest.raises(ValueError, match="ends before"):
         replace_region(swapped, "a", "")
+
+
+def test_a_report_says_which_collection_it_is_about(
+    tmp_path: Path, report: Report, records: list[FileRecord]
+) -> None:
+    assert read_collection(tmp_path) is None
+    write_report(report, records, tmp_path)
+    assert read_collection(tmp_path) == "7f3a-91c2"
+    for damaged in ("", "[]", ' "collection": 7,\n', ' "collection": "ab'):
+        (tmp_path / "report.json").write_text(damaged)
+        assert read_collection(tmp_path) is None
