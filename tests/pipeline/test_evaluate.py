@@ -38,6 +38,7 @@ from ue_cli.pipeline.evaluation.options import (
 )
 from ue_cli.pipeline.subject import SIDE
 from ue_cli.report import read_evaluation
+from ue_cli.training import backbones
 from ue_cli.types import EffectCell
 
 PER_CLASS = 30
@@ -255,6 +256,15 @@ def test_pretrained_victims_are_tried_where_their_weights_are(
     assert chosen_victims(full) == ("small", "resnet18", "vit-tiny", "probe", "fine-tune")
     assert chosen_victims(options(folder)) == ("small",)
     assert [side_of(name) for name in ("small", "probe")] == [SIDE, 256]
+
+
+def test_a_victim_without_its_weights_is_refused_before_any_work(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(backbones, "cache_folders", lambda: (tmp_path, tmp_path))
+    with pytest.raises(UeError, match="nothing is downloaded here") as caught:
+        evaluate(options(folder, dataset=folder / "nowhere", victims=("small", "probe")), Board())
+    assert caught.value.code == "backbone-missing" and "leave probe" in caught.value.hint
 
 
 def test_a_web_copy_is_the_plain_training_on_other_files(folder: Path) -> None:

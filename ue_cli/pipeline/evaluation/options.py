@@ -9,7 +9,7 @@ from ue_cli.countermeasures.registry import SPECS, Spec, Tier, find, in_tier
 from ue_cli.errors import UeError
 from ue_cli.pipeline.subject import Subject
 from ue_cli.training.architectures import ARCHITECTURES, VICTIMS, VictimName, find_victim
-from ue_cli.training.backbones import cache_folders, find_backbones
+from ue_cli.training.backbones import cache_folders, find_backbone, find_backbones
 
 SEEDS: dict[Tier, int] = {"quick": 1, "standard": 3, "full": 3}
 """Trainings of each kind, where ``--seeds`` does not say.
@@ -80,10 +80,12 @@ def chosen_victims(options: EvaluateOptions) -> tuple[VictimName, ...]:
     """Those asked for, or the tier's; the full one has pretrained ones where weights are here.
 
     Raises:
-        UeError: ``victim-unknown``.
+        UeError: ``victim-unknown``; ``backbone-missing``: it needs weights that are not here.
     """
     wanted = {find_victim(name) for name in options.victims}
     named = tuple(victim for victim in VICTIMS if victim in wanted)
+    if any(ARCHITECTURES[victim].pretrained for victim in named):
+        find_backbone()
     if not named and options.tier == "full" and find_backbones(*cache_folders()):
         return (*TIER_VICTIMS["full"], *(v for v in VICTIMS if ARCHITECTURES[v].pretrained))
     return named or TIER_VICTIMS[options.tier]
