@@ -134,6 +134,6 @@ def _unusable(path: Path, why: str) -> UeError:
     return UeError(
         "perturbation-unreadable",
         f"{path.name} cannot be used as a perturbation: {why}.",
-        "Fetch it again with ue fetch-perturbations, or make one with ue optimize.",
+        "Get the file again from where it came.",
         exit_code=ExitCode.PERTURBATION_UNAVAILABLE,
     )

@@ -8,8 +8,7 @@ from ue_cli.report.effectchart import bars, epochs
 from ue_cli.report.effectrecord import PROBES, Evaluation
 from ue_cli.report.effecttables import Named, alone, reached, several
 from ue_cli.report.markup import Html, join, p, table, tag, to_do
-from ue_cli.report.verdicts import VERDICTS as VERDICTS
-from ue_cli.report.verdicts import figures
+from ue_cli.report.verdicts import VERDICTS, figures
 from ue_cli.report.words import count, percent
 from ue_cli.types import EffectCell, Separability
 from ue_cli.types.wording import at_least, at_most

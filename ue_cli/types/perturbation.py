@@ -107,6 +107,6 @@ def _bad_bank(why: str) -> UeError:
     return UeError(
         "bank-invalid",
         f"This perturbation cannot be used: {why}.",
-        "Make it again with ue optimize, or fetch it again.",
+        "Get the file again from where it came.",
         exit_code=ExitCode.PERTURBATION_UNAVAILABLE,
     )
