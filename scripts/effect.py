@@ -13,15 +13,14 @@ side by side. Four experiments:
 Arms: ``clean``, ``csd`` (the default), ``random`` (codes as drawn: what CSD has to beat),
 ``pixel`` (CSD in pixel space) and ``pue``. Every seed is another key, so another draw of codes,
 and another training. One row per training goes into one JSON file; rows that are there are not run
-again. ``--recipe waves=2,low=6`` tries another texture than the default (results/search.json).
+again. ``--recipe waves=2,low=6`` tries another texture than the default, and ``--against jpeg-50``
+trains under a countermeasure (results/search.json).
 ``summary`` puts the figures that the report quotes into the package.
 """
 
 from __future__ import annotations
 
 import argparse
-import fcntl
-import json
 import platform
 import shutil
 from collections.abc import Iterator
@@ -33,10 +32,12 @@ from typing import Any
 
 import numpy as np
 import torch
+from effect_rows import add_row, known_rows, same, summarise
 from PIL import Image
 from torch import Tensor
 
 from ue_cli import __version__
+from ue_cli.countermeasures.registry import build
 from ue_cli.perturbation.texture import TextureRecipe
 from ue_cli.photos.key import load_key
 from ue_cli.photos.state import Collection
@@ -46,7 +47,6 @@ from ue_cli.training.supervised import VictimRecipe, train_victim
 
 CIFAR = {"airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"}
 RESULTS = Path(__file__).resolve().parent / "results" / "effect.json"
-SUMMARY = RESULTS.parent.parent.parent / "ue_cli" / "pipeline" / "effect.json"
 
 
 @dataclass(frozen=True)
@@ -177,13 +177,20 @@ def protected(
 
 
 def row(
-    name: str, arm: str, seed: int, epochs: int, texture: TextureRecipe, data: Path, work: Path
+    name: str,
+    arm: str,
+    seed: int,
+    epochs: int,
+    texture: TextureRecipe,
+    against: str,
+    data: Path,
+    work: Path,
 ) -> dict[str, Any]:
     """One training, and everything that decided it."""
     experiment = EXPERIMENTS[name]
     source = work / name
     make_source(experiment, data, source)
-    own = work / f"{name}-{arm}-{seed}"
+    own = work / f"{name}-{arm}-{seed}-{against}"
     folder, made = (source, {}) if arm == "clean" else protected(source, own, arm, texture)
     names = classes(experiment, data)
     files = [(p, p.parent.name) for p in sorted(folder.rglob(f"*{experiment.suffix}"))]
@@ -192,10 +199,13 @@ def row(
     tests = load(list(pick(experiment, data, "test")), names, experiment.trainer_side)
     recipe = VictimRecipe(**{**asdict(experiment.recipe), "epochs": epochs})
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    victim = train_victim(images, labels, *tests, recipe, seed=seed, device=device)
+    victim = train_victim(
+        images, labels, *tests, recipe, seed=seed, device=device, hooks=build(against)
+    )
     return {
         "experiment": name,
         "arm": arm,
+        "against": against,
         "seed": seed,
         "epochs": epochs,
         "epoch_12": victim.accuracy[min(12, epochs) - 1],
@@ -216,58 +226,12 @@ def row(
     }
 
 
-def known_rows(path: Path) -> list[dict[str, Any]]:
-    """The rows that a results file has."""
-    rows: list[dict[str, Any]] = json.loads(path.read_text())["rows"] if path.exists() else []
-    return rows
-
-
-def add_row(path: Path, new: dict[str, Any]) -> None:
-    """Append one row; the file is replaced whole."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.with_name(path.name + ".lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)  # several of these run side by side
-        rows = [*known_rows(path), new]
-        rows.sort(key=lambda r: (r["experiment"], r["arm"], r["epochs"], r["seed"]))
-        draft = path.with_name(path.name + ".draft")
-        lines = ",\n".join(json.dumps(r) for r in rows)
-        draft.write_text(f'{{"rows": [\n{lines}\n]}}\n')
-        draft.replace(path)
-
-
 def parse_recipe(text: str) -> TextureRecipe:
     """``waves=2,low=6`` → that recipe; what is not named keeps its default."""
     default = TextureRecipe()
     values = dict(part.split("=") for part in text.split(","))
     typed = {name: type(getattr(default, name))(value) for name, value in values.items()}
     return replace(default, **typed)
-
-
-def same(
-    row: dict[str, Any], name: str, arm: str, seed: int, epochs: int, texture: TextureRecipe
-) -> bool:
-    """Whether a row is this training."""
-    if (row["experiment"], row["arm"], row["seed"], row["epochs"]) != (name, arm, seed, epochs):
-        return False
-    return carries(row, texture)
-
-
-def carries(row: dict[str, Any], texture: TextureRecipe) -> bool:
-    """Whether a row's files have such textures, or none at all."""
-    textured = row["arm"] not in ("clean", "pixel", "pue")
-    return not textured or asdict(texture).items() <= row["recipe"].items()
-
-
-def summarise(path: Path) -> None:
-    """Put what the report refers to where the package finds it: of textures, today's default."""
-    default = TextureRecipe()
-    rows = [row for row in known_rows(path) if row["epochs"] == 30 and carries(row, default)]
-    table: dict[str, dict[str, dict[str, list[float]]]] = {}
-    for row in rows:
-        cell = table.setdefault(row["experiment"], {}).setdefault(row["arm"], {})
-        for name in ("last", "best", "fit"):
-            cell.setdefault(name, []).append(row[name])
-    SUMMARY.write_text(json.dumps(table, indent=1, sort_keys=True) + "\n")
 
 
 def main() -> None:
@@ -277,6 +241,7 @@ def main() -> None:
     parser.add_argument("--arm", choices=("clean", "csd", "random", "pixel", "pue"), default="csd")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--recipe", type=parse_recipe, default=TextureRecipe())
+    parser.add_argument("--against", default="none", help="a countermeasure of ue evaluate")
     parser.add_argument("--epochs", type=int, default=30)
     parser.add_argument("--data", type=Path, default=Path("data"))
     parser.add_argument("--work", type=Path, default=Path("work"))
@@ -286,11 +251,12 @@ def main() -> None:
         summarise(a.out)
         return
     for seed in a.seeds:
-        if any(same(r, a.experiment, a.arm, seed, a.epochs, a.recipe) for r in known_rows(a.out)):
+        key = (a.experiment, a.arm, seed, a.epochs, a.recipe, a.against)
+        if any(same(known, *key) for known in known_rows(a.out)):
             continue
-        new = row(a.experiment, a.arm, seed, a.epochs, a.recipe, a.data, a.work)
+        new = row(*key, a.data, a.work)
         add_row(a.out, new)
-        shown = ("experiment", "arm", "seed", "epoch_12", "last", "best", "fit", "mean_abs")
+        shown = ("experiment", "arm", "seed", "against", "last", "best", "fit", "mean_abs")
         print({name: new.get(name) for name in shown}, flush=True)
 
 
