@@ -1,9 +1,10 @@
-"""Class textures: what a class shares is a set of plane waves, what an image has is their phases.
+"""Class textures: what a class shares is a set of plane waves, what an image has is their places.
 
-    δ_i(u) = clip(g · Σ_k c_k cos(2π f_k·u + φ_ik), ±1)        u in units of the short side
+    δ_i(u) = clip(g · Σ_k c_k Re(z_ik(u) exp(2πi f_k·u)), ±1)        u in units of the short side
 
 A convolutional network with global pooling detects a texture wherever a crop has put it, and the
-class mean of many phases vanishes, so that there is no pattern to average out.
+class mean of many phases vanishes, so that there is no pattern to average out. The phasors z_ik
+come from `phases`.
 """
 
 from __future__ import annotations
