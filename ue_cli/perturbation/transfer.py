@@ -12,7 +12,15 @@ from numpy.typing import NDArray
 from ue_cli.errors import ExitCode, UeError
 from ue_cli.types import Bank, Budget
 
-__all__ = ["TRANSFER", "map_classes", "mixed_classes", "mixtures", "transfer_bank", "with_budget"]
+__all__ = [
+    "TRANSFER",
+    "map_classes",
+    "mix",
+    "mixed_classes",
+    "mixtures",
+    "transfer_bank",
+    "with_budget",
+]
 
 TRANSFER = "transfer"
 """In a bank's recipe: class -> {entry of the source: its share}."""
@@ -66,7 +74,7 @@ def transfer_bank(
     share = np.array([part[0][1] for part in parts])
     delta, mixed = _samples(bank.delta, first, per_class, seed), first != second
     more = _samples(bank.delta, second[mixed], per_class, seed)
-    delta[mixed] = _mix(delta[mixed], more, share[mixed, None, None, None, None])
+    delta[mixed] = mix(delta[mixed], more, share[mixed, None, None, None, None])
     if frozen is not None:
         delta[: len(frozen.classes), : frozen.delta.shape[1]] = frozen.delta
     recipe = {"source": dict(bank.provenance.recipe), TRANSFER: made_of, "seed": seed}
@@ -189,6 +197,14 @@ def mixtures(
     return order[place], order[(place + step) % things], share
 
 
+def mix(
+    first: NDArray[np.int8], second: NDArray[np.int8], share: NDArray[np.float64]
+) -> NDArray[np.int8]:
+    """``share`` of the first and the rest of the second, in whole levels; of any one shape."""
+    part = share.astype(np.float32)
+    return np.rint(part * first + (1 - part) * second).astype(np.int8)
+
+
 def _samples(
     delta: NDArray[np.int8], entries: NDArray[np.intp], per_class: int | None, seed: int
 ) -> NDArray[np.int8]:
@@ -198,15 +214,8 @@ def _samples(
     if missing <= 0:
         return own
     first, second, share = mixtures(own.shape[1], 0, missing, seed)
-    more = _mix(own[:, first], own[:, second], share[:, None, None, None])
+    more = mix(own[:, first], own[:, second], share[:, None, None, None])
     return np.concatenate([own, more], axis=1)
-
-
-def _mix(
-    first: NDArray[np.int8], second: NDArray[np.int8], share: NDArray[np.float64]
-) -> NDArray[np.int8]:
-    part = share.astype(np.float32)
-    return np.rint(part * first + (1 - part) * second).astype(np.int8)
 
 
 def _nfc(name: str) -> str:
