@@ -99,3 +99,11 @@ def test_the_small_copy_of_any_depth() -> None:
     assert small.shape == (100, 150, 3)
     assert np.allclose(small, small_copy(pixels.astype(np.uint16) * np.uint16(257)))
     assert abs(float(small.mean()) - float(pixels.mean())) < 0.6
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (2, 5), (3, 48), (3, 5000), (60_000, 1)])
+def test_any_shape_has_phases_and_no_shape_costs_memory(shape: tuple[int, int]) -> None:
+    pixels = np.random.default_rng(2).integers(0, 256, (*shape, 3), np.uint8)
+    found = local_phasors(b"seed", CODE, small_copy(pixels), BANDWIDTH)
+    assert np.allclose((np.abs(found) ** 2).mean(axis=0), 1, atol=1e-3)
+    assert found.size < 100_000

@@ -28,6 +28,10 @@ FAINT = 0.5
 """Levels: amplitude below which the key's phase decides and not the photo's."""
 
 
+LONGEST = 16
+"""Aspect ratio beyond which a photo has the key's phases: its grid would grow without end."""
+
+
 def keyed_phasors(seed: bytes, code: TextureCode) -> PhasorArray:
     """One phase per wave for the whole photo, from its seed alone, (K, 1, 1)."""
     turns = np.exp(1j * phases_for(seed, len(code.frequencies)))
@@ -50,10 +54,13 @@ def local_phasors(
 
     Returns:
         (K, rows, columns), of norm √K over the waves. Nodes are evenly spaced from edge to edge,
-        at most one standard deviation of the finest wave's window apart.
+        at most one standard deviation of the finest wave's window apart; (K, 1, 1) for photos
+        longer than `LONGEST`.
     """
     height, width = picture.shape[:2]
     short = min(height, width)
+    if max(height, width) > LONGEST * short:
+        return keyed_phasors(seed, code)
     cycles = np.hypot(code.frequencies[:, 0], code.frequencies[:, 1]).astype(np.float64)
     windows = 1 / (2 * math.pi * bandwidth * cycles)
     waves = np.einsum("kc,hwc->khw", code.colours, picture - picture.mean(axis=(0, 1)))
