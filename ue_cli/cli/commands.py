@@ -14,6 +14,7 @@ import typer
 from ue_cli import __version__
 from ue_cli.cli.certify import certify
 from ue_cli.cli.evaluate import evaluate, names
+from ue_cli.cli.fetch import fetch_perturbations
 from ue_cli.cli.keys import keys
 from ue_cli.cli.run import (
     HomeOption,
@@ -275,3 +276,4 @@ def restore(
 
 app.command()(certify)
 app.command(epilog=names())(evaluate)
+app.command()(fetch_perturbations)
