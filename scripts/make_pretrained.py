@@ -121,7 +121,14 @@ def make_pue(data: Path, classes: Sequence[str], per_class: int, method: Pue, se
         images[at] = np.asarray(image)
     pixels = torch.from_numpy(images).permute(0, 3, 1, 2).contiguous()
     labels = torch.tensor([index for _, index in files])
-    return method.optimise(pixels, labels, classes, BUDGET, seed=seed).bank
+    return method.optimise(
+        pixels,
+        labels,
+        classes,
+        BUDGET,
+        seed=seed,
+        on_step=lambda done, most, error: print(f"{done}/{most}: error {error:.3f}", flush=True),
+    ).bank
 
 
 def publish(bank: Bank, folder: Path, **said: Any) -> Card:

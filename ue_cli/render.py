@@ -180,8 +180,8 @@ def _fetched(one: Listed) -> list[str]:
 
 def _bank_words(one: Listed) -> str:
     size = f"{one.bytes / 1000:,.1f} kB, {SOURCES[one.source]}"
-    if one.shape is None:
-        return f"a published file that is no bank of ours, {size}"
+    if one.method is None:
+        return f"a published array of {'×'.join(map(str, one.shape))}, {size}"
     classes, per_class, _, height, width = one.shape
     kind = "one pattern each" if per_class == 1 else f"{per_class} patterns each"
     return (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import shutil
@@ -196,6 +197,7 @@ def test_a_damaged_cache_is_fetched_anew(ask: Ask, hub: Hub, home: Path, publish
         (f"hf://o/nowhere/{FILE}", "hub-repository"),
         (f"hf://o/good@v9/{FILE}", "hub-revision"),
         ("hf://o/good/other.safetensors", "hub-file"),
+        ("hf://o/good/README.md", "perturbation-kind"),
         ("hf://o/good", "hub-address"),
         ("hf://o/--bad--/x.safetensors", "hub-address"),
     ],
@@ -241,7 +243,16 @@ def test_a_bank_that_its_card_does_not_mean_is_not_kept(
 def test_another_json_beside_a_bank_is_no_card(ask: Ask, hub: Hub, published: Path) -> None:
     hub.files["o/other", FILE] = (published / FILE).read_bytes()
     hub.files["o/other", "small.json"] = b'{"model_type": "resnet"}'
+    hub.files["o/other", "noise.NPZ"] = archive()
     assert ask(f"hf://o/other/{FILE}")["result"]["perturbations"][0]["card"] is None
+    array = ask("hf://o/other/noise.NPZ")["result"]["perturbations"][0]
+    assert (array["shape"], array["card"]) == ([4, 3, 2, 2], None)
+
+
+def archive() -> bytes:
+    buffer = io.BytesIO()
+    np.savez(buffer, noise=np.zeros((4, 3, 2, 2), np.float32))
+    return buffer.getvalue()
 
 
 def test_offline_the_cache_serves_and_nothing_is_asked(ask: Ask, hub: Hub, home: Path) -> None:

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from typer.testing import CliRunner
 
@@ -92,6 +93,19 @@ def test_a_bank_of_ones_own_is_described_without_a_card(tmp_path: Path) -> None:
     _, [(title, lines)] = fetch_rows(result)
     assert title == "own"
     assert any("nothing is known" in line for line in lines)
+
+
+def test_a_published_array_is_described_and_anything_else_refused(tmp_path: Path) -> None:
+    path = tmp_path / "noise.npy"
+    np.save(path, np.zeros((10, 3, 4, 4), np.float32))
+    [found] = fetch(str(path)).perturbations
+    assert (found.method, found.levels, found.shape) == (None, None, (10, 3, 4, 4))
+    _, [(_, lines)] = fetch_rows(fetch(str(path)))
+    assert any("published array of 10×3×4×4" in line for line in lines)
+    other = tmp_path / "notes.txt"
+    other.write_text("hello")
+    with pytest.raises(UeError, match="should end in"):
+        fetch(str(other))
 
 
 def test_a_card_that_lies_about_its_bank_is_refused(tmp_path: Path) -> None:

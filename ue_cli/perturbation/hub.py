@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Literal
 
 from ue_cli.errors import UeError
+from ue_cli.perturbation.arrayfile import SUFFIXES
 from ue_cli.perturbation.bank import load_bank
 from ue_cli.perturbation.cardfile import is_card, read_card
 from ue_cli.perturbation.cards import (
@@ -25,9 +26,6 @@ from ue_cli.perturbation.cards import (
 from ue_cli.perturbation.remote import SCHEME, Address, Cached, download, missing
 
 Source = Literal["path", "bundle", "cache", "hub"]
-
-PUBLISHED_SUFFIXES = (".pt", ".pth", ".npy", ".npz")
-"""What others publish; not banks, and no cards beside them."""
 
 RULE = (
     "of several for one data set, the one first that was measured to take most accuracy from a "
@@ -92,7 +90,7 @@ def resolve_every(text: str, *, refresh: bool = False, bundle: Path = BUNDLE) ->
     named = [card for card in cards if card.name == wanted] or _for_dataset(wanted, cards)
     if named:
         return tuple(_from_bundle(card, bundle) for card in named)
-    if os.sep in text or path.suffix in (BANK_SUFFIX, *PUBLISHED_SUFFIXES):
+    if os.sep in text or path.suffix.lower() in (BANK_SUFFIX, *SUFFIXES):
         raise unavailable(
             "perturbation-missing",
             f"There is no perturbation file at {text}.",
@@ -141,6 +139,13 @@ def _card_beside(path: Path) -> Card | None:
 
 
 def _from_hub(address: Address, refresh: bool) -> Found:
+    if Path(address.file).suffix.lower() not in (BANK_SUFFIX, *SUFFIXES):
+        raise unavailable(
+            "perturbation-kind",
+            f"{address.file} is no perturbation: expected a {BANK_SUFFIX} file, or a published "
+            f"{', '.join(SUFFIXES)} file.",
+            "Give the address of one of the repository's files.",
+        )
     got = download(address, refresh=refresh)
     card = None
     if got.path.suffix == BANK_SUFFIX:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ue_cli.perturbation.arrayfile import read_array
 from ue_cli.perturbation.bank import load_bank
 from ue_cli.perturbation.cards import BANK_SUFFIX, Card
 from ue_cli.perturbation.hub import BUNDLE, RULE, Found, Source, bundled, resolve_every
@@ -22,9 +23,9 @@ class Listed:
         bytes: its size.
         sha256: of the file; fetched ones were checked, listed ones are as the card says.
         address: on the Hub, pinned to a commit.
-        method: None where the file is not a bank of ours.
+        method: None for an array that others publish, which does not say.
         levels: its budget, likewise.
-        shape: (classes, per_class, 3, h, w), likewise.
+        shape: (classes, per_class, 3, h, w); of such an array (rows, 3, h, w).
         card: where there is one.
     """
 
@@ -36,7 +37,7 @@ class Listed:
     address: str | None
     method: str | None
     levels: int | None
-    shape: tuple[int, ...] | None
+    shape: tuple[int, ...]
     card: Card | None
 
     def to_json(self) -> dict[str, Any]:
@@ -50,7 +51,7 @@ class Listed:
             "address": self.address,
             "method": self.method,
             "levels": self.levels,
-            "shape": None if self.shape is None else list(self.shape),
+            "shape": list(self.shape),
             "card": None if self.card is None else self.card.to_json(),
         }
 
@@ -111,9 +112,15 @@ def _listed(card: Card, bundle: Path) -> Listed:
 
 
 def _fetched(found: Found) -> Listed:
-    bank = load_bank(found.path) if found.path.suffix == BANK_SUFFIX else None
-    if bank is not None and found.card is not None:
-        found.card.check_bank(bank)
+    method = levels = None
+    if found.path.suffix.lower() == BANK_SUFFIX:
+        bank = load_bank(found.path)
+        if found.card is not None:
+            found.card.check_bank(bank)
+        shape: tuple[int, ...] = bank.delta.shape
+        method, levels = bank.provenance.method, bank.budget.levels
+    else:
+        shape = read_array(found.path)[0].shape
     return Listed(
         name=found.name,
         source=found.source,
@@ -121,8 +128,8 @@ def _fetched(found: Found) -> Listed:
         bytes=found.path.stat().st_size,
         sha256=found.sha256,
         address=found.address,
-        method=None if bank is None else bank.provenance.method,
-        levels=None if bank is None else bank.budget.levels,
-        shape=None if bank is None else bank.delta.shape,
+        method=method,
+        levels=levels,
+        shape=shape,
         card=found.card,
     )
