@@ -5,7 +5,6 @@ Nothing heavy is imported before a command needs it, so that ``ue --help`` answe
 
 from __future__ import annotations
 
-from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -16,6 +15,7 @@ from ue_cli.cli.certify import certify
 from ue_cli.cli.evaluate import evaluate, names
 from ue_cli.cli.fetch import fetch_perturbations
 from ue_cli.cli.keys import keys
+from ue_cli.cli.protect import protect
 from ue_cli.cli.run import (
     HomeOption,
     JobsOption,
@@ -43,44 +43,6 @@ app = typer.Typer(
 app.add_typer(keys, name="key")
 
 
-class Method(StrEnum):
-    """How a perturbation is made."""
-
-    csd = "csd"
-    pue = "pue"
-    em = "em"
-
-
-class Per(StrEnum):
-    """What has a pattern of its own."""
-
-    class_ = "class"
-    photo = "photo"
-
-
-class Space(StrEnum):
-    """Where CSD is optimised."""
-
-    texture = "texture"
-    pixel = "pixel"
-
-
-class Gradient(StrEnum):
-    """Which gradient of CSD the pixel space follows."""
-
-    paper = "paper"
-    released = "released"
-
-
-class Format(StrEnum):
-    """What is written."""
-
-    keep = "keep"
-    png = "png"
-    webp = "webp"
-    jpeg = "jpeg"
-
-
 def _print_version(value: bool) -> None:
     if value:
         typer.echo(f"ue {__version__}")
@@ -99,126 +61,7 @@ def root(
     """Protect published images with unlearnable examples, and measure what that is worth."""
 
 
-@app.command()
-def protect(
-    src: Annotated[Path, typer.Argument(help="Folder of images; never written to.")],
-    out: Annotated[
-        Path | None,
-        typer.Option("--out", "-o", help="Folder to publish. [default: SRC-protected]"),
-    ] = None,
-    epsilon: Annotated[
-        str,
-        typer.Option(help="L∞ budget: 1 or more are 8-bit levels, below 1 a fraction; 8/255 too."),
-    ] = "8",
-    labels: Annotated[
-        str,
-        typer.Option(help="auto, folders, metadata, clusters, single, or a CSV or JSONL file."),
-    ] = "auto",
-    method: Annotated[
-        Method,
-        typer.Option(help="csd needs no training; pue and em train a surrogate on the photos."),
-    ] = Method.csd,
-    space: Annotated[
-        Space | None,
-        typer.Option(
-            help="Where CSD separates the classes: textures or pixels. [default: texture]"
-        ),
-    ] = None,
-    cells: Annotated[
-        int | None,
-        typer.Option(
-            min=1, max=256, help="Pixel space, pue, em: cells per side of a pattern. [default: 8]"
-        ),
-    ] = None,
-    gradient: Annotated[
-        Gradient | None,
-        typer.Option(
-            help="CSD in pixel space: the paper's gradient or the released code's. [default: paper]"
-        ),
-    ] = None,
-    per: Annotated[
-        Per | None,
-        typer.Option(help="pue, em: one pattern per class or per photo. [default: class]"),
-    ] = None,
-    device: Annotated[
-        str, typer.Option(help="Pixel space, pue, em: auto, cpu, cuda or mps.")
-    ] = "auto",
-    format: Annotated[
-        Format, typer.Option("--format", help="keep: every file stays what it is.")
-    ] = Format.keep,
-    strip_gps: Annotated[
-        bool, typer.Option("--strip-gps", help="Leave the position out of the written files.")
-    ] = False,
-    strip_metadata: Annotated[
-        bool,
-        typer.Option("--strip-metadata", help="Keep only orientation and colour profile."),
-    ] = False,
-    opt_out: Annotated[
-        bool,
-        typer.Option("--opt-out", help="Write the IPTC/PLUS field that forbids AI training."),
-    ] = False,
-    max_pixels: Annotated[
-        int, typer.Option(min=1, help="Refuse larger images (decompression bombs).")
-    ] = 200_000_000,
-    jobs: JobsOption = None,
-    overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Write files anew that are already finished.")
-    ] = False,
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Say what would be done; write nothing.")
-    ] = False,
-    no_certify: Annotated[
-        bool,
-        typer.Option("--no-certify", help="Leave the certificate out, even where it is quick."),
-    ] = False,
-    home: HomeOption = None,
-    as_json: JsonOption = False,
-) -> None:
-    """Write a protected copy of a folder of images, and a report beside it."""
-
-    def work(output: Output) -> ExitCode:
-        from ue_cli.pipeline.options import ProtectOptions, choose_method
-        from ue_cli.pipeline.protect import protect as run
-        from ue_cli.render import protect_rows
-        from ue_cli.types import Budget
-
-        choice = choose_method(
-            method.value,
-            space=space.value if space else None,
-            cells=cells,
-            gradient=gradient.value if gradient else None,
-            per=per.value if per else None,
-        )
-        options = ProtectOptions(
-            src=src,
-            out=out if out is not None else beside(src, "-protected"),
-            home=home_folder(home),
-            home_given=home is not None,
-            budget=Budget.parse(epsilon),
-            labels=labels,
-            method=choice.method,
-            space=choice.space,
-            cells=choice.cells,
-            gradient=choice.gradient,
-            per=choice.per,
-            device=device,
-            format=format.value,
-            strip_gps=strip_gps,
-            strip_metadata=strip_metadata,
-            opt_out=opt_out,
-            max_pixels=max_pixels,
-            jobs=process_count(jobs),
-            overwrite=overwrite,
-            dry_run=dry_run,
-            certify=not no_certify,
-        )
-        with output.phases() as phases:
-            result = run(options, phases)
-        rows, lists = protect_rows(result)
-        output.result(result.to_json(), rows, lists=lists, exit_code=result.exit_code)
-        return result.exit_code
-
-    run_command("protect", as_json, work)
+app.command()(protect)
 
 
 @app.command()

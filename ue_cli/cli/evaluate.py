@@ -94,7 +94,7 @@ def evaluate(
         typer.Option(
             metavar="FILE",
             help="A perturbation that the adversary has (a bank.safetensors of ue): subtracting it "
-            "is tried, too.",
+            "is tried, too. [default: the public one of ue protect --perturbation, if any]",
         ),
     ] = None,
     test_share: TestShareOption = TEST_SHARE,

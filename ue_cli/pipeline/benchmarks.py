@@ -23,6 +23,8 @@ Cell = Mapping[str, Sequence[float]]
 
 def effect_table(options: ProtectOptions) -> Table | None:
     """Victim accuracies under the default recipe; None where these flags were not measured."""
+    if options.method == "published":
+        return None
     if options.method != "csd":
         return _learned(options)
     default = options.space == "texture" and options.selection == "csd"

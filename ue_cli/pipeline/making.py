@@ -9,6 +9,7 @@ from typing import Any
 from ue_cli.perturbation.texture import TextureCode, draw_code
 from ue_cli.photos.key import Subkey
 from ue_cli.pipeline.options import ProtectOptions
+from ue_cli.report import Caution
 from ue_cli.types import Bank, Phases, PhotoSet
 
 CODE_VERSION = 1
@@ -22,11 +23,13 @@ class Made:
     Attributes:
         device: where it ran.
         csd_before, csd_after: of the codes as drawn and as chosen; None for one class.
+        cautions: what the owner has to know of it.
     """
 
     device: str
     csd_before: float | None
     csd_after: float | None
+    cautions: tuple[Caution, ...] = ()
 
 
 def make_codes(

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Literal
 
 from ue_cli.errors import UeError
+from ue_cli.perturbation.legacy import Units
 from ue_cli.perturbation.texture import TextureRecipe
 from ue_cli.photos.write import Requested
 from ue_cli.pipeline.limits import MAX_PIXELS
@@ -14,7 +15,9 @@ from ue_cli.types import Budget
 
 CELLS = 8
 
-Method = Literal["csd", "pue", "em"]
+Making = Literal["csd", "pue", "em"]
+Method = Literal[Making, "published"]
+"""``published``: none of ours; the perturbation is read from a file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,18 +36,32 @@ class MethodChoice:
 
 
 def choose_method(
-    method: Method = "csd",
+    method: Making | None = None,
     *,
     space: Literal["texture", "pixel"] | None = None,
     cells: int | None = None,
     gradient: Literal["paper", "released"] | None = None,
     per: Literal["class", "photo"] | None = None,
+    perturbation: str | None = None,
+    order: str | None = None,
+    units: Units | None = None,
+    rescale: bool = False,
 ) -> MethodChoice:
     """Fill in what was not asked for; None stands for a flag that was not given.
 
     Raises:
         UeError: a flag that the method has no use for.
     """
+    if perturbation is not None:
+        making = (("method", method), ("space", space), ("cells", cells), ("gradient", gradient))
+        for name, asked in (*making, ("per", per)):
+            if asked is not None:
+                raise _clash("--perturbation brings a finished one", f"--{name} {asked}")
+        return MethodChoice("published", "pixel")
+    for name, given in (("order", order), ("units", units), ("rescale", rescale)):
+        if given:
+            raise _clash("There is no published perturbation to read", f"--{name}")
+    method = method or "csd"
     learned = method != "csd"
     if learned and space == "texture":
         raise _clash(f"--method {method} makes cells", "--space texture")
@@ -65,7 +82,8 @@ def _clash(what: str, flag: str) -> UeError:
         "flags-clash",
         f"{what}, but {flag} was given.",
         "Leave that flag out. --cells goes with --space pixel, pue and em, --gradient with "
-        "--space pixel, --per with pue and em.",
+        "--space pixel, --per with pue and em, --order, --units and --rescale with "
+        "--perturbation.",
     )
 
 
@@ -79,7 +97,11 @@ class ProtectOptions:
         home: folder of the owner's key and state.
         budget: the L∞ ball.
         labels: ``auto``, ``folders``, ``metadata``, ``clusters``, ``single`` or a table's path.
-        method: ``csd``, or ``pue`` or ``em``, which train a surrogate.
+        method: ``csd``, or ``pue`` or ``em``, which train a surrogate, or ``published``.
+        perturbation: ``published``: a path, a name or an ``hf://`` address.
+        order: of a published array: whose its rows are; see `read_order`.
+        units: of a published array: what its values are; None: found from them.
+        rescale: multiply a published perturbation to fill the budget.
         space: ``texture`` or ``pixel``: where CSD separates the classes; pue and em are pixel.
         selection: ``csd``, or ``random``: codes as drawn, the baseline that CSD has to beat.
         recipe: texture space: what a class's code may be.
@@ -103,6 +125,10 @@ class ProtectOptions:
     budget: Budget = field(default_factory=lambda: Budget(8))
     labels: str = "auto"
     method: Method = "csd"
+    perturbation: str | None = None
+    order: str | None = None
+    units: Units | None = None
+    rescale: bool = False
     space: str = "texture"
     selection: str = "csd"
     recipe: TextureRecipe = field(default_factory=TextureRecipe)

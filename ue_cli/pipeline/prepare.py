@@ -21,13 +21,16 @@ from ue_cli.photos.state import Collection
 from ue_cli.pipeline.making import CODE_VERSION, Made, learned_words, make_cells, make_codes
 from ue_cli.pipeline.options import ProtectOptions
 from ue_cli.pipeline.pattern import CellPattern, Pattern, TexturePattern
+from ue_cli.pipeline.published import PublicPerturbation, fit_to_photos, public_cautions
 from ue_cli.pipeline.workers import Crashed, WorkerPool
 from ue_cli.types import Bank, FloatArray, Phases, PhotoSet
 
 BANK_FILE = "bank.safetensors"
 
 
-def known_collection(options: ProtectOptions) -> tuple[str, CollectionInfo | None]:
+def known_collection(
+    options: ProtectOptions, public: PublicPerturbation | None
+) -> tuple[str, CollectionInfo | None]:
     """The collection that OUT already belongs to, its fingerprint first; None where OUT is new.
 
     Raises:
@@ -45,7 +48,7 @@ def known_collection(options: ProtectOptions) -> tuple[str, CollectionInfo | Non
             "Import it with ue key import BACKUP, or give another -o.",
         )
     own = {"method": options.method, "levels": options.budget.levels}
-    wanted = own | _byte_options(options)
+    wanted = own | _byte_options(options, public)
     made = info.options | {"method": info.method, "levels": info.levels}
     differing = [name for name, value in wanted.items() if made.get(name) != value]
     if differing:
@@ -93,6 +96,7 @@ def create_collection(
     owner: OwnerKey,
     photos: PhotoSet,
     clusters: Clusters | None,
+    public: PublicPerturbation | None,
     phases: Phases,
 ) -> tuple[Collection, Pattern, Made]:
     """Make a new collection's perturbation and its state, before the first image is written."""
@@ -103,11 +107,15 @@ def create_collection(
         method=options.method,
         levels=options.budget.levels,
         label_rule=photos.label_rule,
-        recipe=_recipe(options),
-        options=_byte_options(options),
+        recipe=_recipe(options) if public is None else public.recipe(),
+        options=_byte_options(options, public),
         clusters=clusters.to_json() if clusters is not None else None,
     )
     secret = info.subkey(owner)
+    if public is not None:
+        bank = fit_to_photos(public, photos, secret, None)
+        collection = Collection.create(options.home, owner, info, {BANK_FILE: _bytes(bank)})
+        return collection, CellPattern(bank), _taken(public, bank)
     if options.space == "pixel":
         bank, made = make_cells(photos, secret, options, None, phases)
         info = replace(info, recipe=info.recipe | learned_words(bank))
@@ -120,11 +128,19 @@ def create_collection(
 
 
 def join_collection(
-    collection: Collection, options: ProtectOptions, photos: PhotoSet, phases: Phases
+    collection: Collection,
+    options: ProtectOptions,
+    photos: PhotoSet,
+    public: PublicPerturbation | None,
+    phases: Phases,
 ) -> tuple[Pattern, Made | None]:
     """Make what classes that are new to a collection carry; whatever it has stays frozen."""
     if options.space == "pixel":
         bank = load_bank(collection.folder / BANK_FILE)
+        if public is not None:
+            bank = fit_to_photos(public, photos, collection.subkey, bank)
+            save_bank(bank, collection.folder / BANK_FILE)
+            return CellPattern(bank), _taken(public, bank)
         if all(name in bank.classes for name in photos.classes):
             return CellPattern(bank), None
         bank, made = make_cells(photos, collection.subkey, options, bank, phases)
@@ -149,7 +165,11 @@ def _bytes(bank: Bank) -> bytes:
         return path.read_bytes()
 
 
-def _byte_options(options: ProtectOptions) -> dict[str, Any]:
+def _taken(public: PublicPerturbation, bank: Bank) -> Made:
+    return Made("cpu", None, None, public_cautions(public, bank))
+
+
+def _byte_options(options: ProtectOptions, public: PublicPerturbation | None) -> dict[str, Any]:
     """Every flag, besides the budget, that changes what is written."""
     chosen: dict[str, Any] = {
         "space": options.space,
@@ -159,6 +179,8 @@ def _byte_options(options: ProtectOptions) -> dict[str, Any]:
         "strip-metadata": options.strip_metadata,
         "opt-out": options.opt_out,
     }
+    if public is not None:
+        return chosen | {"perturbation": public.digest}
     return chosen | (_cell_options(options) if options.space == "pixel" else {})
 
 

@@ -27,6 +27,7 @@ from ue_cli.pipeline.prepare import (
     known_collection,
     label_photos,
 )
+from ue_cli.pipeline.published import read_perturbation
 from ue_cli.pipeline.results import ProtectResult, Run
 from ue_cli.pipeline.summary import report_folder, write_summary
 from ue_cli.pipeline.workers import Crashed, WorkerPool
@@ -46,12 +47,13 @@ def protect(options: ProtectOptions, phases: Phases) -> ProtectResult:
     started = time.monotonic()
     check_places(options.src, options.out)
     check_private(options.src, options.out, report_folder(options.out), options.home)
+    public = read_perturbation(options)
     phases.start("Scanning", 1)
     found = scan(options.src)
     phases.step()
     if not found.files:
         raise no_files(options.src)
-    fingerprint, info = known_collection(options)
+    fingerprint, info = known_collection(options, public)
     photos, clusters = label_photos(found, options, info, phases)
     phases.note(f"Labels: {photos.label_reason}")
     if options.dry_run:
@@ -60,12 +62,14 @@ def protect(options: ProtectOptions, phases: Phases) -> ProtectResult:
     owner = load_or_create_key(options.home)
     made: Made | None
     if info is None:
-        collection, pattern, made = create_collection(options, owner, photos, clusters, phases)
+        collection, pattern, made = create_collection(
+            options, owner, photos, clusters, public, phases
+        )
     else:
         collection = Collection.open(options.home, owner, fingerprint)
     with collection:
         if info is not None:
-            pattern, made = join_collection(collection, options, photos, phases)
+            pattern, made = join_collection(collection, options, photos, public, phases)
         options.out.mkdir(exist_ok=True)
         shared = Shared(
             out=options.out,

@@ -95,7 +95,7 @@ def write_summary(
     evaluation, more = _kept(
         read_evaluation(folder), options, folder, EVALUATION_FILE, evaluate_command(options)
     )
-    cautions += outdated + more
+    cautions += (() if made is None else made.cautions) + outdated + more
     report = Report(
         created=datetime.now(UTC).astimezone().isoformat(timespec="seconds"),
         versions=_versions(),
@@ -173,7 +173,7 @@ def _method(options: ProtectOptions, collection: Collection, made: Made | None) 
     words = {
         "method": method if options.selection == "csd" else "random codes (a baseline)",
         "space": options.space,
-        "key": "fresh, the owner's own",
+        "key": "fresh, the owner's own" if options.perturbation is None else "none: it is public",
         "epsilon": f"{options.budget.levels}/255",
     }
     words |= {name: str(value) for name, value in collection.info.recipe.items()}
@@ -210,7 +210,7 @@ def _cautions(
                 "larger files of another type.",
             )
         )
-    if options.method != "csd":
+    if options.method in ("pue", "em"):
         found.append(
             Caution(
                 "learned-cells",

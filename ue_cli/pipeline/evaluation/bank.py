@@ -15,7 +15,11 @@ from ue_cli.errors import ExitCode, UeError
 from ue_cli.perturbation.apply import gray_target
 from ue_cli.perturbation.bank import load_bank
 from ue_cli.perturbation.layout import CellField
+from ue_cli.photos.collection_info import collection_folder, find_collection
+from ue_cli.photos.manifest import MANIFEST_FILE, read_manifest
 from ue_cli.photos.square import Frame, shrink_axis
+from ue_cli.pipeline.prepare import BANK_FILE
+from ue_cli.pipeline.published import PUBLIC
 from ue_cli.types import Bank, FloatArray
 
 
@@ -36,7 +40,25 @@ def read_public(path: Path) -> PublicFile:
     bank = load_bank(path)
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
     made = bank.provenance
+    if made.recipe.get(PUBLIC) is True:
+        name = f"{made.recipe.get('file')} as these files carry it"
+        return PublicFile(bank, f"{name}, SHA-256 {digest[:12]}…")
     return PublicFile(bank, f"{path.name}, {made.method} in {made.space}s, SHA-256 {digest[:12]}…")
+
+
+def collection_bank(dataset: Path, home: Path) -> Path | None:
+    """What a folder was protected with, where everyone may have that: a copy in the owner's state.
+
+    Raises:
+        UeError: the folder's manifest or the state is damaged.
+    """
+    if not (dataset / MANIFEST_FILE).is_file():
+        return None
+    fingerprint = read_manifest(dataset).collection
+    info = find_collection(home, fingerprint)
+    if info is None or info.recipe.get(PUBLIC) is not True:
+        return None
+    return collection_folder(home, fingerprint) / BANK_FILE
 
 
 def for_classes(found: PublicFile, classes: Sequence[str]) -> PublicFile:

@@ -15,7 +15,12 @@ from ue_cli.photos.private import explain_write
 from ue_cli.pipeline.backend import resolve_device
 from ue_cli.pipeline.dataset import Dataset
 from ue_cli.pipeline.evaluation import board
-from ue_cli.pipeline.evaluation.bank import PublicFile, for_classes, read_public
+from ue_cli.pipeline.evaluation.bank import (
+    PublicFile,
+    collection_bank,
+    for_classes,
+    read_public,
+)
 from ue_cli.pipeline.evaluation.cells import Cell, check_coverages, plan_cells, possible, tasks_of
 from ue_cli.pipeline.evaluation.files import Source, load_arrays, side_of
 from ue_cli.pipeline.evaluation.judge import CONFIDENCE, judge_cell
@@ -94,6 +99,9 @@ def evaluate(options: EvaluateOptions, phases: Watch) -> EvaluateResult:
             kept, and the same call goes on from there.
     """
     started = time.monotonic()
+    asked_for = options
+    if options.bank is None:  # what the files carry, where everyone has that
+        options = replace(options, bank=collection_bank(options.dataset, options.home))
     asked, victims = chosen_countermeasures(options), chosen_victims(options)
     device = resolve_device(options.device)
     public = None if options.bank is None else read_public(options.bank)
@@ -138,7 +146,7 @@ def evaluate(options: EvaluateOptions, phases: Watch) -> EvaluateResult:
         data_sha256=found.sha256,
         seconds=time.monotonic() - started,
     )
-    evaluation = evaluation_of(report, specs, left_out, options)
+    evaluation = evaluation_of(report, specs, left_out, asked_for)
     with explain_write(options.folder):
         write_evaluation(options.folder, evaluation)
     return replace(planned, evaluation=evaluation)

@@ -1,0 +1,236 @@
+"""`ue protect --perturbation`: what others published, on real files, as it was published."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from typer.testing import CliRunner
+
+from tests.pipeline.conftest import Quiet, picture, pixels, tree
+from ue_cli.cli import app
+from ue_cli.errors import UeError
+from ue_cli.perturbation.bank import load_bank, save_bank
+from ue_cli.perturbation.legacy import read_published
+from ue_cli.pipeline.evaluation.bank import collection_bank, read_public
+from ue_cli.pipeline.options import MethodChoice, ProtectOptions, choose_method
+from ue_cli.pipeline.protect import protect
+from ue_cli.pipeline.published import read_perturbation
+from ue_cli.types import Bank, Budget
+
+SIZE = 16
+
+
+def folder(root: Path, **classes: int) -> Path:
+    """PNGs in mid-gray tones, so that every photo has room for the whole perturbation."""
+    for start, (name, count) in enumerate(classes.items()):
+        for index in range(count):
+            picture(root / name / f"{index}.png", 100 * start + index, size=(SIZE, SIZE))
+    return root
+
+
+def published(path: Path, rows: int = 4, *, most: int = 8) -> Path:
+    """A tensor of whole levels as EM and PUE store theirs, in fractions of full scale."""
+    signs = np.random.default_rng(0).choice([-most, most], (rows, 3, 4, 4))
+    torch.save(torch.from_numpy((signs / 255).astype(np.float32)), path)
+    return path
+
+
+def ue(root: Path, *words: object, code: int = 0) -> dict[str, Any]:
+    """`ue protect` on ``photos`` in this process: the envelope's result, or its error."""
+    arguments = ["protect", root / "photos", "--home", root / "home", "--jobs", 1, "--no-certify"]
+    done = CliRunner().invoke(app, [*map(str, [*arguments, *words]), "--json"])
+    value = json.loads(done.stdout)
+    assert done.exit_code == code, value
+    found: dict[str, Any] = value.get("result") or value["error"]
+    return found
+
+
+def change(root: Path, name: str) -> np.ndarray[Any, np.dtype[np.int16]]:
+    return pixels(root / "photos-protected" / name) - pixels(root / "photos" / name)
+
+
+def laid(cells: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    """(3, 4, 4) cells on a picture of `SIZE` pixels."""
+    return cells.transpose(1, 2, 0).repeat(SIZE // 4, 0).repeat(SIZE // 4, 1)
+
+
+def stored(root: Path) -> Bank:
+    (path,) = (root / "home").glob("collections/*/bank.safetensors")
+    return load_bank(path)
+
+
+def test_a_class_wise_file_is_applied_as_it_is_and_called_public(tmp_path: Path) -> None:
+    folder(tmp_path / "photos", cat=2, ship=1, zebra=1)
+    path = published(tmp_path / "noise.pt", 10)
+    result = ue(tmp_path, "--perturbation", path, "--order", "cifar10")
+    assert result["budget"]["passed"] and result["budget"]["linf"] == 8
+    bank = read_published(path, Budget(8))
+    for name, row in (("cat/0", 3), ("cat/1", 3), ("ship/0", 8), ("zebra/0", 0)):
+        assert np.array_equal(change(tmp_path, f"{name}.png"), laid(bank.delta[row, 0])), name
+    warning = next(w for w in result["warnings"] if w["code"] == "public-perturbation")
+    assert "subtract it" in warning["text"] and "under your own key" in warning["remedy"]
+    assert "mixed-classes" not in {w["code"] for w in result["warnings"]}
+    report = tmp_path / "photos-protected.report"
+    said = json.loads((report / "report.json").read_text())
+    assert said["method"]["key"] == "none: it is public" and said["effect"] is None
+    assert said["method"]["perturbation"] == "noise.pt"
+    assert said["method"]["units"].startswith("fractions of full scale")
+    assert "can lay it over these photos and subtract it" in (report / "report.html").read_text()
+    published_files = tree(tmp_path / "photos-protected")
+    assert b"noise.pt" not in b"".join(published_files.values())
+    # The owner's state keeps what a later run needs, and no path.
+    (info,) = (tmp_path / "home").glob("collections/*/collection.json")
+    recipe = json.loads(info.read_text())["recipe"]
+    assert recipe["public"] is True and len(recipe["SHA-256"]) == 64
+    assert recipe["perturbation"] == "noise.pt" and str(tmp_path) not in json.dumps(recipe)
+    made = stored(tmp_path).provenance.recipe
+    alone = {"cat": {"cat": 1.0}, "ship": {"ship": 1.0}, "zebra": {"airplane": 1.0}}
+    assert made["transfer"] == alone and made["public"] is True
+    assert made["source"]["sha256"] == made["sha256"] == recipe["SHA-256"]
+    again = collection_bank(tmp_path / "photos-protected", tmp_path / "home")
+    assert again is not None
+    found = read_public(again)
+    assert found.bank.classes == ("cat", "ship", "zebra")
+    assert found.title.startswith("noise.pt as these files carry it, SHA-256 ")
+    assert collection_bank(tmp_path / "photos", tmp_path / "home") is None
+    assert collection_bank(tmp_path / "photos-protected", tmp_path / "elsewhere") is None
+
+
+@pytest.mark.slow
+def test_a_private_perturbation_is_no_ones_to_take(tmp_path: Path) -> None:
+    folder(tmp_path / "photos", cat=1, dog=1)
+    out, home = tmp_path / "out", tmp_path / "home"
+    wanted = ProtectOptions(tmp_path / "photos", out, home, certify=False, jobs=1)
+    protect(wanted, Quiet())
+    assert collection_bank(out, home) is None
+
+
+@pytest.mark.slow
+def test_photos_and_classes_that_join_leave_the_others_alone(tmp_path: Path) -> None:
+    folder(tmp_path / "photos", cat=2, dog=1)
+    path = published(tmp_path / "noise.pt", 3)
+    flags = ("--perturbation", path)
+    ue(tmp_path, *flags)
+    before, bank = tree(tmp_path / "photos-protected"), stored(tmp_path)
+    picture(tmp_path / "photos" / "ant" / "0.png", 300, size=(SIZE, SIZE))
+    picture(tmp_path / "photos" / "bee" / "0.png", 301, size=(SIZE, SIZE))
+    picture(tmp_path / "photos" / "cat" / "later.png", 302, size=(SIZE, SIZE))
+    result = ue(tmp_path, *flags)
+    assert (result["protected"], result["kept"]) == (3, 3)
+    after, grown = tree(tmp_path / "photos-protected"), stored(tmp_path)
+    assert all(after[name] == data for name, data in before.items() if name.endswith(".png"))
+    assert grown.classes == ("cat", "dog", "ant", "bee")
+    assert np.array_equal(grown.delta[:2], bank.delta)
+    assert np.array_equal(change(tmp_path, "cat/later.png"), change(tmp_path, "cat/0.png"))
+    assert list(grown.provenance.recipe["transfer"]["bee"].values()) == [0.5, 0.5]
+    warning = next(w for w in result["warnings"] if w["code"] == "mixed-classes")
+    assert "3 entries for 4 classes, so that 1 of them, such as bee" in warning["text"]
+    # The same perturbation in another kind of file is the same; another one is not.
+    save_bank(read_published(path, Budget(8)), tmp_path / "same.safetensors")
+    assert ue(tmp_path, "--perturbation", tmp_path / "same.safetensors")["kept"] == 6
+    other = published(tmp_path / "other.pt", 4)
+    assert ue(tmp_path, "--perturbation", other, code=2)["code"] == "options-differ"
+    assert ue(tmp_path, code=2)["code"] == "options-differ"
+
+
+@pytest.mark.slow
+def test_samples_are_dealt_out_in_turn_and_stay_where_they_are(tmp_path: Path) -> None:
+    photos = folder(tmp_path / "photos", a=2, b=1)
+    path = published(tmp_path / "noise.pt", 5)
+    (tmp_path / "order.txt").write_text("a\na\na\nb\nb\n")
+    flags = ("--perturbation", path, "--order", tmp_path / "order.txt")
+    ue(tmp_path, *flags)
+    rows = read_published(path, Budget(8)).delta[:, 0]
+    for name, row in (("a/0", 0), ("a/1", 1), ("b/0", 3)):
+        assert np.array_equal(change(tmp_path, f"{name}.png"), laid(rows[row])), name
+    before = change(tmp_path, "a/1.png")
+    for index in range(4):
+        picture(photos / "a" / f"-{index}.png", 50 + index, size=(SIZE, SIZE))
+    ue(tmp_path, *flags, "--overwrite")
+    assert np.array_equal(change(tmp_path, "a/1.png"), before)
+    carried = Counter(change(tmp_path, f"a/{p.name}").tobytes() for p in (photos / "a").iterdir())
+    assert len(carried) == 6  # of three published ones and three mixtures
+
+
+def test_levels_are_those_published_unless_rescaled(tmp_path: Path) -> None:
+    array = published(tmp_path / "noise.pt")
+    bank = tmp_path / "bank.safetensors"
+    save_bank(read_published(array, Budget(8)), bank)
+    for path in (array, bank):
+        for budget, rescale, levels in ((16, False, 8), (16, True, 16), (4, True, 4)):
+            wanted = ProtectOptions(
+                tmp_path / "photos",
+                tmp_path / "out",
+                tmp_path / "home",
+                method="published",
+                space="pixel",
+                budget=Budget(budget),
+                perturbation=str(path),
+                rescale=rescale,
+            )
+            found = read_perturbation(wanted)
+            assert found is not None and found.bank.budget == Budget(budget)
+            assert (np.abs(found.bank.delta) == levels).all()
+
+
+def test_what_cannot_be_used_is_refused_before_any_work(tmp_path: Path) -> None:
+    folder(tmp_path / "photos", a=1, b=1)
+    good = published(tmp_path / "noise.pt")
+    save_bank(read_published(good, Budget(8)), tmp_path / "bank.safetensors")
+    (tmp_path / "cut.pt").write_bytes(good.read_bytes()[:200])
+    (tmp_path / "text.safetensors").write_text("<html>")
+    single = published(tmp_path / "single.pt", 1)
+    for words, expected in (
+        ((tmp_path / "gone.pt",), (4, "perturbation-missing")),
+        ((tmp_path / "cut.pt",), (4, "perturbation-unreadable")),
+        ((tmp_path / "text.safetensors",), (4, "perturbation-unreadable")),
+        (("no-such-name",), (4, "perturbation-unknown")),
+        ((good, "--order", "cifar10"), (4, "perturbation-unreadable")),
+        ((good, "--order", tmp_path / "gone.txt"), (4, "perturbation-order")),
+        ((good, "--epsilon", 4), (4, "perturbation-over-budget")),
+        ((tmp_path / "bank.safetensors", "--epsilon", 4), (4, "perturbation-over-budget")),
+        ((tmp_path / "bank.safetensors", "--units", "levels"), (2, "flags-clash")),
+        ((single,), (4, "transfer-classes")),
+    ):
+        error = ue(tmp_path, "--perturbation", *words, code=expected[0])
+        assert error["code"] == expected[1] and error["hint"], error
+    assert not (tmp_path / "photos-protected").exists()
+    assert not list((tmp_path / "home").glob("collections/*"))
+
+
+@pytest.mark.parametrize(
+    "flags",
+    [
+        {"method": "csd"},
+        {"method": "pue"},
+        {"space": "pixel"},
+        {"cells": 4},
+        {"gradient": "paper"},
+        {"per": "class"},
+    ],
+)
+def test_a_finished_perturbation_and_making_one_clash(flags: dict[str, Any]) -> None:
+    with pytest.raises(UeError, match=f"--{next(iter(flags))} .* was given") as caught:
+        choose_method(perturbation="x.pt", **flags)
+    assert caught.value.code == "flags-clash" and caught.value.exit_code == 2
+
+
+@pytest.mark.parametrize("flags", [{"order": "x"}, {"units": "levels"}, {"rescale": True}])
+def test_flags_for_reading_need_something_to_read(flags: dict[str, Any]) -> None:
+    with pytest.raises(UeError, match="no published perturbation to read") as caught:
+        choose_method(**flags)
+    assert caught.value.code == "flags-clash"
+    assert choose_method(perturbation="x", **flags) == MethodChoice("published", "pixel")
+
+
+def test_help_tells_of_it() -> None:
+    text = CliRunner().invoke(app, ["protect", "--help"], env={"COLUMNS": "200"}).output
+    for flag in ("--perturbation", "--order", "--units", "--rescale"):
+        assert flag in text
+    assert "anyone who has it can subtract it" in " ".join(text.split())

@@ -1,0 +1,153 @@
+"""A public perturbation on a folder of photos, as it was published: transferred, and no more."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass, replace
+from typing import Any
+
+from ue_cli.errors import ExitCode, UeError
+from ue_cli.perturbation.bank import load_bank
+from ue_cli.perturbation.hub import resolve
+from ue_cli.perturbation.legacy import SUFFIXES, read_order, read_published
+from ue_cli.perturbation.transfer import mixed_classes, transfer_bank, with_budget
+from ue_cli.photos.key import Subkey
+from ue_cli.pipeline.options import ProtectOptions
+from ue_cli.pipeline.pattern import PLACES, place
+from ue_cli.report import Caution
+from ue_cli.types import Bank, PhotoSet
+
+PUBLIC = "public"
+"""In the recipe of a collection and of its bank, where anyone may have the same perturbation."""
+
+
+@dataclass(frozen=True, slots=True)
+class PublicPerturbation:
+    """What ``--perturbation`` named, read and in the run's budget.
+
+    Attributes:
+        bank: with the classes it was published for.
+        name: of its file, or its address on the Hub; no path of this machine.
+        sha256: of the file.
+    """
+
+    bank: Bank
+    name: str
+    sha256: str
+
+    @property
+    def digest(self) -> str:
+        """Of what it does to photos, whatever kind of file it came in; 16 hex digits."""
+        bank = self.bank
+        head = json.dumps([bank.classes, bank.delta.shape, bank.budget.levels])
+        return hashlib.sha256(head.encode() + bank.delta.tobytes()).hexdigest()[:16]
+
+    def recipe(self) -> dict[str, Any]:
+        """For the collection's state and the report."""
+        own = self.bank.provenance
+        words = {"perturbation": self.name, "SHA-256": self.sha256, PUBLIC: True}
+        if own.method != "published":
+            words["made by"] = f"{own.method} in {own.space} space, {own.created_by}"
+        return words | {
+            name: own.recipe[name] for name in ("format", "units") if name in own.recipe
+        }
+
+
+def read_perturbation(options: ProtectOptions) -> PublicPerturbation | None:
+    """Find and read what ``--perturbation`` names; None where a private one is to be made.
+
+    Raises:
+        UeError: with exit code 4, or 2 for flags that only a published array needs.
+    """
+    if options.perturbation is None:
+        return None
+    found = resolve(options.perturbation)
+    if found.path.suffix.lower() in SUFFIXES:
+        order = None if options.order is None else read_order(options.order)
+        bank = read_published(
+            found.path, options.budget, order=order, units=options.units, rescale=options.rescale
+        )
+    else:
+        bank = load_bank(found.path)
+        for flag, value in (("--order", options.order), ("--units", options.units)):
+            if value is not None:
+                raise UeError(
+                    "flags-clash",
+                    f"{found.path.name} says itself what it holds, but {flag} {value} was given.",
+                    f"Leave {flag} out: it is for {', '.join(SUFFIXES)} files.",
+                )
+        bank = with_budget(bank, options.budget, rescale=options.rescale)
+    if bank.provenance.space != "pixel":
+        raise UeError(
+            "perturbation-space",
+            f"A perturbation in pixel space was expected; {found.path.name} is one in "
+            f"{bank.provenance.space} space.",
+            "Choose another one: ue fetch-perturbations lists some.",
+            exit_code=ExitCode.PERTURBATION_UNAVAILABLE,
+        )
+    return PublicPerturbation(bank, found.address or found.path.name, found.sha256)
+
+
+def fit_to_photos(
+    public: PublicPerturbation, photos: PhotoSet, secret: Subkey, frozen: Bank | None
+) -> Bank:
+    """Its transfer to the photos' classes; nothing of ``frozen``, the collection's own, changes.
+
+    Of a class-wise perturbation every photo of a class carries the same entry. Of a sample-wise
+    one a class's photos carry its samples in turn, sorted by name, and photos that join later
+    carry the next ones.
+
+    Raises:
+        UeError: it has too few classes to mix.
+    """
+    places = {} if frozen is None else dict(frozen.provenance.recipe.get(PLACES, {}))
+    per_class = None
+    if public.bank.delta.shape[1] > 1:
+        per_class = _give_samples(photos, secret, places)
+    bank = transfer_bank(public.bank, photos.classes, per_class=per_class, frozen=frozen)
+    said = {PUBLIC: True, "file": public.name, "sha256": public.sha256}
+    recipe = dict(bank.provenance.recipe) | said | ({PLACES: places} if places else {})
+    return replace(bank, provenance=replace(bank.provenance, recipe=recipe))
+
+
+def _give_samples(photos: PhotoSet, secret: Subkey, places: dict[str, int]) -> int:
+    """Add to ``places`` the photos that have none; returns how many samples a class needs."""
+    waiting: dict[str, list[str]] = {}
+    following: dict[str, int] = {}
+    for photo in photos.photos:
+        label, key = photo.label or "", place(secret.photo_seed(photo.name))
+        if key in places:
+            following[label] = max(following.get(label, 0), places[key] + 1)
+        else:
+            waiting.setdefault(label, []).append(key)
+    for label, keys in waiting.items():
+        start = following.get(label, 0)
+        places |= {key: start + index for index, key in enumerate(keys)}
+        following[label] = start + len(keys)
+    return max(following.values(), default=1)
+
+
+def public_cautions(public: PublicPerturbation, bank: Bank) -> tuple[Caution, ...]:
+    """What the owner has to know of it."""
+    found = [
+        Caution(
+            "public-perturbation",
+            f"Anyone who has the same perturbation ({public.name}, SHA-256 {public.sha256[:12]}…) "
+            "can lay it over these photos and subtract it. Permuting, flipping or mixing it would "
+            "hide nothing.",
+            "Where that matters, leave --perturbation out: the default is made under your own key. "
+            "ue evaluate shows what the subtraction brings back.",
+        )
+    ]
+    if mixed := mixed_classes(bank):
+        found.append(
+            Caution(
+                "mixed-classes",
+                f"The perturbation has {len(public.bank.classes)} entries for {len(bank.classes)} "
+                f"classes, so that {len(mixed)} of them, such as {mixed[0]}, carry mixtures of two "
+                "entries, which are fainter and lie closer together.",
+                "Choose a perturbation with more classes, or leave --perturbation out.",
+            )
+        )
+    return tuple(found)
