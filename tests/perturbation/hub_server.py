@@ -86,6 +86,11 @@ class Handler(BaseHTTPRequestHandler):
             return self.refuse(503)
         if kind == "down" and body:
             return self.refuse(500)
+        if kind == "asleep" or (kind == "drowsy" and not body and nth == 1):
+            return self.refuse(503)
+        if kind == "mute":
+            self.close_connection = True
+            return None
         if kind == "delivered" and self.role == "hub":
             return self.redirect(hub.elsewhere + self.path, data)
         self.send_file(data, kind, nth, body=body)

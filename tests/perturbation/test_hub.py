@@ -49,7 +49,19 @@ def hub(published: Path) -> Iterator[Hub]:
         yield served
 
 
-KINDS = ("good", "plain", "flaky", "down", "truncated", "forged", "delivered", "stalled")
+KINDS = (
+    "asleep",
+    "delivered",
+    "down",
+    "drowsy",
+    "flaky",
+    "forged",
+    "good",
+    "mute",
+    "plain",
+    "stalled",
+    "truncated",
+)
 
 
 def fill(served: Hub, published: Path) -> None:
@@ -149,15 +161,21 @@ def test_folders_revisions_and_small_files_are_taken(ask: Ask, home: Path) -> No
     assert len(blob) == 40  # git's hash, not SHA-256
 
 
-def test_a_server_error_is_tried_again(ask: Ask, hub: Hub) -> None:
-    assert ask(f"hf://o/flaky/{FILE}")["ok"]
-    assert len(hub.requests("o/flaky", "GET")) == 2
+@pytest.mark.parametrize(("kind", "method"), [("flaky", "GET"), ("drowsy", "HEAD")])
+def test_a_server_error_is_tried_again(ask: Ask, hub: Hub, kind: str, method: str) -> None:
+    assert ask(f"hf://o/{kind}/{FILE}")["ok"]
+    assert len(hub.requests(f"o/{kind}", method)) > 1
 
 
-def test_a_lasting_server_error_is_told(ask: Ask, hub: Hub, home: Path) -> None:
-    assert "500" in refused(ask(f"hf://o/down/{FILE}"), "hub-status")
-    assert len(hub.requests("o/down", "GET")) == 3
-    assert in_cache(home, "down") == []
+@pytest.mark.parametrize(("kind", "status"), [("down", "500"), ("asleep", "503")])
+def test_a_lasting_server_error_is_told(ask: Ask, home: Path, kind: str, status: str) -> None:
+    assert status in refused(ask(f"hf://o/{kind}/{FILE}"), "hub-status")
+    assert in_cache(home, kind) == []
+
+
+def test_a_hub_that_says_nothing_is_told(ask: Ask, hub: Hub, home: Path) -> None:
+    assert hub.url in refused(ask(f"hf://o/mute/{FILE}"), "hub-unreachable")
+    assert in_cache(home, "mute") == []
 
 
 def test_a_dropped_connection_is_resumed_where_it_broke(ask: Ask, hub: Hub, tmp_path: Path) -> None:
