@@ -19,12 +19,11 @@ from numpy.typing import NDArray
 
 from ue_cli.types import FloatArray
 
-Colours = Literal["any", "diagonals"]
+Colours = Literal["any", "blue-yellow"]
 
-DIAGONALS = np.array([[1, 1, -1], [-1, 1, 1]]) / np.sqrt(3)
-"""Blue to yellow and red to cyan, RGB: two of the cube's diagonals, so that every channel has the
-whole ball. Of the four they lose least: gray keeps 0.77 and 0.40 of them, a JPEG's Cb and Cr all;
-green to magenta keeps 0.17 in gray, and gray itself has no chroma."""
+BLUE_YELLOW = np.array([1, 1, -1]) / np.sqrt(3)
+"""A diagonal of the RGB cube, so that every channel has the whole ball. Gray keeps 0.77 of it and
+Cb all; of red to cyan, gray keeps 0.40, of green to magenta 0.17, and gray itself has no chroma."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +34,7 @@ class TextureRecipe:
         waves: plane waves per class (K).
         low, high: band of |f| in cycles per short side.
         gain: g; large values give hard-edged waves that fill the ball.
-        colours: ``any`` direction in RGB, or one of the `DIAGONALS`.
+        colours: ``any`` direction in RGB, or `BLUE_YELLOW` alone.
         bandwidth: of the phases that a photo gives its waves, as a share of their frequencies; 0
             leaves the phases to the key.
     """
@@ -44,7 +43,7 @@ class TextureRecipe:
     low: float = 4.0
     high: float = 8.0
     gain: float = 8.0
-    colours: Colours = "diagonals"
+    colours: Colours = "blue-yellow"
     bandwidth: float = 0.25
 
 
@@ -89,8 +88,8 @@ def draw_code(seed: bytes, recipe: TextureRecipe) -> TextureCode:
     ring = np.sqrt(1 - height**2)
     frequencies = np.stack([radius * np.sin(angle), radius * np.cos(angle)], axis=1)
     colours = np.stack([ring * np.cos(turn), ring * np.sin(turn), height], axis=1)
-    if recipe.colours == "diagonals":
-        colours = DIAGONALS[(u[3] < 0.5).astype(int)]
+    if recipe.colours == "blue-yellow":
+        colours = np.tile(BLUE_YELLOW, (recipe.waves, 1))
     return TextureCode(
         frequencies.astype(np.float32), colours.astype(np.float32), float(recipe.gain)
     )
