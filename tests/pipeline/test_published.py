@@ -73,7 +73,8 @@ def test_a_class_wise_file_is_applied_as_it_is_and_called_public(tmp_path: Path)
     bank = read_published(path, Budget(8))
     for name, row in (("cat/0", 3), ("cat/1", 3), ("ship/0", 8), ("zebra/0", 0)):
         assert np.array_equal(change(tmp_path, f"{name}.png"), laid(bank.delta[row, 0])), name
-    warning = next(w for w in result["warnings"] if w["code"] == "public-perturbation")
+    warning = result["warnings"][0]
+    assert warning["code"] == "public-perturbation"
     assert "subtract it" in warning["text"] and "under your own key" in warning["remedy"]
     assert "mixed-classes" not in {w["code"] for w in result["warnings"]}
     report = tmp_path / "photos-protected.report"
@@ -234,3 +235,29 @@ def test_help_tells_of_it() -> None:
     for flag in ("--perturbation", "--order", "--units", "--rescale"):
         assert flag in text
     assert "anyone who has it can subtract it" in " ".join(text.split())
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("short")
+def test_evaluate_takes_a_public_perturbation_without_being_asked(tmp_path: Path) -> None:
+    folder(tmp_path / "photos", cat=10, dog=10)
+    ue(tmp_path, "--perturbation", published(tmp_path / "noise.pt"))
+    words: list[object] = ["evaluate", tmp_path / "photos-protected"]
+    words += ["--original", tmp_path / "photos", "--home", tmp_path / "home", "--against", "none"]
+    words += [
+        "--test-share",
+        0.5,
+        "--min-test",
+        10,
+        "--jobs",
+        1,
+        "--device",
+        "cpu",
+        "--dry-run",
+        "--json",
+    ]
+    done = CliRunner().invoke(app, [str(word) for word in words])
+    assert done.exit_code == 0, done.output
+    cells = json.loads(done.stdout)["result"]["cells"]
+    found = [cell["countermeasure"] for cell in cells]
+    assert found == ["none", "subtraction", "subtraction-span"]

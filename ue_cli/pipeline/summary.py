@@ -85,7 +85,8 @@ def write_summary(
         classes[record.label] += 1
         removed += bool(record.removed)
     skipped = tuple(sorted(run.skipped, key=lambda one: one.name))
-    cautions = _cautions(options, photos, run, classes, removed, budget)
+    cautions = () if made is None else made.cautions
+    cautions += _cautions(options, photos, run, classes, removed, budget)
     examined = [run.examined[name] for name in sorted(run.examined)]
     flattest = sorted(examined, key=lambda one: -one.fidelity.flat_fraction)[:CROPS]
     folder = report_folder(options.out)
@@ -95,7 +96,7 @@ def write_summary(
     evaluation, more = _kept(
         read_evaluation(folder), options, folder, EVALUATION_FILE, evaluate_command(options)
     )
-    cautions += (() if made is None else made.cautions) + outdated + more
+    cautions += outdated + more
     report = Report(
         created=datetime.now(UTC).astimezone().isoformat(timespec="seconds"),
         versions=_versions(),
