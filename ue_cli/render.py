@@ -6,15 +6,15 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from ue_cli.output import printable
-from ue_cli.pipeline.keys import KeyReport
-from ue_cli.pipeline.results import Problem, ProtectResult, RestoreResult, VerifyResult
-from ue_cli.report import Caution
-from ue_cli.types import LearnabilityCertificate, Skipped
 
 if TYPE_CHECKING:
     from ue_cli.pipeline.certify import CertifyResult
     from ue_cli.pipeline.evaluation.evaluate import EvaluateResult
     from ue_cli.pipeline.fetch import FetchResult, Listed
+    from ue_cli.pipeline.keys import KeyReport
+    from ue_cli.pipeline.results import Problem, ProtectResult, RestoreResult, VerifyResult
+    from ue_cli.report import Caution
+    from ue_cli.types import LearnabilityCertificate, Skipped
 
 SHOWN = 20
 ROUTES = {
