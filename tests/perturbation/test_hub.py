@@ -258,6 +258,13 @@ def test_a_bank_that_its_card_does_not_mean_is_not_kept(
     assert in_cache(home, "lying") == []
 
 
+def test_without_its_card_no_bank_is_kept(ask: Ask, hub: Hub, home: Path, published: Path) -> None:
+    hub.files["o/down", "small.json"] = (published / "small.json").read_bytes()
+    refused(ask(f"hf://o/down/{FILE}"), "hub-status")
+    assert len(hub.requests("o/down", "GET")) >= 3
+    assert in_cache(home, "down") == []
+
+
 def test_another_json_beside_a_bank_is_no_card(ask: Ask, hub: Hub, published: Path) -> None:
     hub.files["o/other", FILE] = (published / FILE).read_bytes()
     hub.files["o/other", "small.json"] = b'{"model_type": "resnet"}'

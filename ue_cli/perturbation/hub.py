@@ -23,7 +23,7 @@ from ue_cli.perturbation.cards import (
     file_sha256,
     unavailable,
 )
-from ue_cli.perturbation.remote import SCHEME, Address, Cached, download, missing
+from ue_cli.perturbation.remote import SCHEME, Address, Cached, cached, download, missing
 
 Source = Literal["path", "bundle", "cache", "hub"]
 
@@ -146,10 +146,9 @@ def _from_hub(address: Address, refresh: bool) -> Found:
             f"{', '.join(SUFFIXES)} file.",
             "Give the address of one of the repository's files.",
         )
-    got = download(address, refresh=refresh)
+    got, described = _bank_and_card(address, refresh)
     card = None
-    if got.path.suffix == BANK_SUFFIX:
-        described = _hub_card(got)
+    if got.path.suffix.lower() == BANK_SUFFIX:
         try:
             bank = load_bank(got.path)
             if described is not None:
@@ -165,16 +164,28 @@ def _from_hub(address: Address, refresh: bool) -> Found:
     return Found(got.path, got.source, digest, str(got.address), got.commit, card)
 
 
-def _hub_card(got: Cached) -> Cached | None:
-    """The card beside a bank in the same commit, where there is one."""
-    file = got.address.file.removesuffix(BANK_SUFFIX) + CARD_SUFFIX
-    try:
-        card = download(got.address.at(got.commit, file))
-    except UeError as error:
-        if missing(error):
-            return None
-        raise
-    return card if is_card(card.path) else None
+def _bank_and_card(address: Address, refresh: bool) -> tuple[Cached, Cached | None]:
+    """The file, and its card of the same commit where there is one.
+
+    The card comes first: without it no bank gets into the cache, from where both are taken without
+    asking anybody.
+    """
+    beside = Path(address.file).with_suffix(CARD_SUFFIX).as_posix()
+    described: Cached | None
+    if not refresh and (got := cached(address)) is not None:
+        described = cached(got.address.at(got.commit, beside))
+    else:
+        try:
+            described = download(address.at(address.revision, beside), refresh=refresh)
+            address = address.at(described.commit)
+        except UeError as error:
+            if not missing(error):
+                raise
+            described = None
+        got = download(address, refresh=refresh)
+    if described is not None and not is_card(described.path):
+        described = None
+    return got, described
 
 
 def _unknown(text: str, wanted: str, cards: tuple[Card, ...]) -> UeError:
