@@ -20,7 +20,7 @@ from reproduction.store import Store
 
 from tests.pipeline.conftest import picture
 from ue_cli.errors import UeError
-from ue_cli.pipeline.options import Method
+from ue_cli.pipeline.options import Making
 
 Row = dict[str, Any]
 
@@ -55,7 +55,7 @@ def a_row(arm: str, correct: list[int], **other: Any) -> Row:
 
 
 def test_every_method_of_the_tool_has_an_arm_and_each_is_made_otherwise() -> None:
-    assert {name for name in get_args(Method) if name != "csd"} < set(ARMS)
+    assert {name for name in get_args(Making) if name != "csd"} < set(ARMS)
     made = [settings_of(arm) for arm in ARMS]
     assert made[ARMS.index("clean")] is None
     assert all(one not in made[:index] for index, one in enumerate(made))

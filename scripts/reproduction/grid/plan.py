@@ -11,7 +11,7 @@ from typing import Any, get_args
 from ue_cli.countermeasures.registry import find, in_tier
 from ue_cli.perturbation.texture import TextureRecipe, recipe_to_json
 from ue_cli.pipeline.making import CODE_VERSION
-from ue_cli.pipeline.options import Method, choose_method
+from ue_cli.pipeline.options import Making, choose_method
 from ue_cli.training.architectures import VictimName
 from ue_cli.training.supervised import VictimRecipe
 from ue_cli.training.victims import victim_recipe
@@ -20,7 +20,7 @@ from ue_cli.types import Budget
 SIDES: Mapping[str, int] = {"cifar10": 32, "tiny-imagenet-10": 64}
 """Pixels of each data set's images, which trainers read as they are."""
 
-LEARNED: tuple[Method, ...] = tuple(name for name in get_args(Method) if name != "csd")
+LEARNED: tuple[Making, ...] = tuple(name for name in get_args(Making) if name != "csd")
 """Methods that train a surrogate: one arm each, as soon as `ue protect` has them."""
 
 ARMS: tuple[str, ...] = ("clean", "csd", "random", "csd-pixel", *LEARNED)
@@ -139,7 +139,7 @@ def settings_of(arm: str, cells: int | None = None) -> dict[str, Any] | None:
         }
         settings |= {"texture": texture, "levels": BUDGET.levels}
     else:
-        method: Method = next((name for name in LEARNED if name == arm), "csd")
+        method: Making = next((name for name in LEARNED if name == arm), "csd")
         choice = choose_method(method, space="pixel", cells=cells)
         settings = asdict(choice) | {"levels": BUDGET.levels}
     made: dict[str, Any] = as_json(settings)
