@@ -107,7 +107,7 @@ FIELDS = {
 def _metadata(path: Path, raw: dict[str, str] | None) -> dict[str, Any]:
     """The JSON metadata, its version and the type of each of its fields checked."""
     try:
-        meta = json.loads((raw or {})["ue"], parse_constant=_no_constant)
+        meta = json.loads((raw or {})["ue"], parse_constant=no_constant)
     except (KeyError, ValueError, RecursionError):
         raise _unusable(path, "it carries no readable description of a perturbation") from None
     if not isinstance(meta, dict) or meta.get("format") != FORMAT:
@@ -126,7 +126,8 @@ def _metadata(path: Path, raw: dict[str, str] | None) -> dict[str, Any]:
     return meta
 
 
-def _no_constant(text: str) -> float:
+def no_constant(text: str) -> float:
+    """For `json.loads`: NaN and infinity are no JSON."""
     raise ValueError(f"{text} is not a finite number")
 
 

@@ -14,6 +14,7 @@ from types import MappingProxyType
 from typing import Any
 
 from ue_cli.errors import UeError
+from ue_cli.perturbation.bank import no_constant
 from ue_cli.perturbation.cards import FORMAT, FORMAT_VERSION, Card, Measurement, unavailable
 from ue_cli.types import Budget
 
@@ -34,7 +35,7 @@ def read_card(path: Path) -> Card:
         UeError: with exit code 4, saying which of its fields is missing or wrong.
     """
     try:
-        value = json.loads(path.read_bytes(), parse_constant=_no_constant)
+        value = json.loads(path.read_bytes(), parse_constant=no_constant)
     except FileNotFoundError:
         raise _defect(path.name, "there is no such file") from None
     except (OSError, ValueError, RecursionError) as error:
@@ -170,10 +171,6 @@ def _is_date(text: str) -> bool:
         return date.fromisoformat(text).isoformat() == text
     except ValueError:
         return False
-
-
-def _no_constant(text: str) -> float:
-    raise ValueError(f"{text} is not a finite number")
 
 
 def _defect(name: str, why: str) -> UeError:
