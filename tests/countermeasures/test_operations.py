@@ -19,15 +19,16 @@ from ue_cli.countermeasures.randaugment import (
     random_operation,
 )
 from ue_cli.countermeasures.ueraser import plasma
+from ue_cli.training import colours
 
 IMAGES = photos(5, height=24, width=16)[0].float()
 
 COLOURS: dict[str, tuple[Callable[..., Tensor], Callable[..., Tensor], list[float]]] = {
-    "brightness": (operations.brightness, vision.adjust_brightness, [0, 0.3, 1, 1.4, 1.9]),
-    "contrast": (operations.contrast, vision.adjust_contrast, [0, 0.3, 1, 1.4, 1.9]),
-    "saturation": (operations.saturation, vision.adjust_saturation, [0, 0.3, 1, 1.4, 1.9]),
+    "brightness": (colours.brightness, vision.adjust_brightness, [0, 0.3, 1, 1.4, 1.9]),
+    "contrast": (colours.contrast, vision.adjust_contrast, [0, 0.3, 1, 1.4, 1.9]),
+    "saturation": (colours.saturation, vision.adjust_saturation, [0, 0.3, 1, 1.4, 1.9]),
     "sharpness": (operations.sharpness, vision.adjust_sharpness, [0, 0.3, 1, 1.4, 1.9]),
-    "hue": (operations.hue, vision.adjust_hue, [-0.5, -0.2, 0, 0.1, 0.4]),
+    "hue": (colours.hue, vision.adjust_hue, [-0.5, -0.2, 0, 0.1, 0.4]),
 }
 
 

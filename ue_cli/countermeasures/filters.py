@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.nn import functional
 from torchvision.transforms.v2.functional import gaussian_blur
 
-from ue_cli.countermeasures.operations import luma
+from ue_cli.training.colours import luma
 from ue_cli.training.hooks import Knowledge, Plain
 
 _CHUNK = 1000

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from ue_cli.countermeasures import operations
+from ue_cli.training import colours
 from ue_cli.training.hooks import Plain
 
 if TYPE_CHECKING:
@@ -37,9 +37,9 @@ class ColourJitter(Plain):
         u = torch.rand(6, len(images), generator=generator).to(images.device)
         before = images.float()
         factors = 1 + (2 * u[:3] - 1) * self._strength
-        out = operations.brightness(before, factors[0])
-        out = operations.contrast(out, factors[1])
-        out = operations.saturation(out, factors[2])
-        out = operations.hue(out, (2 * u[3] - 1) * self._strength / 4)
+        out = colours.brightness(before, factors[0])
+        out = colours.contrast(out, factors[1])
+        out = colours.saturation(out, factors[2])
+        out = colours.hue(out, (2 * u[3] - 1) * self._strength / 4)
         out = torch.where(u[4, :, None, None, None] < 0.8, out, before)
-        return torch.where(u[5, :, None, None, None] < 0.2, operations.luma(out), out)
+        return torch.where(u[5, :, None, None, None] < 0.2, colours.luma(out), out)

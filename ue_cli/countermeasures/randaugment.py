@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from ue_cli.countermeasures import operations
+from ue_cli.training import colours
 from ue_cli.training.hooks import Plain
 
 if TYPE_CHECKING:
@@ -96,9 +97,9 @@ _OPERATIONS: tuple[_Operation, ...] = (
     lambda x, t, s, space: operations.translate(x, s * _moved(t, space, x.shape[3]), 0 * t),
     lambda x, t, s, space: operations.translate(x, 0 * t, s * _moved(t, space, x.shape[2])),
     lambda x, t, s, space: operations.rotate(x, s * t * space.degrees),
-    lambda x, t, s, space: operations.brightness(x, 1 + s * t * space.enhance),
-    lambda x, t, s, space: operations.saturation(x, 1 + s * t * space.enhance),
-    lambda x, t, s, space: operations.contrast(x, 1 + s * t * space.enhance),
+    lambda x, t, s, space: colours.brightness(x, 1 + s * t * space.enhance),
+    lambda x, t, s, space: colours.saturation(x, 1 + s * t * space.enhance),
+    lambda x, t, s, space: colours.contrast(x, 1 + s * t * space.enhance),
     lambda x, t, s, space: operations.sharpness(x, 1 + s * t * space.enhance),
     lambda x, t, s, space: operations.posterise(x, 8 - (t * space.bits).round()),
     lambda x, t, s, space: operations.solarise(x, 255 * (1 - t)),
