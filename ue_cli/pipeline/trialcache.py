@@ -1,4 +1,4 @@
-"""Finished trainings on disk: one JSON and one safetensors each, whole or not at all."""
+"""Finished trainings, and what was done to them, on disk: each whole or not at all."""
 
 from __future__ import annotations
 
@@ -40,15 +40,23 @@ def trial_key(
         "trial": asdict(trial),
         "device": device,
         "training": TRAINING_VERSION,
-        "ue": __version__,
-        "torch": torch.__version__,
     }
     if not trial.recipe.backbone:  # as it was before there were any: trainings keep their keys
         del parts["trial"]["recipe"]["backbone"]
     if trial.countermeasure is not None:
         parts["countermeasure"] = identity(trial.countermeasure)
         parts["known"] = dict(known_sha256 or {})
-    return hashlib.sha256(_dump(parts)).hexdigest()
+    return entry_key(parts)
+
+
+def entry_key(parts: Mapping[str, Any]) -> str:
+    """SHA-256, hex, of whatever decides an entry, and of the code that made it.
+
+    Args:
+        parts: as JSON.
+    """
+    made_by = {"ue": __version__, "torch": torch.__version__}
+    return hashlib.sha256(_dump({**parts, **made_by})).hexdigest()
 
 
 def store(
@@ -68,34 +76,57 @@ def store(
         UeError: ``disk-full`` or ``write-failed``.
     """
     weights = save({name: value.contiguous() for name, value in state.items()})
-    body = {
-        "key": key,
-        "trial": asdict(trial),
-        **numbers,
-        "weights_sha256": hashlib.sha256(weights).hexdigest(),
-    }
-    body["check"] = hashlib.sha256(_dump(body)).hexdigest()
     with explain_write(cache):
         write_whole(weights_path(cache, key), [weights])
-        write_whole(cache / f"{key}.json", [_dump(body), b"\n"])
+    digest = hashlib.sha256(weights).hexdigest()
+    keep(cache, key, {"trial": asdict(trial), **numbers, "weights_sha256": digest})
 
 
-def fetch(cache: Path, key: str) -> dict[str, Any] | None:
-    """A finished training's numbers; None where there is none, or anything about it is wrong."""
+def keep(cache: Path, key: str, body: Mapping[str, Any]) -> None:
+    """Write one entry, with what tells whether it is whole.
+
+    Args:
+        cache: the folder; exists.
+        key: of `entry_key`.
+        body: JSON, without ``key`` and ``check``.
+
+    Raises:
+        UeError: ``disk-full`` or ``write-failed``.
+    """
+    entry = {"key": key, **body}
+    entry["check"] = hashlib.sha256(_dump(entry)).hexdigest()
+    with explain_write(cache):
+        write_whole(cache / f"{key}.json", [_dump(entry), b"\n"])
+
+
+def kept(cache: Path, key: str) -> dict[str, Any] | None:
+    """What `keep` wrote under that key; None where there is none, or it is damaged."""
     try:
         body = json.loads((cache / f"{key}.json").read_bytes())
         check = body.pop("check")
-        whole = check == hashlib.sha256(_dump(body)).hexdigest() and body["key"] == key
-        counts = [*body["correct"], *(body[name] for name in _NUMBERS)]
-        if not whole or not body["correct"] or not all(type(n) is int for n in counts):
-            return None
-        weights = weights_path(cache, key).read_bytes()
-        if hashlib.sha256(weights).hexdigest() != body["weights_sha256"]:
+        if check != hashlib.sha256(_dump(body)).hexdigest() or body["key"] != key:
             return None
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return None
     found: dict[str, Any] = body
     return found
+
+
+def fetch(cache: Path, key: str) -> dict[str, Any] | None:
+    """A finished training's numbers; None where there is none, or anything about it is wrong."""
+    body = kept(cache, key)
+    if body is None:
+        return None
+    try:
+        counts = [*body["correct"], *(body[name] for name in _NUMBERS)]
+        if not body["correct"] or not all(type(n) is int for n in counts):
+            return None
+        weights = weights_path(cache, key).read_bytes()
+        if hashlib.sha256(weights).hexdigest() != body["weights_sha256"]:
+            return None
+    except (OSError, KeyError, TypeError):
+        return None
+    return body
 
 
 def weights_path(cache: Path, key: str) -> Path:

@@ -25,6 +25,7 @@ __all__ = [
     "TrialData",
     "TrialResult",
     "estimate_seconds",
+    "finished",
     "pending",
     "run_trials",
     "surrogate_recipe",
@@ -151,6 +152,17 @@ def pending(trials: Sequence[Trial], data: TrialData, *, cache: Path, device: st
     keys = _keys(trials, data, device)
     wanted = {key: trial.canonical() for key, trial in zip(keys, trials, strict=True)}
     return [trial for key, trial in wanted.items() if fetch(cache, key) is None]
+
+
+def finished(
+    trials: Sequence[Trial], data: TrialData, *, cache: Path, device: str
+) -> list[TrialResult]:
+    """Those that `run_trials` would not have to train, in the order given."""
+    found = []
+    for trial, key in zip(trials, _keys(trials, data, device), strict=True):
+        if (body := fetch(cache, key)) is not None:
+            found.append(_result(trial, body, weights_path(cache, key), False))
+    return found
 
 
 def _keys(trials: Sequence[Trial], data: TrialData, device: str) -> list[str]:

@@ -9,7 +9,14 @@ from pathlib import Path
 from ue_cli.pipeline.evaluation.cells import Cell, Task
 from ue_cli.pipeline.evaluation.files import Arrays, Source
 from ue_cli.pipeline.evaluation.judge import training
-from ue_cli.pipeline.trials import Trial, TrialResult, estimate_seconds, pending, run_trials
+from ue_cli.pipeline.trials import (
+    Trial,
+    TrialResult,
+    estimate_seconds,
+    finished,
+    pending,
+    run_trials,
+)
 from ue_cli.types import Phases, Training
 
 Done = dict[tuple[Source, Trial], TrialResult]
@@ -54,6 +61,19 @@ class Work:
             source: pending(trials, self.arrays.of(source), cache=self.cache, device=self.device)
             for source, trials in self.groups.items()
         }
+
+    def finished(self, tasks: Sequence[Task]) -> list[TrialResult]:
+        """What is in the cache of these."""
+        some: dict[Source, list[Trial]] = {}
+        for task in tasks:
+            some.setdefault(task.source, []).append(task.trial)
+        return [
+            result
+            for source, trials in some.items()
+            for result in finished(
+                trials, self.arrays.of(source), cache=self.cache, device=self.device
+            )
+        ]
 
     def estimate(self, left: Mapping[Source, Sequence[Trial]]) -> float:
         """Seconds that these trainings will take; see `estimate_seconds`.
