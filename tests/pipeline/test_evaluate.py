@@ -20,6 +20,7 @@ from ue_cli.countermeasures.registry import SPECS, find
 from ue_cli.errors import UeError
 from ue_cli.pipeline import trialcache
 from ue_cli.pipeline.evaluation import options as options_module
+from ue_cli.pipeline.evaluation import recovered
 from ue_cli.pipeline.evaluation.cells import check_coverages, plan_cells, possible, tasks_of
 from ue_cli.pipeline.evaluation.evaluate import EvaluateResult, evaluate
 from ue_cli.pipeline.evaluation.files import (
@@ -37,6 +38,7 @@ from ue_cli.pipeline.evaluation.options import (
     parse_coverage,
 )
 from ue_cli.pipeline.subject import SIDE
+from ue_cli.pipeline.trials import TrialResult
 from ue_cli.report import read_evaluation
 from ue_cli.training import backbones
 from ue_cli.types import EffectCell
@@ -175,13 +177,34 @@ def test_an_interrupted_evaluation_goes_on_where_it_stopped(
 
 
 @pytest.mark.slow
-def test_the_recovery_attack_goes_on_from_the_plain_trainings(folder: Path, tmp_path: Path) -> None:
-    result = evaluate(options(folder, report=tmp_path / "report", against=("recovery",)), Board())
-    assert result.trainings == 2
-    attacked = cells(result)["recovery", 100]
-    assert len(attacked.protected[0].correct) == len(attacked.control[0].correct) == 4
-    assert attacked.protected[0].fitted == cells(result)["none", 100].protected[0].fitted
-    assert "fine-tuned" in attacked.recipe
+def test_the_recovery_attack_goes_on_from_the_plain_trainings_and_from_itself(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    attacked: list[str] = []
+
+    def attack(result: TrialResult, *rest: object) -> list[int]:
+        if len(attacked) == 1 and not (tmp_path / "again").exists():
+            raise KeyboardInterrupt
+        attacked.append(result.sha256)
+        return _attack(result, *rest)  # type: ignore[arg-type]
+
+    _attack = recovered._attack
+    monkeypatch.setattr(recovered, "_attack", attack)
+    monkeypatch.setattr(recovered, "RECIPE", replace(recovered.RECIPE, epochs=1))
+    asked = options(folder, report=tmp_path / "report", against=("recovery",))
+    with pytest.raises(KeyboardInterrupt):
+        evaluate(asked, Board())
+    (tmp_path / "again").touch()
+    before = evaluate(replace(asked, dry_run=True), Board())
+    result = evaluate(asked, Board())
+    assert (result.trainings, result.left) == (2, 0) and len(attacked) == 2
+    found = cells(result)["recovery", 100]
+    assert len(found.protected[0].correct) == len(found.control[0].correct) == 4
+    assert found.protected[0].fitted == cells(result)["none", 100].protected[0].fitted
+    assert "fine-tuned" in found.recipe
+    after = evaluate(asked, Board())
+    assert cells(after) == cells(result) and len(attacked) == 2
+    assert before.estimate > 0 == after.estimate
 
 
 @pytest.mark.slow
@@ -365,6 +388,26 @@ def test_the_command_repeats_what_was_asked(folder: Path) -> None:
     ):
         assert words[words.index(flag) + 1] == value
     assert "--tier" not in words
+
+
+def test_a_limit_that_is_shown_can_be_moved(folder: Path, tmp_path: Path) -> None:
+    """Files above it name --max-pixels, and so does the command that repeats an evaluation."""
+
+    def error(command: str, *flags: object) -> dict[str, str]:
+        words = [command, folder / "out", "--original", folder / "src", "--report", tmp_path / "r"]
+        words += ["--home", tmp_path, "--device", "cpu", "--jobs", 1, "--json", *flags]
+        done = CliRunner().invoke(app, [str(word) for word in words])
+        found: dict[str, str] = json.loads(done.stdout)["error"]
+        return found
+
+    for command in ("evaluate", "certify"):
+        refused = error(command, "--max-pixels", 1000)
+        assert refused["code"] == "dataset-unreadable"
+        assert "raise it with --max-pixels" in refused["message"]
+    # The limit is gone, and what comes next is refused.
+    assert error("evaluate", "--max-pixels", 1024)["code"] == "test-too-small"
+    words = shlex.split(options(folder, max_pixels=1024).command())
+    assert words[words.index("--max-pixels") + 1] == "1024"
 
 
 def test_the_command_line_refuses_in_words(folder: Path, tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ from ue_cli.cli.run import (
 from ue_cli.cli.subject import (
     DatasetArgument,
     DeviceOption,
+    MaxPixelsOption,
     MinTestOption,
     OriginalOption,
     ReportOption,
@@ -26,7 +27,7 @@ from ue_cli.cli.subject import (
     TestShareOption,
 )
 from ue_cli.errors import ExitCode
-from ue_cli.pipeline.limits import MIN_TEST, TEST_SHARE
+from ue_cli.pipeline.limits import MAX_PIXELS, MIN_TEST, TEST_SHARE
 from ue_cli.training.architectures import FROM_SCRATCH, find_victim
 
 if TYPE_CHECKING:
@@ -88,6 +89,7 @@ def certify(
     test_share: TestShareOption = TEST_SHARE,
     min_test: MinTestOption = MIN_TEST,
     seed: SeedOption = 0,
+    max_pixels: MaxPixelsOption = MAX_PIXELS,
     device: DeviceOption = "auto",
     report: ReportOption = None,
     jobs: JobsOption = None,
@@ -125,6 +127,7 @@ def certify(
             seed=seed,
             device=chosen,
             jobs=process_count(jobs),
+            max_pixels=max_pixels,
         )
         with output.phases() as phases:
             result = run(options, phases)

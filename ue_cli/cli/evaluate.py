@@ -19,6 +19,7 @@ from ue_cli.cli.run import (
 from ue_cli.cli.subject import (
     DatasetArgument,
     DeviceOption,
+    MaxPixelsOption,
     MinTestOption,
     OriginalOption,
     ReportOption,
@@ -28,7 +29,7 @@ from ue_cli.cli.subject import (
 )
 from ue_cli.countermeasures.registry import SPECS, TIERS
 from ue_cli.errors import ExitCode
-from ue_cli.pipeline.limits import MIN_TEST, TEST_SHARE
+from ue_cli.pipeline.limits import MAX_PIXELS, MIN_TEST, TEST_SHARE
 from ue_cli.training.architectures import VICTIMS
 
 if TYPE_CHECKING:
@@ -100,6 +101,7 @@ def evaluate(
     test_share: TestShareOption = TEST_SHARE,
     min_test: MinTestOption = MIN_TEST,
     seed: SeedOption = 0,
+    max_pixels: MaxPixelsOption = MAX_PIXELS,
     device: DeviceOption = "auto",
     report: ReportOption = None,
     dry_run: Annotated[
@@ -141,6 +143,7 @@ def evaluate(
             seed=seed,
             device=chosen,
             jobs=process_count(jobs),
+            max_pixels=max_pixels,
             dry_run=dry_run,
             home_given=home is not None,
         )

@@ -30,6 +30,9 @@ SeedOption = Annotated[
         min=0, max=2**31 - 1, help="Of the split, the trainings and everything that is drawn."
     ),
 ]
+MaxPixelsOption = Annotated[
+    int, typer.Option(min=1, help="Refuse larger images (decompression bombs).")
+]
 DeviceOption = Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")]
 ReportOption = Annotated[
     Path | None,

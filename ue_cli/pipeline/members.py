@@ -16,7 +16,6 @@ from ue_cli.photos.manifest import MANIFEST_FILE, read_manifest, safe_join
 from ue_cli.photos.names import source_name
 from ue_cli.photos.scan import Scan, scan
 from ue_cli.photos.state import Collection
-from ue_cli.pipeline.limits import MAX_PIXELS
 from ue_cli.report import Caution
 from ue_cli.types import FileRecord
 
@@ -49,7 +48,7 @@ class Members:
         collection: fingerprint; None without a manifest.
         labels_from: where the classes come from, in a sentence.
         guessed: whether they are pseudo-classes.
-        max_pixels: of the largest file that the owner's state knows.
+        max_pixels: of the largest file that the owner's state knows; 0 where it knows none.
         cautions: what was left out.
     """
 
@@ -79,7 +78,7 @@ def list_members(dataset: Path, home: Path) -> Members:
     else:
         labels, reason = _labels(found)
         files = tuple(Member(p.name, p.path, labels[p.name]) for p in found.files)
-        members = Members(files, None, reason, False, MAX_PIXELS, (_NO_MANIFEST,))
+        members = Members(files, None, reason, False, 0, (_NO_MANIFEST,))
     if not members.files:
         raise _empty(dataset)
     several_classes(members.files, members.labels_from)
@@ -140,9 +139,7 @@ def _from_manifest(dataset: Path, home: Path, found: Scan) -> Members:
             for name, path in paths.items()
         )
         pixels = 0
-    return Members(
-        files, manifest.collection, reason, guessed, max(MAX_PIXELS, pixels), tuple(cautions)
-    )
+    return Members(files, manifest.collection, reason, guessed, pixels, tuple(cautions))
 
 
 _NO_MANIFEST = Caution(
