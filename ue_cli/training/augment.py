@@ -70,8 +70,18 @@ def apply_matrices(images: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
     Returns:
         (n, 3, out_h, out_w) float32, channels last in memory, about −2 to 2.
     """
+    return normalised(resampled(images, rows, columns))
+
+
+def resampled(images: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
+    """As `apply_matrices`, but still in 0..255."""
     out: Tensor = rows[:, None] @ images.to(rows.dtype) @ columns[:, None].mT
-    return ((out - MEAN) / SPREAD).contiguous(memory_format=torch.channels_last)
+    return out
+
+
+def normalised(images: Tensor) -> Tensor:
+    """What a network sees of pixels in 0..255, channels last in memory."""
+    return ((images - MEAN) / SPREAD).contiguous(memory_format=torch.channels_last)
 
 
 def random_resized_crop(
@@ -91,8 +101,26 @@ def random_resized_crop(
     Returns:
         (n, 3, size, size) float32, normalised.
     """
-    count, _, height, width = images.shape
-    u = torch.rand(5, count, generator=generator).to(images.device)
+    u = torch.rand(5, len(images), generator=generator).to(images.device)
+    rows, columns = crop_matrices(u, images.shape[2], images.shape[3], size, min_scale)
+    return apply_matrices(images, rows, columns)
+
+
+def crop_matrices(
+    u: Tensor, height: int, width: int, size: int, min_scale: float
+) -> tuple[Tensor, Tensor]:
+    """The matrices of `random_resized_crop`.
+
+    Args:
+        u: (5, n) uniform in [0, 1): area, aspect, place from the top and from the left, flip.
+        height: of the images.
+        width: of the images.
+        size: side of the result.
+        min_scale: smallest share of the area.
+
+    Returns:
+        (n, size, height) for rows and (n, size, width) for columns.
+    """
     area = height * width * (min_scale + (1 - min_scale) * u[0])
     aspect = torch.exp((2 * u[1] - 1) * math.log(4 / 3))
     tall = (area / aspect).sqrt().clamp(max=height)
@@ -100,7 +128,7 @@ def random_resized_crop(
     flip = (u[4] < 0.5).float()
     rows = resample_matrix(u[2] * (height - tall), tall, torch.zeros_like(flip), height, size)
     columns = resample_matrix(u[3] * (width - wide), wide, flip, width, size)
-    return apply_matrices(images, rows, columns)
+    return rows, columns
 
 
 def random_shift(images: Tensor, reach: int, generator: torch.Generator) -> Tensor:
