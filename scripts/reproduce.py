@@ -3,16 +3,21 @@
     python scripts/reproduce.py pue --scale cpu --data DATA --work WORK
     python scripts/reproduce.py grid --scale cpu --data DATA --work WORK --minutes 9
     python scripts/reproduce.py grid --scale cpu --plot
+    python scripts/reproduce.py banks --scale cpu --data DATA --work WORK --minutes 9
+    python scripts/reproduce.py banks --scale cpu --write-cards
 
-DATA holds ``train/CLASS/*`` and ``test/CLASS/*`` as image files: CIFAR-10, and for the grid ten
-Tiny-ImageNet classes beside it. ``pue`` is PUE's experiment with its certificates; ``grid`` trains
-on every method's files under every countermeasure and compares with the clean control. Three
-scales: ``smoke`` shows in under a minute that everything runs; ``cpu`` is a small network on some
-of the files, each piece in minutes on one core; ``paper`` is the published setting (ResNet-18, all
-images, 200 epochs), for a GPU. Every piece adds one row to one JSON file, with its seed, setting
-and seconds; pieces that are there are not run again, so that the same command goes on where it
-stopped, and several can run side by side. ``grid --plot`` makes the pages in ``docs`` from the
-rows; ``summary`` puts the figures of ``pue`` that the report quotes into the package.
+DATA holds ``train/CLASS/*`` and ``test/CLASS/*`` as image files: CIFAR-10, and for all but ``pue``
+ten Tiny-ImageNet classes beside it. ``pue`` is PUE's experiment with its certificates; ``grid``
+trains on every method's files under every countermeasure and compares with the clean control;
+``banks`` does the same with the bundled perturbations, without countermeasures unless ``--against``
+names some, and takes controls that the grid has from there. Three scales: ``smoke`` shows in under
+a minute that everything runs; ``cpu`` is a small network on some of the files, each piece in
+minutes on one core; ``paper`` is the published setting (ResNet-18, all images, 200 epochs), for a
+GPU. Every piece adds one row to one JSON file, with its seed, setting and seconds; pieces that are
+there are not run again, so that the same command goes on where it stopped, and several can run side
+by side. ``grid --plot`` makes the pages in ``docs`` from the rows, ``banks --write-cards`` puts the
+plain trainings onto the cards, and ``summary`` puts the figures of ``pue`` that the report quotes
+into the package.
 """
 
 from __future__ import annotations
@@ -23,10 +28,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
     from reproduction.store import Row
 
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "scripts" / "results"
+BUNDLE = ROOT / "pretrained"
 SUMMARY = ROOT / "ue_cli" / "pipeline" / "pue.json"
 SHOWN = (
     "piece",
@@ -47,29 +55,36 @@ SHOWN = (
 def main() -> None:
     """Do one of the experiments, as far as it is missing."""
     a = arguments().parse_args()
-    {"pue": run_pue, "grid": run_grid, "summary": summarise}[a.experiment](a)
+    {"pue": run_pue, "grid": run_grid, "banks": run_banks, "summary": summarise}[a.experiment](a)
 
 
 def arguments() -> argparse.ArgumentParser:
     """The command line."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     experiments = parser.add_subparsers(dest="experiment", required=True)
-    made = {name: experiments.add_parser(name) for name in ("pue", "grid", "summary")}
+    made = {name: experiments.add_parser(name) for name in ("pue", "grid", "banks", "summary")}
     for name, one in made.items():
         one.add_argument("--out", type=Path, default=RESULTS / f"{name}.json")
     made["summary"].set_defaults(out=RESULTS / "pue.json")
-    for one in (made["pue"], made["grid"]):
+    made["banks"].set_defaults(out=RESULTS / "pretrained.json")
+    grid, banks = made["grid"], made["banks"]
+    for one in (made["pue"], grid, banks):
         one.add_argument("--scale", choices=("smoke", "cpu", "paper"), default="cpu")
         one.add_argument("--most", type=int, help="stop after so many pieces")
         one.add_argument("--data", type=Path, default=Path("data"))
         one.add_argument("--work", type=Path, default=Path("work"))
     made["pue"].add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
-    grid = made["grid"]
-    grid.add_argument("--seeds", type=int, nargs="+", default=[0])
-    grid.add_argument("--minutes", type=float, help="start no piece that would end later")
-    for part in ("datasets", "arms", "against"):
-        grid.add_argument(f"--{part}", nargs="+", default=[], help="these alone")
-    grid.add_argument("--jobs", type=int, default=1, help="processes that read and protect files")
+    for one in (grid, banks):
+        one.add_argument("--seeds", type=int, nargs="+", default=[0])
+        one.add_argument("--minutes", type=float, help="start no piece that would end later")
+        one.add_argument("--jobs", type=int, default=1, help="processes that read, protect files")
+        for part in ("datasets", "arms"):
+            one.add_argument(f"--{part}", nargs="+", default=[], help="these alone")
+    grid.add_argument("--against", nargs="+", default=[], help="these alone")
+    banks.add_argument("--against", nargs="+", default=[], help="these as well")
+    banks.add_argument("--grid", type=Path, default=RESULTS / "grid.json", help="has controls")
+    banks.add_argument("--write-cards", action="store_true", help="run nothing, write the cards")
+    banks.add_argument("--cards", type=Path, default=BUNDLE, help="folder of those cards")
     grid.add_argument("--plot", action="store_true", help="run nothing, make the pages")
     grid.add_argument("--older", action="store_true", help="in them, earlier recipes as well")
     grid.add_argument("--docs", type=Path, default=ROOT / "docs")
@@ -105,9 +120,8 @@ def run_grid(a: argparse.Namespace) -> None:
     if a.plot:
         plot_grid(a)
         return
-    for given, known in ((a.arms, ARMS), (a.datasets, SIDES)):
-        if not set(given) <= set(known):
-            raise SystemExit(f"Expected some of {', '.join(known)}; got {', '.join(given)}.")
+    expect_some(a.arms, ARMS)
+    expect_some(a.datasets, SIDES)
     parts = {"datasets": a.datasets, "arms": a.arms, "against": a.against}
     cells = list(cells_of(SCALES[a.scale], a.seeds, **parts))
     store = Store(a.out, a.work, {"grid": "methods × countermeasures; see scripts/README.md"})
@@ -115,6 +129,45 @@ def run_grid(a: argparse.Namespace) -> None:
         a.scale, cells, data=a.data, store=store, jobs=a.jobs, most=a.most, minutes=a.minutes
     ):
         show(row)
+
+
+def run_banks(a: argparse.Namespace) -> None:
+    """Every bundled perturbation on files of both data sets."""
+    from reproduction.banks import arms_of, bank_cells, settings_by, write_measurements
+    from reproduction.grid.plan import SIDES
+    from reproduction.grid.run import run
+    from reproduction.store import Store, read_rows
+
+    from ue_cli.perturbation.hub import bundled
+
+    if a.write_cards:
+        rows = [*read_rows(a.out), *read_rows(a.grid)]
+        for card in write_measurements(rows, a.scale, a.cards):
+            print(f"{card.name}: {len(card.measured)} measurements", flush=True)
+        return
+    header = {"banks": "bundled perturbations on files; see scripts/README.md"}
+    store = Store(a.out, a.work, header, others=[a.grid])
+    cards = bundled()
+    expect_some(a.arms, arms_of(cards))
+    expect_some(a.datasets, SIDES)
+    parts = {"datasets": a.datasets, "arms": a.arms, "against": a.against}
+    for row in run(
+        a.scale,
+        bank_cells(a.scale, cards, a.seeds, **parts),
+        data=a.data,
+        store=store,
+        settings=settings_by(cards),
+        jobs=a.jobs,
+        most=a.most,
+        minutes=a.minutes,
+    ):
+        show(row)
+
+
+def expect_some(given: Sequence[str], known: Iterable[str]) -> None:
+    """Stop where a name is unknown."""
+    if not set(given) <= set(known):
+        raise SystemExit(f"Expected some of {', '.join(known)}; got {', '.join(given)}.")
 
 
 def plot_grid(a: argparse.Namespace) -> None:

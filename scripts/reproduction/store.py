@@ -5,7 +5,7 @@ from __future__ import annotations
 import fcntl
 import json
 import platform
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -31,18 +31,21 @@ class Store:
         path: the JSON file.
         work: folder for arrays.
         header: what stands before the rows.
+        others: files whose rows count as well, and stay as they are.
     """
 
-    def __init__(self, path: Path, work: Path, header: Mapping[str, Any]) -> None:
+    def __init__(
+        self, path: Path, work: Path, header: Mapping[str, Any], others: Sequence[Path] = ()
+    ) -> None:
         self.path = path
         self.work = work
         self._header = dict(header)
+        self._others = tuple(others)
         work.mkdir(parents=True, exist_ok=True)
 
     def rows(self) -> list[Row]:
-        """All rows."""
-        found: list[Row] = json.loads(self.path.read_text())["rows"] if self.path.exists() else []
-        return found
+        """All rows, its own first."""
+        return [row for path in (self.path, *self._others) for row in read_rows(path)]
 
     def find(self, key: Key) -> Row | None:
         """The row with this key, or None."""
@@ -66,7 +69,7 @@ class Store:
         self.path.parent.mkdir(parents=True, exist_ok=True)
         with self.path.with_name(self.path.name + ".lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)  # several scales may run side by side
-            kept = [r for r in self.rows() if any(r.get(k) != v for k, v in key.items())]
+            kept = [r for r in read_rows(self.path) if any(r.get(k) != v for k, v in key.items())]
             rows = sorted([*kept, row], key=_order)
             lines = ",\n".join(json.dumps(r) for r in rows)
             head = json.dumps(self._header, indent=1)[:-2]
@@ -102,6 +105,12 @@ class Store:
         if not path.exists():
             raise SystemExit(f"{path} is gone; take the row of {dict(key)} out to make it again.")
         return path
+
+
+def read_rows(path: Path) -> list[Row]:
+    """The rows of one file; none where there is no file."""
+    found: list[Row] = json.loads(path.read_text())["rows"] if path.exists() else []
+    return found
 
 
 _ORDER = ("scale", "piece", "dataset", "arm", "countermeasure", "seed", "surrogate", "setting")

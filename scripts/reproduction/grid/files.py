@@ -26,6 +26,9 @@ from ue_cli.pipeline.protect import protect
 
 MADE = "made.json"
 
+_NO_OPTIONS = ("texture", "levels", "sha256")
+"""Settings that `ProtectOptions` has under another name, or that a run is held against."""
+
 Made = dict[str, Any]
 """What the tool measured on files that it made, and how it made them; without paths."""
 
@@ -131,18 +134,19 @@ def protect_folder(source: Path, folder: Path, settings: Mapping[str, Any], jobs
     Args:
         source: of the originals.
         folder: for ``out`` and ``home``, which do not exist.
-        settings: of `plan.settings_of`.
+        settings: of `plan.settings_of`, or of a published perturbation with its ``sha256``.
         jobs: processes.
 
     Returns:
         What was measured.
 
     Raises:
-        RuntimeError: a file was left out, so that the arms would train on different ones.
+        RuntimeError: a file was left out, so that the arms would train on different ones; or the
+            perturbation was exchanged since its hash was taken.
         UeError: nothing could be protected.
     """
     began = time.perf_counter()
-    own = {name: value for name, value in settings.items() if name not in ("texture", "levels")}
+    own = {name: value for name, value in settings.items() if name not in _NO_OPTIONS}
     if "texture" in settings:
         own["recipe"] = recipe_from_json(settings["texture"])
     options = ProtectOptions(
@@ -163,6 +167,8 @@ def protect_folder(source: Path, folder: Path, settings: Mapping[str, Any], jobs
         raise RuntimeError(f"not all files are protected: {result.skipped[0].reason}")
     with Collection.open(options.home, owner, result.fingerprint, readonly=True) as collection:
         method = collection.info.recipe
+    if method.get("SHA-256") != settings.get("sha256"):
+        raise RuntimeError("the perturbation was made anew meanwhile: start again")
     return {
         "linf": result.budget.linf,
         "mean_abs": result.budget.mean_abs,

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 from reproduction.grid.plan import BUDGET
 from reproduction.grid.tables import Column, Table, figures
@@ -87,7 +88,6 @@ def _section(table: Table) -> Iterable[str]:
 
 
 def _setting(table: Table) -> str:
-    recipe = VictimRecipe(**table.recipe)
     equal = sorted({row["countermeasure"] for row in table.rows if row["same_as_none"]})
     same = "".join(
         f" `{name}` is that very training and was not run twice."
@@ -98,8 +98,20 @@ def _setting(table: Table) -> str:
     return (
         f"{table.train_files:,} PNG files of {table.classes} classes train, {table.tests:,} clean "
         f"images test; guessing gets {100 * table.chance:.0f} %. Victim: "
-        f"{ARCHITECTURES[recipe.net].title}, {recipe.epochs} epochs in batches of "
-        f"{recipe.batch}, {describe_views(recipe)}.{same}{others}"
+        f"{victim_words(table.recipe)}.{same}{others}"
+    )
+
+
+def victim_words(recipe: Mapping[str, Any]) -> str:
+    """Architecture and training of a row's victim.
+
+    Args:
+        recipe: as the row has it.
+    """
+    made = VictimRecipe(**recipe)
+    return (
+        f"{ARCHITECTURES[made.net].title}, {made.epochs} epochs in batches of {made.batch}, "
+        f"{describe_views(made)}"
     )
 
 

@@ -5,17 +5,25 @@ from __future__ import annotations
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
 from effect import Quiet
 
 from reproduction.grid.files import Files, Made
-from reproduction.grid.plan import SIDES, Cell, GridScale, as_json, recipe_of, settings_of
+from reproduction.grid.plan import (
+    SIDES,
+    Cell,
+    GridScale,
+    SettingsOf,
+    as_json,
+    recipe_of,
+    settings_of,
+)
 from reproduction.store import Row, Store
 from ue_cli.countermeasures.registry import find
 from ue_cli.pipeline.evaluation.files import Arrays, Source, load_arrays
@@ -36,11 +44,21 @@ class Pieces:
         files: of the scale.
         store: of rows.
         device: ``cpu`` or ``cuda``.
+        settings: of each arm; None: the grid's own arms.
     """
 
-    def __init__(self, name: str, scale: GridScale, files: Files, store: Store, device: str):
+    def __init__(
+        self,
+        name: str,
+        scale: GridScale,
+        files: Files,
+        store: Store,
+        device: str,
+        settings: SettingsOf | None = None,
+    ) -> None:
         self._name, self._scale, self._files = name, scale, files
         self._store, self._device = store, device
+        self._settings = settings or partial(settings_of, cells=scale.cells)
         self._count = lru_cache(files.count)
         self._arrays = lru_cache(maxsize=1)(self._load)
 
@@ -137,9 +155,6 @@ class Pieces:
 
     def _copy(self, cell: Cell) -> str:
         return cell.countermeasure if find(cell.countermeasure).kind == "files" else ""
-
-    def _settings(self, arm: str) -> Mapping[str, Any] | None:
-        return settings_of(arm, self._scale.cells)
 
     def _recipe(self, cell: Cell) -> VictimRecipe:
         return recipe_of(self._scale, self._count(cell.dataset), SIDES[cell.dataset])

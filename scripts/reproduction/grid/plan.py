@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from itertools import product
 from typing import Any, get_args
@@ -27,6 +27,9 @@ ARMS: tuple[str, ...] = ("clean", "csd", "random", "csd-pixel", *LEARNED)
 """The control; the default textures; textures as drawn; CSD in pixel space; each learned method."""
 
 BUDGET = Budget(8)
+
+SettingsOf = Callable[[str], Mapping[str, Any] | None]
+"""From an arm's name to how `ue protect` makes its files, as JSON; None for the clean ones."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,7 +12,7 @@ import torch
 
 from reproduction.grid.files import Files
 from reproduction.grid.pieces import Pieces
-from reproduction.grid.plan import SCALES, Cell
+from reproduction.grid.plan import SCALES, Cell, SettingsOf
 from reproduction.store import Row, Store
 
 
@@ -22,6 +22,7 @@ def run(
     *,
     data: Path,
     store: Store,
+    settings: SettingsOf | None = None,
     jobs: int = 1,
     most: int | None = None,
     minutes: float | None = None,
@@ -33,6 +34,7 @@ def run(
         cells: of the grid.
         data: holds ``train/CLASS/*`` and ``test/CLASS/*``.
         store: of rows; files are kept in its folder.
+        settings: of each arm; None: the grid's own arms.
         jobs: processes that read and protect files; a training has one thread of a CPU.
         most: stop after so many pieces.
         minutes: start no piece that would end later than this, by what earlier ones took.
@@ -46,7 +48,8 @@ def run(
     began = time.monotonic()
     device = "cuda" if torch.cuda.is_available() else "cpu"
     scale = SCALES[name]
-    pieces = Pieces(name, scale, Files(name, scale, data, store.work, jobs), store, device)
+    files = Files(name, scale, data, store.work, jobs)
+    pieces = Pieces(name, scale, files, store, device, settings)
     missing = (cell for cell in cells if store.find(pieces.key(cell)) is None)
     threads = torch.get_num_threads()
     torch.set_num_threads(1)  # such runs work side by side
