@@ -197,7 +197,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("names", choices=NAMES, nargs="+")
     parser.add_argument("--data", type=Path, default=Path("data"))
-    parser.add_argument("--per-class", type=int, default=100, help="pue: files of each class.")
+    parser.add_argument("--per-class", type=int, default=500, help="pue: files of each class.")
     parser.add_argument("--seed", type=int, default=0, help="pue: of the search; public.")
     parser.add_argument("--out", type=Path, default=BUNDLE)
     a = parser.parse_args()
