@@ -67,9 +67,11 @@ def pieces(store: Store, settings: SettingsOf | None = None) -> Pieces:
 @pytest.fixture
 def cards(tmp_path: Path) -> Path:
     """A folder with one bank of the bundle and its card, on which nothing was measured."""
+    folder = tmp_path / "cards"
+    folder.mkdir()
     for suffix in (".safetensors", ".json"):
-        shutil.copy(BUNDLE / f"csd-cifar10{suffix}", tmp_path)
-    return told(tmp_path)
+        shutil.copy(BUNDLE / f"csd-cifar10{suffix}", folder)
+    return told(folder)
 
 
 def told(folder: Path, *measured: Measurement) -> Path:
