@@ -42,6 +42,7 @@ def protect_rows(result: ProtectResult) -> tuple[Rows, Lists]:
             ("Would protect", f"up to {result.found} files, ε = {result.levels}/255"),
             ("Into", printable(str(result.out))),
             ("Classes", labels),
+            *_public(result),
         ]
         return rows, skipped
     budget = result.budget
@@ -53,6 +54,7 @@ def protect_rows(result: ProtectResult) -> tuple[Rows, Lists]:
         ("Mean |δ|", f"{budget.mean_abs:.2f} of {budget.limit} levels"),
         ("Written", routes),
         ("Classes", labels),
+        *_public(result),
         ("Publish", printable(str(result.out))),
         ("Keep private", printable(str(result.report)) + " (open report.html)"),
         ("Time", f"{result.seconds:.1f} s"),
@@ -237,6 +239,21 @@ def _attacks(one: LearnabilityCertificate) -> list[str]:
         + ("" if point.bound is None else f", bound {100 * point.bound:.1f} %")
         for point in points
     ]
+
+
+def _public(result: ProtectResult) -> Rows:
+    """The public perturbation, with its effect where its card says one."""
+    if (public := result.public) is None:
+        return []
+    how = ", chosen for these classes and sizes" if public.chosen else ""
+    rows = [("Perturbation", printable(f"{public.card or public.name}, public{how}"))]
+    if public.measured is not None:
+        for files, clean, protected, *_ in public.measured.rows:
+            told = f"{protected} on {files}, {clean} without it; measured on those, not on yours"
+            rows.append(("Its card says", printable(told)))
+    elif public.card is not None:
+        rows.append(("Its card says", "nobody has measured what it does"))
+    return rows
 
 
 def _protected(result: ProtectResult) -> str:

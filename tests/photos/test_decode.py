@@ -14,6 +14,7 @@ from PIL import Image
 
 from ue_cli.errors import SkipFile
 from ue_cli.photos.decode import DECODER, Decoded, decode
+from ue_cli.photos.opening import read_size
 
 CORPUS = Path(__file__).parents[3] / "shared" / "data" / "photos.tar.xz"
 
@@ -239,6 +240,21 @@ def test_no_file_makes_pillow_speak_in_threads_either(recwarn: pytest.WarningsRe
     for thread in threads:
         thread.join()
     assert len(results) == 8 and results[0].orientation == 1 and not recwarn.list
+
+
+def test_a_size_is_read_from_the_header_alone(tmp_path: Path) -> None:
+    path = tmp_path / "x"
+    for format in ("JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF"):
+        whole = saved(picture(size=(90, 60)), format)
+        path.write_bytes(whole)
+        assert read_size(path) == (90, 60)
+    path.write_bytes(saved(picture(size=(90, 60)), "PNG")[:60])  # the end is never looked at
+    assert read_size(path) == (90, 60)
+    assert read_size(path, max_pixels=100) is None
+    for junk in (b"", b"<html>", b"\xff\xd8\xff", b"\0\0\0\x18ftypheic"):
+        path.write_bytes(junk)
+        assert read_size(path) is None
+    assert read_size(tmp_path) is None and read_size(tmp_path / "gone") is None
 
 
 def test_the_decoder_has_a_name() -> None:

@@ -54,6 +54,7 @@ def test_the_envelope_keeps_its_keys(ue: Ue, photos: Path) -> None:
         "labels",
         "budget",
         "routes",
+        "perturbation",
         "warnings",
         "certify",
         "seconds",

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,16 +15,23 @@ import pytest
 import torch
 from typer.testing import CliRunner
 
+from tests.perturbation.test_cards import MEASURED, bank, card_of
 from tests.pipeline.conftest import Quiet, picture, pixels, tree
 from ue_cli.cli import app
 from ue_cli.errors import UeError
 from ue_cli.perturbation.bank import load_bank, save_bank
+from ue_cli.perturbation.cardfile import write_card
+from ue_cli.perturbation.hub import BUNDLE, bundled, resolve
 from ue_cli.perturbation.legacy import read_published
+from ue_cli.photos.decode import decode
+from ue_cli.photos.scan import scan
+from ue_cli.pipeline.choosing import typical_short_side
 from ue_cli.pipeline.evaluation.bank import collection_bank, read_public
 from ue_cli.pipeline.options import MethodChoice, ProtectOptions, choose_method
+from ue_cli.pipeline.pattern import CellPattern
 from ue_cli.pipeline.protect import protect
-from ue_cli.pipeline.published import read_perturbation
-from ue_cli.types import Bank, Budget
+from ue_cli.pipeline.published import describe, read_found, read_perturbation
+from ue_cli.types import Bank, Budget, PhotoSet
 
 SIZE = 16
 
@@ -157,6 +167,106 @@ def test_samples_are_dealt_out_in_turn_and_stay_where_they_are(tmp_path: Path) -
     assert np.array_equal(change(tmp_path, "a/1.png"), before)
     carried = Counter(change(tmp_path, f"a/{p.name}").tobytes() for p in (photos / "a").iterdir())
     assert len(carried) == 6  # of three published ones and three mixtures
+
+
+def test_auto_takes_a_bundled_one_and_says_why(tmp_path: Path) -> None:
+    folder(tmp_path / "photos", cat=1, ship=1)
+    planned = ue(tmp_path, "--perturbation", "auto", "--dry-run")
+    assert not (tmp_path / "photos-protected").exists() and not (tmp_path / "home").exists()
+    result = ue(tmp_path, "--perturbation", "auto")
+    public = result["perturbation"]
+    assert public == planned["perturbation"]
+    card = next(one for one in bundled() if one.name == public["card"])
+    assert (card.dataset, public["source"], public["sha256"]) == ("cifar10", "bundle", card.sha256)
+    assert f"{card.name} has a pattern of the same name for each" in public["chosen"]
+    assert "csd-1000 (its patterns have other names)" in public["chosen"]
+    assert public["limits"] == list(card.limits)
+    bank = load_bank(BUNDLE / card.file)
+    for name in ("cat", "ship"):
+        found = CellPattern(bank).field(name, bytes(32), decode(tmp_path / f"photos/{name}/0.png"))
+        grid = np.arange(SIZE, dtype=np.float32) + np.float32(0.5)
+        wanted = np.rint(8 * found.sample(grid, grid))
+        assert np.array_equal(change(tmp_path, f"{name}/0.png"), wanted)
+    said = json.loads((tmp_path / "photos-protected.report" / "report.json").read_text())
+    assert said["public"] == public and said["method"]["chosen"] == public["chosen"]
+
+
+@pytest.mark.slow
+def test_auto_keeps_to_what_it_took(tmp_path: Path) -> None:
+    folder(tmp_path / "photos", cat=1, ship=1)
+    first = ue(tmp_path, "--perturbation", "auto")["perturbation"]
+    # What joins later gets the same one, whatever would be chosen now.
+    picture(tmp_path / "photos" / "zebra" / "0.png", 300, size=(SIZE, SIZE))
+    again = ue(tmp_path, "--perturbation", "auto")
+    assert (again["protected"], again["kept"]) == (1, 2)
+    assert again["perturbation"]["card"] == first["card"]
+    assert "carry already" in again["perturbation"]["chosen"]
+    said = json.loads((tmp_path / "photos-protected.report" / "report.json").read_text())
+    assert said["method"]["chosen"] == first["chosen"]
+    assert ue(tmp_path, "--perturbation", first["card"])["kept"] == 3
+
+
+def test_auto_does_not_follow_a_perturbation_that_is_not_bundled(tmp_path: Path) -> None:
+    folder(tmp_path / "photos", cat=1, dog=1)
+    ue(tmp_path, "--perturbation", published(tmp_path / "noise.pt"))
+    error = ue(tmp_path, "--perturbation", "auto", code=2)
+    assert error["code"] == "options-differ" and "noise.pt" in error["message"]
+    other = ("-o", tmp_path / "other")
+    words = ("--perturbation", "auto", *other)
+    assert ue(tmp_path, *words, "--epsilon", 4, code=4)["code"] == "perturbation-over-budget"
+    assert ue(tmp_path, *words, "--units", "levels", code=2)["code"] == "flags-clash"
+    assert not (tmp_path / "other").exists()
+
+
+def test_auto_imports_nothing_heavy(tmp_path: Path) -> None:
+    folder(tmp_path / "photos", cat=1, dog=1)
+    probe = (
+        "import sys\n"
+        "from pathlib import Path\n"
+        "from tests.pipeline.conftest import Quiet\n"
+        "from ue_cli.pipeline.options import ProtectOptions\n"
+        "from ue_cli.pipeline.protect import protect\n"
+        "src, out, home = map(Path, sys.argv[1:])\n"
+        "own = dict(method='published', space='pixel', perturbation='auto', dry_run=True)\n"
+        "protect(ProtectOptions(src, out, home, **own), Quiet())\n"
+        "print(sorted({'torch', 'huggingface_hub'} & set(sys.modules)))\n"
+    )
+    words = [tmp_path / "photos", tmp_path / "out", tmp_path / "home"]
+    done = subprocess.run(
+        [sys.executable, "-c", probe, *words], capture_output=True, text=True, check=False
+    )
+    assert done.stdout.strip() == "[]", done.stderr
+
+
+def test_the_size_of_the_photos_is_that_of_a_few(tmp_path: Path) -> None:
+    photos = folder(tmp_path / "photos", a=40)
+    for index in range(5):
+        picture(photos / "b" / f"{index}.png", index, size=(200, 90))
+        (photos / "c").mkdir(exist_ok=True)
+        (photos / "c" / f"{index}.txt").write_text("no photo")
+    found = scan(photos)
+    everything = PhotoSet(found.root, found.files, ("a", "b", "c"), "folders", "")
+    assert typical_short_side(everything) == SIZE
+    wide = replace(everything, photos=tuple(p for p in found.files if p.name[0] in "bc"))
+    assert typical_short_side(wide) == 90
+    none = replace(everything, photos=tuple(p for p in found.files if p.name[0] == "c"))
+    assert typical_short_side(none) is None
+
+
+def test_a_card_is_told_with_its_controls(tmp_path: Path) -> None:
+    path = tmp_path / "small.safetensors"
+    save_bank(bank(), path)
+    write_card(card_of(path, bank(), measured=(MEASURED, MEASURED)), tmp_path / "small.json")
+    note = describe(read_found(resolve(str(path)), None))
+    assert (note.card, note.limits, note.chosen) == ("small", ("Public.",), "")
+    assert note.measured is not None and len(note.measured.rows) == 2
+    row = " ".join(note.measured.rows[0])
+    for words in ("8,000 PNG of cifar10", "64.0 % (65.0 %)", "30.0 % (50.0 %)", "2026-11-22"):
+        assert words in row
+    assert "not on yours" in note.measured.note
+    (tmp_path / "small.json").unlink()
+    bare = describe(read_found(resolve(str(path)), None))
+    assert (bare.card, bare.measured, bare.limits) == (None, None, ())
 
 
 def test_levels_are_those_published_unless_rescaled(tmp_path: Path) -> None:

@@ -113,9 +113,9 @@ def test_json_has_a_frozen_schema(
         list(data)
         == (
             "schema created versions source output device method collection decoder labels budget "
-            "fidelity counts skipped cautions effect transformations gain certify_command "
-            "evaluate_command pictures certificate evaluation files routes removed bytes_in "
-            "bytes_out"
+            "fidelity counts skipped cautions effect public transformations gain "
+            "certify_command evaluate_command pictures certificate evaluation files routes "
+            "removed bytes_in bytes_out"
         ).split()
     )
     files = data["files"]

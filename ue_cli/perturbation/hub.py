@@ -89,7 +89,7 @@ def resolve_every(text: str, *, refresh: bool = False, bundle: Path = BUNDLE) ->
     wanted = text.strip().lower().replace("_", "-")
     named = [card for card in cards if card.name == wanted] or _for_dataset(wanted, cards)
     if named:
-        return tuple(_from_bundle(card, bundle) for card in named)
+        return tuple(from_bundle(card, bundle) for card in named)
     if os.sep in text or path.suffix.lower() in (BANK_SUFFIX, *SUFFIXES):
         raise unavailable(
             "perturbation-missing",
@@ -116,7 +116,12 @@ def _for_dataset(name: str, cards: tuple[Card, ...]) -> list[Card]:
     return sorted((card for card in cards if card.dataset == name), key=rank)
 
 
-def _from_bundle(card: Card, bundle: Path) -> Found:
+def from_bundle(card: Card, bundle: Path = BUNDLE) -> Found:
+    """A bundled bank.
+
+    Raises:
+        UeError: its file is missing, or not the one that its card is about.
+    """
     path = bundle / card.file
     if not path.is_file():
         raise unavailable(

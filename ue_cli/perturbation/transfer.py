@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
@@ -14,6 +15,7 @@ from ue_cli.types import Bank, Budget
 
 __all__ = [
     "TRANSFER",
+    "has_names",
     "map_classes",
     "mix",
     "mixed_classes",
@@ -136,6 +138,11 @@ def map_classes(
     for name, a, b, part in zip(missing, first, second, share, strict=True):
         found[name] = {entries[a]: float(part), entries[b]: float(1 - part)}
     return {name: found[name] for name in order}
+
+
+def has_names(entries: Sequence[str], classes: Sequence[str]) -> bool:
+    """Whether every class has an entry of its own name, as `map_classes` compares names."""
+    return Counter(map(_folded, classes)) <= Counter(map(_folded, entries))
 
 
 def mixed_classes(bank: Bank) -> tuple[str, ...]:

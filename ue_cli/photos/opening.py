@@ -92,6 +92,19 @@ def read_file(path: Path, max_pixels: int) -> bytes:
         ) from None
 
 
+def read_size(path: Path, max_pixels: int = DEFAULT_MAX_PIXELS) -> tuple[int, int] | None:
+    """Width and height as stored, from the header alone; None where it does not tell them."""
+    try:
+        with pillow(max_pixels), open_regular(path, follow_links=True) as file:
+            if containers.is_heic(file.read(256)):
+                _register_heif()
+            file.seek(0)
+            with Image.open(file, formats=_formats(b"")) as image:
+                return image.size
+    except Exception:  # Pillow has a dozen for damaged files; decoding will say what is wrong
+        return None
+
+
 def open_still(raw: bytes, max_pixels: int = DEFAULT_MAX_PIXELS) -> ImageFile.ImageFile:
     """Open without decoding, and refuse what is no single still image. Call within `pillow`.
 

@@ -28,14 +28,11 @@ from ue_cli.types import Bank, FloatArray, Phases, PhotoSet
 BANK_FILE = "bank.safetensors"
 
 
-def known_collection(
-    options: ProtectOptions, public: PublicPerturbation | None
-) -> tuple[str, CollectionInfo | None]:
+def known_collection(options: ProtectOptions) -> tuple[str, CollectionInfo | None]:
     """The collection that OUT already belongs to, its fingerprint first; None where OUT is new.
 
     Raises:
-        UeError: OUT's manifest is damaged, its state is not here, or the flags differ from those
-            that it was made with.
+        UeError: OUT's manifest is damaged, or its state is not here.
     """
     if not (options.out / MANIFEST_FILE).exists():
         return "", None
@@ -47,6 +44,17 @@ def known_collection(
             f"{options.out} belongs to collection {fingerprint}, whose state is not here.",
             "Import it with ue key import BACKUP, or give another -o.",
         )
+    return fingerprint, info
+
+
+def require_same(
+    options: ProtectOptions, info: CollectionInfo, public: PublicPerturbation | None
+) -> None:
+    """Hold this run's flags against those that a collection was made with.
+
+    Raises:
+        UeError: ``options-differ``.
+    """
     own = {"method": options.method, "levels": options.budget.levels}
     wanted = own | _byte_options(options, public)
     made = info.options | {"method": info.method, "levels": info.levels}
@@ -59,7 +67,6 @@ def known_collection(
             f"{options.out} was made with {was}; this run asks for {now_}.",
             "Use the same flags, or give another -o.",
         )
-    return fingerprint, info
 
 
 def label_photos(

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 
 from ue_cli.errors import ExitCode, UeError
+from ue_cli.perturbation.choice import AUTO
 from ue_cli.photos.decode import DECODER
 from ue_cli.photos.embedded import MetadataPolicy
 from ue_cli.photos.key import load_or_create_key
@@ -18,6 +19,7 @@ from ue_cli.photos.scan import Scan, scan
 from ue_cli.photos.state import Collection, protected_hashes
 from ue_cli.photos.write import sweep
 from ue_cli.pipeline.aftercare import certify_after
+from ue_cli.pipeline.choosing import choose_perturbation, chosen_before
 from ue_cli.pipeline.making import Made
 from ue_cli.pipeline.onefile import Shared, Task, protect_file, set_up
 from ue_cli.pipeline.options import ProtectOptions
@@ -26,8 +28,9 @@ from ue_cli.pipeline.prepare import (
     join_collection,
     known_collection,
     label_photos,
+    require_same,
 )
-from ue_cli.pipeline.published import read_perturbation
+from ue_cli.pipeline.published import PublicPerturbation, describe, read_perturbation
 from ue_cli.pipeline.results import ProtectResult, Run
 from ue_cli.pipeline.summary import report_folder, write_summary
 from ue_cli.pipeline.workers import Crashed, WorkerPool
@@ -53,11 +56,19 @@ def protect(options: ProtectOptions, phases: Phases) -> ProtectResult:
     phases.step()
     if not found.files:
         raise no_files(options.src)
-    fingerprint, info = known_collection(options, public)
+    fingerprint, info = known_collection(options)
+    if info is not None:
+        if options.perturbation == AUTO:
+            public = chosen_before(options, info)
+        require_same(options, info, public)
     photos, clusters = label_photos(found, options, info, phases)
     phases.note(f"Labels: {photos.label_reason}")
+    if options.perturbation == AUTO and public is None:
+        public = choose_perturbation(options, photos)
+    if public is not None and public.choice is not None:
+        phases.note(f"Perturbation: {public.choice}")
     if options.dry_run:
-        return _plan(found, photos, options, started)
+        return _plan(found, photos, public, options, started)
 
     owner = load_or_create_key(options.home)
     made: Made | None
@@ -92,7 +103,7 @@ def protect(options: ProtectOptions, phases: Phases) -> ProtectResult:
             elif not manifest.entries:
                 manifest.discard()
         if run.fresh + run.kept:
-            result = write_summary(options, photos, collection, run, made, started, phases)
+            result = write_summary(options, photos, collection, run, made, public, started, phases)
     if run.fresh + run.kept:
         return certify_after(options, result, phases)
     if info is None:
@@ -184,7 +195,13 @@ def _nothing_usable(run: Run) -> UeError:
     )
 
 
-def _plan(found: Scan, photos: PhotoSet, options: ProtectOptions, started: float) -> ProtectResult:
+def _plan(
+    found: Scan,
+    photos: PhotoSet,
+    public: PublicPerturbation | None,
+    options: ProtectOptions,
+    started: float,
+) -> ProtectResult:
     return ProtectResult(
         dry_run=True,
         out=options.out,
@@ -201,5 +218,6 @@ def _plan(found: Scan, photos: PhotoSet, options: ProtectOptions, started: float
         levels=options.budget.levels,
         routes={},
         cautions=(),
+        public=None if public is None else describe(public),
         seconds=time.monotonic() - started,
     )

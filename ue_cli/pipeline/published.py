@@ -7,16 +7,26 @@ import json
 from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
+
 from ue_cli.errors import ExitCode, UeError
 from ue_cli.perturbation.bank import load_bank
-from ue_cli.perturbation.hub import resolve
-from ue_cli.perturbation.legacy import SUFFIXES, read_order, read_published
+from ue_cli.perturbation.cards import Card
+from ue_cli.perturbation.choice import AUTO, Choice
+from ue_cli.perturbation.hub import Found, Source, resolve
+from ue_cli.perturbation.legacy import (
+    MOST_LEVELS,
+    SUFFIXES,
+    Units,
+    read_order,
+    read_published,
+)
 from ue_cli.perturbation.transfer import mixed_classes, transfer_bank, with_budget
 from ue_cli.photos.key import Subkey
 from ue_cli.pipeline.options import ProtectOptions
 from ue_cli.pipeline.pattern import PLACES, place
-from ue_cli.report import Caution
-from ue_cli.types import Bank, PhotoSet
+from ue_cli.report import PUBLIC_CAUTION, Caution, PublicNote, Table
+from ue_cli.types import Bank, Budget, PhotoSet
 
 PUBLIC = "public"
 """In the recipe of a collection and of its bank, where anyone may have the same perturbation."""
@@ -30,11 +40,17 @@ class PublicPerturbation:
         bank: with the classes it was published for.
         name: of its file, or its address on the Hub; no path of this machine.
         sha256: of the file.
+        source: where it was found.
+        card: what its publisher says of it; None where nobody does.
+        choice: why it was taken, where that was left to `ue_cli.perturbation.choice`.
     """
 
     bank: Bank
     name: str
     sha256: str
+    source: Source
+    card: Card | None = None
+    choice: Choice | None = None
 
     @property
     def digest(self) -> str:
@@ -47,6 +63,8 @@ class PublicPerturbation:
         """For the collection's state and the report."""
         own = self.bank.provenance
         words = {"perturbation": self.name, "SHA-256": self.sha256, PUBLIC: True}
+        if self.choice is not None:
+            words["chosen"] = str(self.choice)
         if own.method != "published":
             words["made by"] = f"{own.method} in {own.space} space, {own.created_by}"
         return words | {
@@ -55,29 +73,63 @@ class PublicPerturbation:
 
 
 def read_perturbation(options: ProtectOptions) -> PublicPerturbation | None:
-    """Find and read what ``--perturbation`` names; None where a private one is to be made.
+    """What ``--perturbation`` names; None where a private one is to be made, or one to be chosen.
+
+    Raises:
+        UeError: see `read_found`.
+    """
+    if options.perturbation in (None, AUTO):
+        return None
+    return read_as_asked(resolve(options.perturbation), options)
+
+
+def read_as_asked(found: Found, options: ProtectOptions) -> PublicPerturbation:
+    """Read a perturbation by the flags of a run; see `read_found`."""
+    return read_found(
+        found,
+        options.budget,
+        order=options.order,
+        units=options.units,
+        rescale=options.rescale,
+    )
+
+
+def read_found(
+    found: Found,
+    budget: Budget | None,
+    *,
+    order: str | None = None,
+    units: Units | None = None,
+    rescale: bool = False,
+) -> PublicPerturbation:
+    """Read a perturbation that others have, too.
+
+    Args:
+        found: its file.
+        budget: the ball to be in; None: that of the file, for an array the least that holds it.
+        order: of an array's rows; see `read_order`.
+        units: of an array's values; None: found from them.
+        rescale: multiply it to fill the budget.
 
     Raises:
         UeError: with exit code 4, or 2 for flags that only a published array needs.
     """
-    if options.perturbation is None:
-        return None
-    found = resolve(options.perturbation)
     if found.path.suffix.lower() in SUFFIXES:
-        order = None if options.order is None else read_order(options.order)
-        bank = read_published(
-            found.path, options.budget, order=order, units=options.units, rescale=options.rescale
-        )
+        rows = None if order is None else read_order(order)
+        widest = budget or Budget(MOST_LEVELS)
+        bank = read_published(found.path, widest, order=rows, units=units, rescale=rescale)
+        if budget is None:
+            bank = replace(bank, budget=Budget(int(np.abs(bank.delta.astype(np.int16)).max())))
     else:
         bank = load_bank(found.path)
-        for flag, value in (("--order", options.order), ("--units", options.units)):
+        for flag, value in (("--order", order), ("--units", units)):
             if value is not None:
                 raise UeError(
                     "flags-clash",
                     f"{found.path.name} says itself what it holds, but {flag} {value} was given.",
                     f"Leave {flag} out: it is for {', '.join(SUFFIXES)} files.",
                 )
-        bank = with_budget(bank, options.budget, rescale=options.rescale)
+        bank = with_budget(bank, budget or bank.budget, rescale=rescale)
     if bank.provenance.space != "pixel":
         raise UeError(
             "perturbation-space",
@@ -86,7 +138,9 @@ def read_perturbation(options: ProtectOptions) -> PublicPerturbation | None:
             "Choose another one: ue fetch-perturbations lists some.",
             exit_code=ExitCode.PERTURBATION_UNAVAILABLE,
         )
-    return PublicPerturbation(bank, found.address or found.path.name, found.sha256)
+    return PublicPerturbation(
+        bank, found.address or found.path.name, found.sha256, found.source, found.card
+    )
 
 
 def fit_to_photos(
@@ -128,11 +182,48 @@ def _give_samples(photos: PhotoSet, secret: Subkey, places: dict[str, int]) -> i
     return max(following.values(), default=1)
 
 
+def describe(public: PublicPerturbation) -> PublicNote:
+    """What is known of it, for the report."""
+    card = public.card
+    return PublicNote(
+        name=public.name,
+        sha256=public.sha256,
+        source=public.source,
+        chosen="" if public.choice is None else str(public.choice),
+        card=None if card is None else card.name,
+        measured=None if card is None or not card.measured else _measured(card),
+        limits=() if card is None else card.limits,
+    )
+
+
+def _measured(card: Card) -> Table:
+    """What a card says that the perturbation did, a row per victim."""
+    rows = tuple(
+        (
+            f"{one.files} of {one.data}",
+            f"{100 * one.control_last:.1f} % ({100 * one.control_best:.1f} %)",
+            f"{100 * one.last:.1f} % ({100 * one.best:.1f} %)",
+            one.victim,
+            one.date,
+        )
+        for one in card.measured
+    )
+    return Table(
+        caption="Accuracy on clean test images of a victim trained on benchmark files, without and "
+        "with this perturbation: last epoch, and in brackets the best one, which is what a trainer "
+        "who stops early on clean validation images gets.",
+        columns=("Files", "Unprotected", "With it", "Victim", "Date"),
+        rows=rows,
+        note="Measured on these benchmark files, not on yours, and one training each: seeds differ "
+        "by some points.",
+    )
+
+
 def public_cautions(public: PublicPerturbation, bank: Bank) -> tuple[Caution, ...]:
     """What the owner has to know of it."""
     found = [
         Caution(
-            "public-perturbation",
+            PUBLIC_CAUTION,
             f"Anyone who has the same perturbation ({public.name}, SHA-256 {public.sha256[:12]}…) "
             "can lay it over these photos and subtract it. Permuting, flipping or mixing it would "
             "hide nothing.",

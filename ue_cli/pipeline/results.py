@@ -9,7 +9,8 @@ from typing import Any
 from ue_cli.errors import ExitCode
 from ue_cli.pipeline.embed import OVER_BUDGET
 from ue_cli.pipeline.onefile import BUG, Examined
-from ue_cli.report import Caution
+from ue_cli.report import Caution, PublicNote
+from ue_cli.report.values import plain
 from ue_cli.types import BudgetCertificate, Skipped
 
 
@@ -65,6 +66,7 @@ class ProtectResult:
         cautions: warnings with remedies.
         seconds: wall time.
         aftercare: of the certificate; None where none was wanted.
+        public: what is known of the public perturbation; None where a secret one was made.
     """
 
     dry_run: bool
@@ -84,6 +86,7 @@ class ProtectResult:
     cautions: tuple[Caution, ...]
     seconds: float
     aftercare: Aftercare | None = None
+    public: PublicNote | None = None
 
     @property
     def exit_code(self) -> ExitCode:
@@ -119,6 +122,7 @@ class ProtectResult:
                 "files": budget.files,
             },
             "routes": self.routes,
+            "perturbation": plain(self.public),
             "warnings": [
                 {"code": c.code, "text": c.text, "remedy": c.remedy} for c in self.cautions
             ],

@@ -23,6 +23,7 @@ from ue_cli.photos.state import Collection
 from ue_cli.pipeline.benchmarks import effect_table
 from ue_cli.pipeline.making import Made
 from ue_cli.pipeline.options import ProtectOptions
+from ue_cli.pipeline.published import PublicPerturbation, describe
 from ue_cli.pipeline.results import ProtectResult, Run
 from ue_cli.report import (
     CERTIFICATE_FILE,
@@ -71,6 +72,7 @@ def write_summary(
     collection: Collection,
     run: Run,
     made: Made | None,
+    public: PublicPerturbation | None,
     started: float,
     phases: Phases,
 ) -> ProtectResult:
@@ -97,6 +99,7 @@ def write_summary(
         read_evaluation(folder), options, folder, EVALUATION_FILE, evaluate_command(options)
     )
     cautions += outdated + more
+    note = None if public is None else describe(public)
     report = Report(
         created=datetime.now(UTC).astimezone().isoformat(timespec="seconds"),
         versions=_versions(),
@@ -120,6 +123,7 @@ def write_summary(
         thumbnails=tuple(one.thumbnail for one in examined),
         flat_crops=tuple(one.flat_crop for one in flattest),
         effect=effect_table(options),
+        public=note,
         certify_command=certify_command(options),
         evaluate_command=evaluate_command(options),
         certification=certification,
@@ -144,6 +148,7 @@ def write_summary(
         levels=options.budget.levels,
         routes=dict(routes),
         cautions=cautions,
+        public=note,
         seconds=time.monotonic() - started,
     )
 

@@ -2,7 +2,16 @@
 
 from ue_cli.report.certification import CERTIFICATE_SCHEMA, Certification, Statements
 from ue_cli.report.effectrecord import EVALUATION_SCHEMA, PROBES, Evaluation, Headline
-from ue_cli.report.model import SCHEMA, Caution, Comparison, Labels, Report, Table
+from ue_cli.report.model import (
+    PUBLIC_CAUTION,
+    SCHEMA,
+    Caution,
+    Comparison,
+    Labels,
+    PublicNote,
+    Report,
+    Table,
+)
 from ue_cli.report.pictures import make_flat_crop, make_thumbnail
 from ue_cli.report.update import (
     CERTIFICATE_FILE,
@@ -21,6 +30,7 @@ __all__ = [
     "EVALUATION_FILE",
     "EVALUATION_SCHEMA",
     "PROBES",
+    "PUBLIC_CAUTION",
     "SCHEMA",
     "Caution",
     "Certification",
@@ -28,6 +38,7 @@ __all__ = [
     "Evaluation",
     "Headline",
     "Labels",
+    "PublicNote",
     "Report",
     "Statements",
     "Table",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ue_cli.report.effect import victims
 from ue_cli.report.markup import Html, join, p, region, table, tag
-from ue_cli.report.model import Report, Table
+from ue_cli.report.model import PUBLIC_CAUTION, PublicNote, Report, Table
 
 
 def effect(report: Report) -> Html:
@@ -13,6 +13,9 @@ def effect(report: Report) -> Html:
     if report.effect is not None:
         parts.append(p("What the same method did to benchmark files, for orientation and no more:"))
         parts.append(_measured(report.effect))
+    if report.public is not None and report.public.measured is not None:
+        link = tag("a", "the warnings", href="#warnings")
+        parts.append(p("What the card of this public perturbation claims is among ", link, "."))
     return join(*parts)
 
 
@@ -68,17 +71,33 @@ def _measured(found: Table) -> Html:
 
 
 def warnings(report: Report) -> Html:
-    """6: each with what to do."""
-    if not report.cautions:
-        return p("None.")
-    return join(
-        *(
+    """6: each with what to do; below the one on a public perturbation, what is known of it."""
+    parts = []
+    for caution in report.cautions:
+        parts.append(
             tag(
                 "div",
                 p(tag("strong", caution.text)),
                 p(tag("span", "What to do: ", class_="label"), caution.remedy),
                 class_="caution",
             )
-            for caution in report.cautions
         )
-    )
+        if caution.code == PUBLIC_CAUTION and report.public is not None:
+            parts += _known(report.public)
+    return join(*parts) if parts else p("None.")
+
+
+def _known(public: PublicNote) -> list[Html]:
+    """Whose perturbation it is, and what its publisher says of it."""
+    if public.card is None:
+        return [p(f"{public.name} has no card: nothing is known of its effect.")]
+    parts = [tag("h3", f"What the card of {public.card} says")]
+    if public.measured is None:
+        parts.append(p("Nobody has measured what it does."))
+    else:
+        parts.append(_measured(public.measured))
+    if public.limits:
+        parts += [p("Its limits:"), tag("ul", *(tag("li", line) for line in public.limits))]
+    if public.chosen:
+        parts.append(p(f"Why it was chosen: {public.chosen}"))
+    return parts

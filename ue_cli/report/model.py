@@ -11,6 +11,9 @@ from ue_cli.types import BudgetCertificate, FidelitySummary, Skipped
 
 SCHEMA = "ue-report/1"
 
+PUBLIC_CAUTION = "public-perturbation"
+"""Code of the `Caution` that anyone may have the perturbation, too."""
+
 
 @dataclass(frozen=True, slots=True)
 class Caution:
@@ -64,6 +67,29 @@ class Table:
 
 
 @dataclass(frozen=True, slots=True)
+class PublicNote:
+    """What is known of a public perturbation.
+
+    Attributes:
+        name: of its file, or its address on the Hub.
+        sha256: of that file.
+        source: where it was found: ``path``, ``bundle``, ``cache`` or ``hub``.
+        chosen: why it was taken, where the choice was left to the program; else empty.
+        card: the name on its card; None where it has none.
+        measured: what its card says that it did to benchmark files; None where it says nothing.
+        limits: sentences of its card.
+    """
+
+    name: str
+    sha256: str
+    source: str
+    chosen: str
+    card: str | None
+    measured: Table | None
+    limits: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Labels:
     """Where the classes came from.
 
@@ -98,6 +124,7 @@ class Report:
         thumbnails: whole photos, small.
         flat_crops: flat areas at one screen pixel per photo pixel.
         effect: victim accuracies of this method on benchmark files.
+        public: what is known of a public perturbation; None where a secret one was made.
         transformations: what the perturbation was measured to survive on benchmark files.
         gain: how far ``Comparison.amplified`` is amplified.
         certify_command: the command line that certifies these files.
@@ -123,6 +150,7 @@ class Report:
     thumbnails: tuple[Comparison, ...] = ()
     flat_crops: tuple[Comparison, ...] = ()
     effect: Table | None = None
+    public: PublicNote | None = None
     transformations: Table | None = None
     gain: float = 16.0
     certify_command: str = ""
