@@ -11,7 +11,7 @@ from torch import Tensor
 
 from ue_cli.errors import UeError
 from ue_cli.methods.csd import Gradient, PixelCsd, csd, keyed_start
-from ue_cli.methods.discriminant import Summary, descend, summarise
+from ue_cli.methods.discriminant import Summary, descend, pull_of, summarise
 from ue_cli.types import Budget
 
 BUDGET = Budget(8)
@@ -66,6 +66,24 @@ def test_values_and_gradients_are_the_loops(
     assert torch.allclose(found, wanted, rtol=1e-7, atol=1e-10)
 
 
+@settings(deadline=None, max_examples=30)
+@given(batch=batches(), gradient=st.sampled_from(["paper", "released"]))
+def test_the_slope_of_a_set_is_autograds_at_any_of_its_samples(
+    batch: tuple[Tensor, Tensor], gradient: Gradient
+) -> None:
+    delta, labels = batch
+    leaf = delta.clone().requires_grad_()
+    value = csd(leaf, labels, gradient=gradient)
+    (wanted,) = torch.autograd.grad(value, leaf)
+    pull = pull_of(delta, labels, gradient)
+    assert pull.value == pytest.approx(float(value.detach()), rel=1e-9)
+    some = torch.arange(len(delta)).flip(0)[: max(1, len(delta) // 2)]
+    sizes = labels.bincount()[labels[some]][:, None]
+    assert torch.allclose(
+        pull.of(delta[some], labels[some]) / sizes, wanted[some], rtol=1e-7, atol=1e-10
+    )
+
+
 @settings(deadline=None, max_examples=20)
 @given(batch=batches(), scale=st.floats(0.01, 100), shift=st.floats(-5, 5))
 def test_scale_translation_and_order_do_not_matter(
@@ -95,6 +113,11 @@ def test_zero_start_is_stuck_at_one(gradient: Gradient) -> None:
     assert float(value.detach()) == pytest.approx(1)
     (found,) = torch.autograd.grad(value, delta)
     assert bool((found == 0).all())
+
+
+def test_one_class_alone_has_no_slope() -> None:
+    with pytest.raises(UeError, match="at least 2"):
+        pull_of(torch.randn(3, 4), torch.zeros(3, dtype=torch.int64))
 
 
 def test_one_class_alone_has_no_csd() -> None:

@@ -8,34 +8,20 @@ noise, so that nearby weights cannot read the images either. Without noise it is
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ue_cli import __version__
-from ue_cli.methods.entries import Entries, check_inputs
+from ue_cli.methods.search import Optimised, Search, weights_of
 from ue_cli.training.augment import augmented, whole
 from ue_cli.training.precision import autocast
 from ue_cli.training.robust import FITTED, WeightNoise, robust_step, sum_over_noise
 from ue_cli.training.supervised import VictimRecipe, build_net, sgd
-from ue_cli.types import Bank, Budget, OnStep, Provenance, Scaling
-
-
-@dataclass(frozen=True, slots=True)
-class Optimised:
-    """What an alternation ends with.
-
-    Attributes:
-        bank: the perturbation.
-        surrogate: weights of the network that it was made with, the *online* surrogate.
-    """
-
-    bank: Bank
-    surrogate: dict[str, Tensor] = field(repr=False)
+from ue_cli.types import Bank, Budget, OnStep, Scaling
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,51 +96,38 @@ class Alternation:
         Raises:
             UeError: fewer than two classes have images, or the frozen bank has another shape.
         """
-        names = tuple(dict.fromkeys([*(frozen.classes if frozen else ()), *classes]))
         shape = (self.per_class, 3, self.cells, self.cells)
-        check_inputs(images, labels, classes, shape, self.surrogate.size, budget, frozen)
-        place = torch.tensor([names.index(name) for name in classes])
-        labels = place[labels]
-        generator = torch.Generator().manual_seed(seed)
-        entries = Entries(labels, len(names), shape, budget, variants, frozen, generator, device)
-        run = _Run(self, images.to(device), labels.to(device), entries, len(names), generator, seed)
-        recipe = asdict(self) | run.rounds(on_step)
-        if frozen is not None:
-            new = list(names[len(frozen.classes) :])
-            recipe["joined"] = [*frozen.provenance.recipe.get("joined", []), new]
-        bank = Bank(
-            entries.levels(),
-            names,
+        search = Search(
+            images,
+            labels,
+            classes,
+            shape,
+            self.surrogate.size,
             budget,
-            Provenance(self.name, "pixel", recipe, f"ue {__version__}"),
+            seed=seed,
+            variants=variants,
+            frozen=frozen,
+            device=device,
         )
-        state = {name: value.detach().cpu() for name, value in run.net.state_dict().items()}
-        return Optimised(bank, state)
+        run = _Run(self, search, seed)
+        recipe = asdict(self) | run.rounds(on_step)
+        return Optimised(search.bank(self.name, recipe), weights_of(run.net))
 
 
 class _Run:
     """One search: the surrogate, its optimiser and noise, and the entries."""
 
-    def __init__(
-        self,
-        recipe: Alternation,
-        images: Tensor,
-        labels: Tensor,
-        entries: Entries,
-        classes: int,
-        generator: torch.Generator,
-        seed: int,
-    ) -> None:
-        self.recipe = recipe
-        self.images, self.labels, self.entries = images, labels, entries
-        net = build_net(recipe.surrogate, classes, seed=seed).to(images.device)
+    def __init__(self, recipe: Alternation, search: Search, seed: int) -> None:
+        self.recipe, self.search = recipe, search
+        device = search.images.device
+        net = build_net(recipe.surrogate, len(search.names), seed=seed).to(device)
         self.net: nn.Module = net.to(memory_format=torch.channels_last)
         self.optimiser = sgd(self.net, recipe.surrogate)
         self.noise = WeightNoise(self.net, recipe.scaling, seed=seed)
-        self.generator = generator
+        self.generator = search.generator
         share = recipe.subset if recipe.per_class == 1 else 1.0
-        self.subset = _stratified(labels.cpu(), share, generator).to(images.device)
-        self.stream = self._endless()
+        self.subset = _stratified(search.labels.cpu(), share, self.generator).to(device)
+        self.stream = search.endless(recipe.surrogate.batch)
         self.trained = 0
 
     def rounds(self, on_step: OnStep | None) -> dict[str, Any]:
@@ -183,7 +156,7 @@ class _Run:
             "robust_rounds": robust_rounds,
             "final_error": round(error, 6),
             "stopped_by": stop,
-            "images": len(self.images),
+            "images": len(self.search.images),
         }
 
     def _train(self, robust: bool) -> None:
@@ -194,7 +167,7 @@ class _Run:
         for _ in range(recipe.batches):
             chosen = next(self.stream)
             with torch.no_grad():
-                seen = self._seen(chosen, self.entries.of(chosen))
+                seen = self._seen(chosen, self.search.entries.of(chosen))
             done = self.trained / (recipe.max_rounds * recipe.batches)
             for group in self.optimiser.param_groups:
                 group["lr"] = recipe.surrogate.lr * (0.5 + 0.5 * math.cos(math.pi * done))
@@ -216,29 +189,23 @@ class _Run:
                 self.subset[order.to(self.subset.device)], recipe.surrogate.batch
             ):
                 for level in levels:
-                    delta = self.entries.of(chosen).requires_grad_()
+                    delta = self.search.entries.of(chosen).requires_grad_()
 
                     def loss(delta: Tensor = delta, chosen: Tensor = chosen) -> Tensor:
                         return self._loss(self._seen(chosen, delta), chosen)
 
                     sum_over_noise(loss, torch.autograd.backward, self.noise, level, draws)
                     if delta.grad is not None:
-                        self.entries.move(chosen, -recipe.step * delta.grad.sign())
+                        self.search.entries.move(chosen, -recipe.step * delta.grad.sign())
 
     def _loss(self, seen: Tensor, chosen: Tensor) -> Tensor:
-        with autocast(self.images.device.type):
-            loss: Tensor = functional.cross_entropy(self.net(seen), self.labels[chosen])
+        with autocast(self.search.images.device.type):
+            loss: Tensor = functional.cross_entropy(self.net(seen), self.search.labels[chosen])
         return loss
 
     def _seen(self, chosen: Tensor, delta: Tensor) -> Tensor:
         """A view of files that carry ``delta``: augmented after it was added, as a trainer does."""
-        return augmented(self._carrying(chosen, delta), self.recipe.surrogate, self.generator)
-
-    def _carrying(self, chosen: Tensor, delta: Tensor) -> Tensor:
-        """Images plus cells (n, 3, c, c) in levels, within the values that a pixel can have."""
-        images = self.images.index_select(0, chosen)
-        wide = functional.interpolate(delta, size=images.shape[2:], mode="nearest-exact")
-        return (images + wide).clamp(0, 255)
+        return augmented(self.search.carrying(chosen, delta), self.recipe.surrogate, self.generator)
 
     @torch.no_grad()
     def _error(self) -> float:
@@ -246,19 +213,11 @@ class _Run:
         self.net.eval()
         wrong = 0
         for chosen in torch.split(self.subset, 500):
-            shown = self._carrying(chosen, self.entries.of(chosen).round())
-            with autocast(self.images.device.type):
+            shown = self.search.carrying(chosen, self.search.entries.of(chosen).round())
+            with autocast(self.search.images.device.type):
                 guess = self.net(whole(shown, self.recipe.surrogate.size)).argmax(1)
-            wrong += int((guess != self.labels[chosen]).sum())
+            wrong += int((guess != self.search.labels[chosen]).sum())
         return wrong / len(self.subset)
-
-    def _endless(self) -> Iterator[Tensor]:
-        """Batches of indices; every image once before any comes again."""
-        size = min(self.recipe.surrogate.batch, len(self.images))
-        while True:
-            order = torch.randperm(len(self.images), generator=self.generator)
-            for chosen in torch.split(order[: len(order) // size * size], size):
-                yield chosen.to(self.images.device)
 
 
 def _stratified(labels: Tensor, share: float, generator: torch.Generator) -> Tensor:

@@ -118,6 +118,74 @@ class Summary:
         return along, towards
 
 
+@dataclass(frozen=True, slots=True)
+class Pull:
+    """A whole set's CSD and its slope at any of its samples; see `pull_of`.
+
+    Attributes:
+        value: CSD.
+        present: (M,) labels of the classes that have a sample, ascending.
+        centroids: (M, d).
+        along: ∂CSD/∂σ_k, (M,).
+        drift: ∂CSD/∂c_k less what the spreads say of it, (M, d).
+    """
+
+    value: float
+    present: Tensor
+    centroids: Tensor
+    along: Tensor
+    drift: Tensor
+
+    def of(self, delta: Tensor, labels: Tensor) -> Tensor:
+        """n_k ∂CSD/∂δ_i, with n_k the samples of its class in the whole set.
+
+        Args:
+            delta: (n, d), samples of the set.
+            labels: (n,), each of a class that has a sample.
+
+        Returns:
+            (n, d).
+        """
+        k = torch.searchsorted(self.present, labels)
+        return self.along[k, None] * _unit(delta - self.centroids[k]) + self.drift[k]
+
+
+def pull_of(delta: Tensor, labels: Tensor, gradient: Gradient = "paper") -> Pull:
+    """The slope in closed form: n_k ∂CSD/∂δ_i = ∂CSD/∂σ_k (u_i − ū_k) + ∂CSD/∂c_k.
+
+    Here u_i is the unit vector from the centroid to δ_i, and ū_k their mean over the class.
+
+    Args:
+        delta: (n, d) in units of full scale, every sample of the set.
+        labels: (n,) integers.
+        gradient: see `Gradient`.
+
+    Raises:
+        UeError: fewer than two classes have a sample.
+    """
+    present, index, counts = torch.unique(labels, return_inverse=True, return_counts=True)
+    if len(present) < 2:
+        raise _too_few(len(present))
+
+    def mean(rows: Tensor) -> Tensor:
+        total = rows.new_zeros(len(present), *rows.shape[1:]).index_add_(0, index, rows)
+        share: Tensor = total / counts.view(-1, *[1] * (rows.ndim - 1))
+        return share
+
+    centroids = mean(delta)
+    away = delta - centroids[index]
+    summary = Summary(centroids, mean(_norm(away)))
+    along, towards = summary.pull(gradient)
+    drift = towards - along[:, None] * mean(_unit(away))
+    return Pull(summary.value(gradient), present, centroids, along, drift)
+
+
+def _unit(rows: Tensor) -> Tensor:
+    """Rows (n, d) of length 1; those of length 0 stay so."""
+    length = torch.linalg.vector_norm(rows, dim=1, keepdim=True)
+    return torch.where(length > 0, rows / length, 0)
+
+
 BLOCK_VALUES = 1 << 20
 """Values handled at a time: bounds what is needed beside δ itself, and 4 MB stay near the core."""
 

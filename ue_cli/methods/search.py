@@ -1,0 +1,122 @@
+"""What every method with a surrogate begins and ends with: photos, their patterns, a bank."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from ue_cli import __version__
+from ue_cli.methods.entries import Entries, check_inputs
+from ue_cli.types import Bank, Budget, Provenance
+
+
+@dataclass(frozen=True, slots=True)
+class Optimised:
+    """What a search ends with.
+
+    Attributes:
+        bank: the perturbation.
+        surrogate: weights of the network that it was made with, the *online* surrogate; empty
+            where there was none.
+    """
+
+    bank: Bank
+    surrogate: dict[str, Tensor] = field(repr=False)
+
+
+class Search:
+    """Photos on the device, the patterns that they carry, and every draw's generator.
+
+    Args:
+        images: (n, 3, h, w) uint8.
+        labels: (n,) int64, positions in ``classes``.
+        classes: names; those that ``frozen`` holds keep their entries, which take part.
+        shape: of one class's patterns, (per_class, 3, cells, cells).
+        size: side of the surrogate's input.
+        budget: the ball.
+        seed: of the generator.
+        variants: (n,) which of its class's patterns each image carries; None: in turn.
+        frozen: entries that do not change.
+        device: for torch.
+
+    Attributes:
+        names: the frozen classes, then the new ones in the order of ``classes``.
+        labels: (n,) positions in ``names``.
+
+    Raises:
+        UeError: fewer than two classes have images, or the frozen bank has another shape.
+    """
+
+    def __init__(
+        self,
+        images: Tensor,
+        labels: Tensor,
+        classes: Sequence[str],
+        shape: tuple[int, int, int, int],
+        size: int,
+        budget: Budget,
+        *,
+        seed: int,
+        variants: Tensor | None,
+        frozen: Bank | None,
+        device: str,
+    ) -> None:
+        check_inputs(images, labels, classes, shape, size, budget, frozen)
+        self.names = tuple(dict.fromkeys([*(frozen.classes if frozen else ()), *classes]))
+        labels = torch.tensor([self.names.index(name) for name in classes])[labels]
+        self.generator = torch.Generator().manual_seed(seed)
+        self.entries = Entries(
+            labels, len(self.names), shape, budget, variants, frozen, self.generator, device
+        )
+        self.images, self.labels = images.to(device), labels.to(device)
+        self._budget, self._frozen = budget, frozen
+
+    def carrying(self, chosen: Tensor, delta: Tensor) -> Tensor:
+        """Some images plus cells, within the values that a pixel can have.
+
+        Args:
+            chosen: (k,) images.
+            delta: (k, 3, c, c) in levels.
+
+        Returns:
+            (k, 3, h, w) float32 in 0..255.
+        """
+        images = self.images.index_select(0, chosen)
+        wide = functional.interpolate(delta, size=images.shape[2:], mode="nearest-exact")
+        return (images + wide).clamp(0, 255)
+
+    def endless(self, batch: int) -> Iterator[Tensor]:
+        """Batches of indices; every image once before any comes again."""
+        size = min(batch, len(self.images))
+        while True:
+            order = torch.randperm(len(self.images), generator=self.generator)
+            for chosen in torch.split(order[: len(order) // size * size], size):
+                yield chosen.to(self.images.device)
+
+    def bank(self, method: str, recipe: Mapping[str, Any]) -> Bank:
+        """The patterns in whole levels.
+
+        Args:
+            method: its name.
+            recipe: what provenance says of the search.
+        """
+        said = dict(recipe)
+        if self._frozen is not None:
+            new = list(self.names[len(self._frozen.classes) :])
+            said["joined"] = [*self._frozen.provenance.recipe.get("joined", []), new]
+        return Bank(
+            self.entries.levels(),
+            self.names,
+            self._budget,
+            Provenance(method, "pixel", said, f"ue {__version__}"),
+        )
+
+
+def weights_of(net: torch.nn.Module) -> dict[str, Tensor]:
+    """A copy of a network's weights and statistics on the CPU."""
+    return {name: value.detach().cpu() for name, value in net.state_dict().items()}

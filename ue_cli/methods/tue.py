@@ -1,0 +1,213 @@
+"""TUE, transferable unlearnable examples (Ren et al., ICLR 2023): CSD and a contrastive surrogate.
+
+    min_θ min_δ  w · L_CL(f_θ(T1(x + δ)), f_θ(T2(x + δ))) + λ · CSD(δ, y)            (eq. 5–6)
+
+In turns the surrogate f_θ learns perturbed pairs without their labels (S1), and δ takes signed
+steps on both terms with θ frozen (S2). With w = 0, as the authors released SimCLR and SimSiam, the
+surrogate never touches δ; then it is CSD alone, and no surrogate is trained.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+
+from ue_cli.methods.discriminant import Gradient, csd, pull_of
+from ue_cli.methods.search import Optimised, Search, weights_of
+from ue_cli.training.contrastive import Contrast, build_contrast
+from ue_cli.training.ssl import learn, ssl_optimiser
+from ue_cli.training.ssl_recipes import SslRecipe
+from ue_cli.training.views import views
+from ue_cli.types import Bank, Budget, OnStep
+
+Centroids = Literal["set", "batch"]
+"""Whose classes CSD compares: the whole set's, or, as published, those of the batch alone."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tue:
+    """The bi-level optimisation of eq. 6; `presets` has the released recipes and those of a CPU.
+
+    Attributes:
+        ssl: the surrogate, its views and its optimiser; its epochs and schedule are not used.
+        cells: side of the square of cells that is stretched over an image; the surrogate's input
+            size gives one cell per pixel, as published.
+        per_class: patterns per class; as many as a class has images is sample-wise, as published.
+        rounds: of one S1 and one S2.
+        batches: S1: steps of the surrogate per round.
+        steps: S2: signed steps per batch; every image's turn comes once per round.
+        contrastive: w.
+        separation: λ.
+        step: size of a signed step, in 8-bit levels.
+        gradient: of CSD: the paper's, or the released code's.
+        centroids: see `Centroids`.
+        through_keys: S2: the contrastive gradient goes through both branches, where a method
+            stops one of them in S1.
+        train_mode: S2: BatchNorm sees the batch and not its running statistics.
+        shared_views: S2: one draw of T1 and T2 for a whole batch.
+    """
+
+    ssl: SslRecipe
+    cells: int
+    per_class: int
+    rounds: int
+    batches: int
+    steps: int
+    contrastive: float
+    separation: float
+    step: float = 0.8
+    gradient: Gradient = "paper"
+    centroids: Centroids = "set"
+    through_keys: bool = True
+    train_mode: bool = False
+    shared_views: bool = False
+
+    def optimise(
+        self,
+        images: Tensor,
+        labels: Tensor,
+        classes: Sequence[str],
+        budget: Budget,
+        *,
+        seed: int,
+        variants: Tensor | None = None,
+        frozen: Bank | None = None,
+        device: str = "cpu",
+        on_step: OnStep | None = None,
+    ) -> Optimised:
+        """Make a bank, or let classes join one.
+
+        Args:
+            images: (n, 3, h, w) uint8, at or near the surrogate's input size.
+            labels: (n,) int64, positions in ``classes``.
+            classes: names; those that ``frozen`` holds keep their entries, which take part.
+            budget: the ball.
+            seed: of the start, the surrogate, the order and the views.
+            variants: (n,) which of its class's patterns each image carries, counted around;
+                by default they take turns.
+            frozen: entries that do not change.
+            device: for torch.
+            on_step: see `types.OnStep`; after every round, with the whole set's CSD.
+
+        Returns:
+            The frozen entries, then the new ones in the order of ``classes``, and the surrogate;
+            without weights where none was trained.
+
+        Raises:
+            UeError: fewer than two classes have images, or the frozen bank has another shape.
+        """
+        shape = (self.per_class, 3, self.cells, self.cells)
+        search = Search(
+            images,
+            labels,
+            classes,
+            shape,
+            self.ssl.size,
+            budget,
+            seed=seed,
+            variants=variants,
+            frozen=frozen,
+            device=device,
+        )
+        run = _Run(self, search, seed)
+        recipe = asdict(self) | run.rounds(on_step)
+        weights = {} if run.surrogate is None else weights_of(run.surrogate)
+        return Optimised(search.bank("tue", recipe), weights)
+
+
+class _Run:
+    """One search: the surrogate, if there is one, and the entries."""
+
+    def __init__(self, recipe: Tue, search: Search, seed: int) -> None:
+        self.recipe, self.search = recipe, search
+        self.surrogate: Contrast | None = None
+        if recipe.contrastive:
+            net = build_contrast(recipe.ssl, seed=seed).to(search.images.device)
+            self.surrogate = net.to(memory_format=torch.channels_last)
+            self.optimiser = ssl_optimiser(self.surrogate, recipe.ssl)
+            self.stream = search.endless(recipe.ssl.batch)
+
+    def rounds(self, on_step: OnStep | None) -> dict[str, Any]:
+        """Alternate; what happened."""
+        log: list[dict[str, float]] = []
+        before = self._csd()
+        for number in range(1, self.recipe.rounds + 1):
+            said = {} if self.surrogate is None else {"loss": round(self._learn(), 6)}
+            self._perturb()
+            value = self._csd()
+            log.append(said | {"csd": round(value, 6)})
+            if on_step is not None:
+                on_step(number, self.recipe.rounds, value)
+        return {"log": log, "csd_before": before, "images": len(self.search.images)}
+
+    def _learn(self) -> float:
+        """S1: some steps of the surrogate on pairs of views of x + δ; the mean loss."""
+        net, losses = self._net(), []
+        net.train().requires_grad_(True)
+        for _ in range(self.recipe.batches):
+            chosen = next(self.stream)
+            seen = self.search.carrying(chosen, self.search.entries.of(chosen))
+            pair = views(seen, self.recipe.ssl, self.search.generator)
+            losses.append(learn(net, self.optimiser, *pair))
+        return float(torch.stack(losses).mean())
+
+    def _perturb(self) -> None:
+        """S2: signed steps of every image's δ, the surrogate frozen."""
+        if self.surrogate is not None:
+            self.surrogate.train(self.recipe.train_mode).requires_grad_(False)
+        order = torch.randperm(len(self.search.images), generator=self.search.generator)
+        for chosen in torch.split(order.to(self.search.images.device), self.recipe.ssl.batch):
+            for _ in range(self.recipe.steps):
+                delta = self.search.entries.of(chosen)
+                slope = self.recipe.separation * self._separating(chosen, delta / 255)
+                if self.surrogate is not None:
+                    slope += self.recipe.contrastive * self._agreeing(chosen, delta)
+                self.search.entries.move(chosen, -self.recipe.step * slope.sign())
+
+    def _separating(self, chosen: Tensor, delta: Tensor) -> Tensor:
+        """∂CSD/∂δ of a batch, (k, 3, c, c), δ in units of full scale.
+
+        Against the whole set's centroids it counts as in a batch of these images alone: what moves
+        a class's mean is divided by the class's share of the batch, not of the set.
+        """
+        labels = self.search.labels[chosen]
+        if self.recipe.centroids == "set":
+            pull = pull_of(*self._members(), self.recipe.gradient)
+            slope = pull.of(delta.flatten(1), labels)
+            slope /= labels.bincount()[labels][:, None]
+            return slope.view(delta.shape)
+        if len(set(labels.tolist())) < 2:  # CSD is not defined there
+            return torch.zeros_like(delta)
+        leaf = delta.flatten(1).requires_grad_()
+        (slope,) = torch.autograd.grad(csd(leaf, labels, gradient=self.recipe.gradient), leaf)
+        return slope.view(delta.shape)
+
+    def _agreeing(self, chosen: Tensor, delta: Tensor) -> Tensor:
+        """∂L_CL/∂δ of a batch, (k, 3, c, c), δ in units of full scale."""
+        net, leaf = self._net(), (delta / 255).requires_grad_()
+        first, second = views(
+            self.search.carrying(chosen, 255 * leaf),
+            self.recipe.ssl,
+            self.search.generator,
+            per_batch=self.recipe.shared_views,
+        )
+        loss = net.loss(first, second, through_keys=self.recipe.through_keys)
+        (slope,) = torch.autograd.grad(loss, leaf)
+        return slope
+
+    def _members(self) -> tuple[Tensor, Tensor]:
+        """Every image's δ in units of full scale, (n, d), and its class."""
+        every = torch.arange(len(self.search.labels), device=self.search.labels.device)
+        return self.search.entries.of(every).flatten(1).div_(255), self.search.labels
+
+    def _csd(self) -> float:
+        delta, labels = self._members()
+        return pull_of(delta, labels, self.recipe.gradient).value
+
+    def _net(self) -> Contrast:
+        assert self.surrogate is not None
+        return self.surrogate
