@@ -1,0 +1,120 @@
+"""Victims that learn without labels: an encoder on the files, read out by their labels."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from ue_cli.training.contrastive import Contrast, build_contrast
+from ue_cli.training.readout import knn_accuracy, linear_probe
+from ue_cli.training.ssl import encoded, train_ssl
+from ue_cli.training.ssl_recipes import SslRecipe
+
+
+@dataclass(frozen=True, slots=True)
+class Readout:
+    """What an encoder's features are good for; accuracies in [0, 1], each image counted once.
+
+    Attributes:
+        probe: of a linear probe on the test images.
+        fit: of the same probe on the files that it was fitted to.
+        knn: of nearest neighbours, on the test images.
+    """
+
+    probe: float
+    fit: float
+    knn: float
+
+
+@dataclass(frozen=True, slots=True)
+class SslVictimResult:
+    """What one training without labels gave.
+
+    Attributes:
+        learned: of the trained encoder.
+        floor: of the same encoder before its first step. An encoder that is not well above it has
+            learned little, and is no evidence of anything.
+        losses: mean of each epoch.
+        seconds: of everything.
+        state: the encoder's and its heads' final weights.
+    """
+
+    learned: Readout
+    floor: Readout
+    losses: tuple[float, ...]
+    seconds: float
+    state: dict[str, Tensor] = field(repr=False, compare=False)
+
+    @property
+    def probe(self) -> float:
+        """Test accuracy of the linear probe."""
+        return self.learned.probe
+
+    @property
+    def knn(self) -> float:
+        """Test accuracy of nearest neighbours."""
+        return self.learned.knn
+
+    @property
+    def fit(self) -> float:
+        """The linear probe's accuracy on its own files."""
+        return self.learned.fit
+
+
+def ssl_victim(
+    images: Tensor,
+    labels: Tensor,
+    test_images: Tensor,
+    test_labels: Tensor,
+    recipe: SslRecipe,
+    *,
+    seed: int,
+    device: str = "cpu",
+    readout_images: Tensor | None = None,
+    on_epoch: Callable[[int, float], None] | None = None,
+) -> SslVictimResult:
+    """Train an encoder on ``images`` without their labels; then read it out with them.
+
+    Args:
+        images: (n, 3, h, w) uint8.
+        labels: (n,) int64, from 0; the encoder does not see them.
+        test_images: (m, 3, h, w) uint8.
+        test_labels: (m,) int64.
+        recipe: of the encoder.
+        seed: of its weights, the order, the views and the probe's held-out part.
+        device: ``cpu``, ``cuda`` or ``mps``.
+        readout_images: (n, 3, h, w) uint8 with the same labels, to read out with in the place of
+            ``images``: with the originals, only the encoder has met the perturbation.
+        on_epoch: called with the epoch from 1 and its mean loss.
+    """
+    began = time.perf_counter()
+    trained = train_ssl(images, recipe, seed=seed, device=device, on_epoch=on_epoch)
+    net = build_contrast(recipe, seed=seed).to(device).to(memory_format=torch.channels_last)
+    shown = (images if readout_images is None else readout_images).to(device)
+    asked, labels, test_labels = test_images.to(device), labels.to(device), test_labels.to(device)
+    floor = read_out(net, shown, labels, asked, test_labels, seed=seed)
+    net.load_state_dict(trained.state)
+    learned = read_out(net, shown, labels, asked, test_labels, seed=seed)
+    return SslVictimResult(
+        learned, floor, trained.losses, time.perf_counter() - began, trained.state
+    )
+
+
+def read_out(
+    net: Contrast,
+    images: Tensor,
+    labels: Tensor,
+    test_images: Tensor,
+    test_labels: Tensor,
+    *,
+    seed: int = 0,
+) -> Readout:
+    """Probe and neighbours on an encoder's features of whole frames; all on its device."""
+    known, asked = encoded(net, images), encoded(net, test_images)
+    probe = linear_probe(known, labels, asked, test_labels, seed=seed)
+    knn = knn_accuracy(known, labels, asked, test_labels)
+    return Readout(probe.accuracy, probe.fit, knn)
