@@ -27,6 +27,7 @@ from ue_cli.photos.decode import decode
 from ue_cli.photos.scan import scan
 from ue_cli.pipeline.choosing import typical_short_side
 from ue_cli.pipeline.evaluation.bank import collection_bank, read_public
+from ue_cli.pipeline.evaluation.options import EvaluateOptions
 from ue_cli.pipeline.options import MethodChoice, ProtectOptions, choose_method
 from ue_cli.pipeline.pattern import CellPattern
 from ue_cli.pipeline.protect import protect
@@ -106,7 +107,9 @@ def test_a_class_wise_file_is_applied_as_it_is_and_called_public(tmp_path: Path)
     assert made["source"]["sha256"] == made["sha256"] == recipe["SHA-256"]
     again = collection_bank(tmp_path / "photos-protected", tmp_path / "home")
     assert again is not None
-    found = read_public(again)
+    asked = EvaluateOptions(tmp_path / "photos-protected", None, None, tmp_path / "home")
+    found = read_public(replace(asked, bank=again))
+    assert found is not None
     assert found.bank.classes == ("cat", "ship", "zebra")
     assert found.title.startswith("noise.pt as these files carry it, SHA-256 ")
     assert collection_bank(tmp_path / "photos", tmp_path / "home") is None

@@ -22,7 +22,7 @@ from ue_cli.countermeasures.registry import build
 from ue_cli.errors import UeError
 from ue_cli.perturbation.bank import save_bank
 from ue_cli.photos.square import Frame
-from ue_cli.pipeline.evaluation.bank import for_classes, lay_out, read_public
+from ue_cli.pipeline.evaluation.bank import PublicFile, for_classes, lay_out, read_public
 from ue_cli.pipeline.evaluation.cells import possible
 from ue_cli.pipeline.evaluation.files import Arrays, Source, load_arrays
 from ue_cli.pipeline.evaluation.options import EvaluateOptions, chosen_countermeasures
@@ -74,16 +74,22 @@ def options(root: Path, **changes: object) -> EvaluateOptions:
         device="cpu",
         jobs=1,
         against=("none",),
-        bank=root / "bank.safetensors",
+        bank=str(root / "bank.safetensors"),
     )
     return replace(asked, **changes)  # type: ignore[arg-type]
+
+
+def given(root: Path, name: str, **changes: object) -> PublicFile:
+    found = read_public(options(root, bank=str(root / name), **changes))
+    assert found is not None
+    return found
 
 
 @pytest.fixture(scope="module")
 def arrays(folder: Path) -> Arrays:
     """All squares, and the collection's own bank laid out on them."""
     found = options(folder).read(Quiet())
-    public = for_classes(read_public(folder / "bank.safetensors"), found.classes)
+    public = for_classes(given(folder, "bank.safetensors"), found.classes)
     return load_arrays(found, [("", 64)], public.bank, jobs=1, phases=Quiet())
 
 
@@ -164,7 +170,7 @@ def test_a_bank_is_tried_without_being_named_and_is_named_in_the_command(tmp_pat
 def test_entries_are_put_in_the_order_of_the_classes(tmp_path: Path) -> None:
     bank = made_up("cats", "dogs", "newts")
     save_bank(bank, tmp_path / "bank.safetensors")
-    found = for_classes(read_public(tmp_path / "bank.safetensors"), ("newts", "cats"))
+    found = for_classes(given(tmp_path, "bank.safetensors"), ("newts", "cats"))
     assert np.array_equal(found.bank.delta, bank.delta[[2, 0]])
     assert found.title.startswith("bank.safetensors, csd in pixels, SHA-256 ")
 
@@ -184,15 +190,86 @@ def test_a_bank_that_cannot_be_used_is_refused_before_any_work(tmp_path: Path, k
     words += ["--home", tmp_path / "home", "--report", tmp_path / "report", "--json"]
     done = CliRunner().invoke(app, [str(word) for word in words])
     error = json.loads(done.stdout)["error"]
-    assert (done.exit_code, error["code"]) == (4, "perturbation-unreadable"), error
+    absent = kind in ("missing", "folder")
+    expected = "perturbation-missing" if absent else "perturbation-unreadable"
+    assert (done.exit_code, error["code"]) == (4, expected), error
     assert path.name in error["message"] and error["hint"]
     assert not (tmp_path / "report").exists()
+
+
+def array(path: Path, rows: int = 3) -> Path:
+    signs = np.random.default_rng(0).choice([-6, 6], (rows, 3, 4, 4))
+    np.save(path, (signs / 255).astype(np.float32))
+    return path
+
+
+def test_a_published_array_is_given_to_the_classes_as_protect_gives_it(tmp_path: Path) -> None:
+    array(tmp_path / "noise.npy")
+    found = given(tmp_path, "noise.npy")
+    assert found.title.startswith("noise.npy, published, SHA-256 ")
+    assert found.bank.budget == Budget(6)  # the least that holds it
+    mapped = for_classes(found, ("b", "a"))
+    assert np.array_equal(mapped.bank.delta, found.bank.delta[[1, 0]])  # the rest sorted by name
+    assert mapped.bank.classes == ("b", "a")
+    assert mapped.title.endswith("given to these classes as ue protect would")
+    (tmp_path / "order.txt").write_text("dogs\ncats\nnewts\n")
+    told = given(tmp_path, "noise.npy", order=str(tmp_path / "order.txt"), units="fraction")
+    named = for_classes(told, ("cats", "dogs"))
+    assert np.array_equal(named.bank.delta, told.bank.delta[[1, 0]])
+    assert named.title == told.title
+    with pytest.raises(UeError, match="no budget is given") as caught:
+        given(tmp_path, "noise.npy", units="epsilon")
+    assert caught.value.code == "perturbation-units" and caught.value.hint
+
+
+def test_a_bundled_one_is_taken_by_its_name(tmp_path: Path) -> None:
+    found = read_public(options(tmp_path, bank="csd-cifar10"))
+    assert found is not None
+    assert found.title.startswith("csd-cifar10.safetensors, csd in pixels, SHA-256 57057a192c7f")
+    assert for_classes(found, ("cat", "ship")).bank.delta.shape == (2, 1, 3, 8, 8)
+    own = for_classes(found, ("newts", "cat")).bank
+    assert np.array_equal(own.entry("cat"), found.bank.entry("cat"))
+    assert np.array_equal(own.entry("newts"), found.bank.entry("airplane"))
+    words = shlex.split(options(tmp_path, bank="csd-cifar10", units="levels").command())
+    assert words[words.index("--bank") + 1] == "csd-cifar10"
+    assert words[words.index("--units") + 1] == "levels"
+
+
+def test_flags_for_reading_an_array_need_one(tmp_path: Path) -> None:
+    with pytest.raises(UeError, match="no published array to read, but --order cifar10"):
+        read_public(options(tmp_path, bank=None, order="cifar10"))
+
+
+@pytest.mark.slow
+def test_what_the_files_carry_is_taken_as_they_carry_it(tmp_path: Path) -> None:
+    """A class that joined got an entry that it would not get if all began today."""
+    path = array(tmp_path / "noise.npy")
+    for name in ("bees", "cats"):
+        picture(tmp_path / "src" / name / "0.png", 0, size=(16, 16))
+    wanted = ProtectOptions(
+        tmp_path / "src",
+        tmp_path / "out",
+        tmp_path / "home",
+        method="published",
+        space="pixel",
+        perturbation=str(path),
+        certify=False,
+        jobs=1,
+    )
+    protect(wanted, Quiet())
+    picture(tmp_path / "src" / "ants" / "0.png", 0, size=(16, 16))
+    protect(wanted, Quiet())
+    found = given(tmp_path, "noise.npy")
+    assert found.title.startswith("noise.npy as these files carry it, SHA-256 ")
+    carried = for_classes(found, ("ants", "bees", "cats")).bank
+    elsewhere = given(tmp_path, "noise.npy", home=tmp_path / "elsewhere")
+    assert np.array_equal(carried.delta, elsewhere.bank.delta[[2, 0, 1]])
 
 
 def test_a_bank_for_other_classes_is_refused(tmp_path: Path) -> None:
     save_bank(made_up("cats", "birds"), tmp_path / "bank.safetensors")
     with pytest.raises(UeError, match="has none for dogs; it has cats, birds") as caught:
-        for_classes(read_public(tmp_path / "bank.safetensors"), ("cats", "dogs"))
+        for_classes(given(tmp_path, "bank.safetensors"), ("cats", "dogs"))
     assert caught.value.code == "bank-classes" and caught.value.hint
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -12,6 +11,8 @@ from ue_cli.cli.run import (
     HomeOption,
     JobsOption,
     JsonOption,
+    OrderOption,
+    UnitsOption,
     home_folder,
     process_count,
     run_command,
@@ -91,14 +92,16 @@ def evaluate(
         typer.Option(min=1, max=1000, help="Trainings of each kind. [default: the tier's]"),
     ] = None,
     bank: Annotated[
-        Path | None,
+        str | None,
         typer.Option(
-            metavar="FILE",
-            help="A perturbation that the adversary has (a bank.safetensors of ue): subtracting it "
-            "is tried, too. [default: the public one of ue protect --perturbation, if any]",
+            metavar="NAME|FILE|hf://…",
+            help="A perturbation that the adversary has, named as in ue protect --perturbation: "
+            "subtracting it is tried, too. [default: the public one that the files carry, if any]",
         ),
     ] = None,
     test_share: TestShareOption = TEST_SHARE,
+    order: OrderOption = None,
+    units: UnitsOption = None,
     min_test: MinTestOption = MIN_TEST,
     seed: SeedOption = 0,
     max_pixels: MaxPixelsOption = MAX_PIXELS,
@@ -140,6 +143,8 @@ def evaluate(
             bank=bank,
             test_share=test_share,
             min_test=min_test,
+            order=order,
+            units=units.value if units else None,
             seed=seed,
             device=chosen,
             jobs=process_count(jobs),

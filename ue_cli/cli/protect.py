@@ -12,6 +12,8 @@ from ue_cli.cli.run import (
     HomeOption,
     JobsOption,
     JsonOption,
+    OrderOption,
+    UnitsOption,
     beside,
     home_folder,
     process_count,
@@ -59,14 +61,6 @@ class Format(StrEnum):
     png = "png"
     webp = "webp"
     jpeg = "jpeg"
-
-
-class Units(StrEnum):
-    """What a published array counts in."""
-
-    fraction = "fraction"
-    levels = "levels"
-    epsilon = "epsilon"
 
 
 def protect(
@@ -120,19 +114,8 @@ def protect(
             "ue fetch-perturbations, .safetensors, .pt, .npy or .npz.",
         ),
     ] = None,
-    order: Annotated[
-        str | None,
-        typer.Option(
-            metavar="cifar10|FILE",
-            help="Of a .pt, .npy or .npz: the class of each row, a line each.",
-        ),
-    ] = None,
-    units: Annotated[
-        Units | None,
-        typer.Option(
-            help="Of a .pt, .npy or .npz: what its values are. [default: found from them]"
-        ),
-    ] = None,
+    order: OrderOption = None,
+    units: UnitsOption = None,
     rescale: Annotated[
         bool,
         typer.Option("--rescale", help="Multiply the published perturbation to fill the budget."),

@@ -7,6 +7,7 @@ import os
 import sys
 import traceback
 from collections.abc import Callable
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NoReturn
 
@@ -32,6 +33,25 @@ JobsOption = Annotated[
     typer.Option("--jobs", "-j", min=1, help="Processes. [default: one per usable CPU]"),
 ]
 
+
+class Units(StrEnum):
+    """What a published array counts in."""
+
+    fraction = "fraction"
+    levels = "levels"
+    epsilon = "epsilon"
+
+
+OrderOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="cifar10|FILE", help="Of a .pt, .npy or .npz: the class of each row, a line each."
+    ),
+]
+UnitsOption = Annotated[
+    Units | None,
+    typer.Option(help="Of a .pt, .npy or .npz: what its values are. [default: found from them]"),
+]
 
 _UsageError: type[Exception] = typer.BadParameter.__bases__[0]  # typer does not export it
 

@@ -115,6 +115,13 @@ def read_found(
         UeError: with exit code 4, or 2 for flags that only a published array needs.
     """
     if found.path.suffix.lower() in SUFFIXES:
+        if budget is None and units == "epsilon":
+            raise UeError(
+                "perturbation-units",
+                f"{found.path.name} is said to hold multiples of epsilon, and no budget is given.",
+                "Multiply its values by the budget, and say --units levels.",
+                exit_code=ExitCode.PERTURBATION_UNAVAILABLE,
+            )
         rows = None if order is None else read_order(order)
         widest = budget or Budget(MOST_LEVELS)
         bank = read_published(found.path, widest, order=rows, units=units, rescale=rescale)

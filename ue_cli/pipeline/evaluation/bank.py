@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,39 +13,73 @@ from numpy.typing import NDArray
 from ue_cli.errors import ExitCode, UeError
 from ue_cli.perturbation.apply import gray_target
 from ue_cli.perturbation.bank import load_bank
+from ue_cli.perturbation.hub import resolve
 from ue_cli.perturbation.layout import CellField
+from ue_cli.perturbation.legacy import SUFFIXES
+from ue_cli.perturbation.transfer import transfer_bank
 from ue_cli.photos.collection_info import collection_folder, find_collection
 from ue_cli.photos.manifest import MANIFEST_FILE, read_manifest
 from ue_cli.photos.square import Frame, shrink_axis
+from ue_cli.pipeline.evaluation.options import EvaluateOptions
 from ue_cli.pipeline.prepare import BANK_FILE
-from ue_cli.pipeline.published import PUBLIC
+from ue_cli.pipeline.published import PUBLIC, read_found
 from ue_cli.types import Bank, FloatArray
 
 
 @dataclass(frozen=True, slots=True)
 class PublicFile:
-    """A bank that was given, and what the report calls it."""
+    """A bank that was given, and what the report calls it.
+
+    Attributes:
+        bank: with the classes that it was published for, or that its files have.
+        title: for the report.
+        transfers: it was published, so that whoever has it knows which entry `ue protect` gives to
+            classes of other names.
+    """
 
     bank: Bank
     title: str
+    transfers: bool = False
 
 
-def read_public(path: Path) -> PublicFile:
-    """Read the adversary's bank.
+def read_public(options: EvaluateOptions) -> PublicFile | None:
+    """Read the adversary's bank, which may be given in any form that `ue protect` takes.
+
+    Where the owner's state says that the files carry this very perturbation, it is read as they
+    carry it: classes that joined later may have got other entries than they would get today.
 
     Raises:
-        UeError: see `load_bank`.
+        UeError: see `hub.resolve` and `read_found`.
     """
-    bank = load_bank(path)
-    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    if options.bank is None:
+        for flag, value in (("--order", options.order), ("--units", options.units)):
+            if value is not None:
+                raise UeError(
+                    "flags-clash",
+                    f"There is no published array to read, but {flag} {value} was given.",
+                    "Leave it out, or give the array with --bank FILE.",
+                )
+        return None
+    found = resolve(options.bank)
+    public = read_found(found, None, order=options.order, units=options.units)
+    bank, name, sha256 = public.bank, public.name, public.sha256
+    own = collection_bank(options.dataset, options.home)
+    if own is not None and (carried := load_bank(Path(own))).provenance.recipe["sha256"] == sha256:
+        bank = carried
     made = bank.provenance
     if made.recipe.get(PUBLIC) is True:
-        name = f"{made.recipe.get('file')} as these files carry it"
-        return PublicFile(bank, f"{name}, SHA-256 {digest[:12]}…")
-    return PublicFile(bank, f"{path.name}, {made.method} in {made.space}s, SHA-256 {digest[:12]}…")
+        name, sha256 = made.recipe["file"], made.recipe["sha256"]
+        return PublicFile(bank, f"{name} as these files carry it, SHA-256 {sha256[:12]}…")
+    array = found.path.suffix.lower() in SUFFIXES
+    how = "published" if made.method == "published" else f"{made.method} in {made.space}s"
+    return PublicFile(
+        bank,
+        f"{name}, {how}, SHA-256 {sha256[:12]}…",
+        transfers=array or found.source != "path" or found.card is not None,
+    )
 
 
-def collection_bank(dataset: Path, home: Path) -> Path | None:
+def collection_bank(dataset: Path, home: Path) -> str | None:
     """What a folder was protected with, where everyone may have that: a copy in the owner's state.
 
     Raises:
@@ -58,17 +91,20 @@ def collection_bank(dataset: Path, home: Path) -> Path | None:
     info = find_collection(home, fingerprint)
     if info is None or info.recipe.get(PUBLIC) is not True:
         return None
-    return collection_folder(home, fingerprint) / BANK_FILE
+    return str(collection_folder(home, fingerprint) / BANK_FILE)
 
 
 def for_classes(found: PublicFile, classes: Sequence[str]) -> PublicFile:
     """Its entries for these classes, in their order.
 
     Raises:
-        UeError: ``bank-classes``: it has none for some of them.
+        UeError: ``bank-classes``: it has none for some of them, and was not published either.
     """
     bank = found.bank
     absent = [name for name in classes if name not in bank.classes]
+    if absent and found.transfers:
+        title = f"{found.title}, given to these classes as ue protect would"
+        return PublicFile(transfer_bank(bank, classes), title)
     if absent:
         raise UeError(
             "bank-classes",

@@ -92,7 +92,7 @@ def evaluate(options: EvaluateOptions, phases: Watch) -> EvaluateResult:
         options = replace(options, bank=collection_bank(options.dataset, options.home))
     asked, victims = chosen_countermeasures(options), chosen_victims(options)
     device = resolve_device(options.device)
-    public = None if options.bank is None else read_public(options.bank)
+    public = read_public(options)
     found = options.read(phases)
     public = None if public is None else for_classes(public, found.classes)
     specs, left_out = possible(asked, options, originals=found.has_control)

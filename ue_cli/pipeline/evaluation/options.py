@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 
 from ue_cli.countermeasures.registry import SPECS, Spec, Tier, find, in_tier
 from ue_cli.errors import UeError
+from ue_cli.perturbation.legacy import Units
 from ue_cli.pipeline.subject import Subject
 from ue_cli.training.architectures import ARCHITECTURES, VICTIMS, VictimName, find_victim
 from ue_cli.training.backbones import cache_folders, find_backbone, find_backbones
@@ -34,7 +34,9 @@ class EvaluateOptions(Subject):
         victims: names of networks; empty: the tier's.
         coverage: per cent of the training files that are protected, one evaluation each.
         seeds: trainings of each kind; None: the tier's.
-        bank: file of a perturbation that the adversary has; what subtracts it is tried, too.
+        bank: a perturbation that the adversary has, in any form that `ue protect` takes; what
+            subtracts it is tried, too.
+        order, units: of a published array, as in `ProtectOptions`.
         dry_run: say what would be trained, and stop.
     """
 
@@ -43,7 +45,9 @@ class EvaluateOptions(Subject):
     victims: tuple[str, ...] = ()
     coverage: tuple[int, ...] = (100,)
     seeds: int | None = None
-    bank: Path | None = None
+    bank: str | None = None
+    order: str | None = None
+    units: Units | None = None
     dry_run: bool = False
 
     @property
@@ -61,6 +65,8 @@ class EvaluateOptions(Subject):
             ("--coverage", coverage),
             ("--seeds", self.seeds),
             ("--bank", self.bank),
+            ("--order", self.order),
+            ("--units", self.units),
         ]
         return self.command_line("evaluate", own)
 
