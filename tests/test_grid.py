@@ -20,7 +20,7 @@ from reproduction.store import Store
 
 from tests.pipeline.conftest import picture
 from ue_cli.errors import UeError
-from ue_cli.pipeline.options import Making
+from ue_cli.types import Making
 
 Row = dict[str, Any]
 

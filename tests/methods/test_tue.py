@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pytest
@@ -16,11 +16,11 @@ from ue_cli.errors import UeError
 from ue_cli.methods.csd import Gradient, csd
 from ue_cli.methods.search import Search
 from ue_cli.methods.tue import Centroids, Tue
-from ue_cli.methods.tue_presets import PRESETS, tue
+from ue_cli.methods.tue_presets import tue
 from ue_cli.training.contrastive import build_contrast
 from ue_cli.training.ssl_recipes import SSL_NAMES, SslName, small_ssl
 from ue_cli.training.views import views
-from ue_cli.types import Bank
+from ue_cli.types import Bank, TuePreset
 
 NAMES = ("cats", "dogs", "newts")
 
@@ -40,7 +40,7 @@ def tiny(ssl: SslName = "simclr", **changes: Any) -> Tue:
         "ssl": learner,
         "cells": 4,
         "per_class": 12,
-        "rounds": 2,
+        "max_rounds": 2,
         "batches": 2,
         "steps": 2,
         "contrastive": 1.0,
@@ -88,7 +88,7 @@ def test_a_bank_is_whole_levels_in_budget_and_says_how_it_was_made(
     recipe = bank.provenance.recipe
     assert bank.provenance.method == "tue" and recipe["ssl"]["ssl"] == ssl
     assert [n for n, _ in seen] == [1, 2]
-    assert [round(value, 6) for _, value in seen] == [row["csd"] for row in recipe["log"]]
+    assert [round(value, 6) for _, value in seen] == [row["csd"] for row in recipe["rounds"]]
     build_contrast(method.ssl, seed=0).load_state_dict(made.surrogate)
 
 
@@ -107,7 +107,7 @@ def test_without_its_surrogate_a_step_is_the_sign_of_csds_gradient(
 ) -> None:
     """One batch of all, so that both kinds of centroids are the same."""
     pictures, labels = images()
-    method = tiny(contrastive=0.0, steps=1, rounds=1, gradient=gradient, centroids=centroids)
+    method = tiny(contrastive=0.0, steps=1, max_rounds=1, gradient=gradient, centroids=centroids)
     method = replace(method, ssl=replace(method.ssl, batch=36))
     start = started(method, pictures, labels, 5).entries.of(torch.arange(36))
     leaf = (start / 255).flatten(1).requires_grad_()
@@ -123,7 +123,7 @@ def test_batches_agree_on_the_whole_sets_centroids() -> None:
     pictures, labels = images()
     values = {}
     for centroids in ("set", "batch"):
-        method = tiny(contrastive=0.0, rounds=4, steps=4, centroids=centroids)
+        method = tiny(contrastive=0.0, max_rounds=4, steps=4, centroids=centroids)
         method = replace(method, ssl=replace(method.ssl, batch=6))
         made = method.optimise(pictures, labels, NAMES, BUDGET, seed=0)
         values[centroids] = float(csd(carried(made.bank, labels).flatten(1), labels))
@@ -135,7 +135,7 @@ def test_batches_agree_on_the_whole_sets_centroids() -> None:
 def test_without_csd_the_perturbation_pleases_the_surrogate(ssl: SslName) -> None:
     """Its own loss is lower on what it ends with than on the random start."""
     pictures, labels = images()
-    method = tiny(ssl, separation=0.0, rounds=2, steps=8, batches=4)
+    method = tiny(ssl, separation=0.0, max_rounds=2, steps=8, batches=4)
     made = method.optimise(pictures, labels, NAMES, BUDGET, seed=3)
     net = build_contrast(method.ssl, seed=0)
     net.load_state_dict(made.surrogate)
@@ -173,7 +173,7 @@ def test_the_released_recipes_are_the_tables() -> None:
         "released-moco": (1.0, 1.0, 5, 100, False),
         "released-simsiam": (0.0, 0.1, 20, 25, True),
     }
-    for preset in PRESETS:
+    for preset in get_args(TuePreset):
         method = tue(preset, "moco", cells=32, per_class=5000)
         if preset in table:
             assert table[preset] == (

@@ -88,6 +88,24 @@ def test_em_per_photo_gives_each_its_own_and_a_later_one_one_of_its_class(
 
 
 @pytest.mark.slow
+def test_tue_gives_each_photo_its_own_and_says_what_it_was_made_with(
+    ue: Ue, tmp_path: Path
+) -> None:
+    photos = folder(tmp_path / "photos", cats=3, dogs=2)
+    done = ue("protect", photos, "--method", "tue")
+    assert done.code == 0, done.err
+    assert done.result["budget"]["passed"] and done.result["budget"]["mean_abs"] > 3
+    assert len({change(photos, f"cats/{index}.png").tobytes() for index in range(3)}) == 3
+    bank = stored_bank(tmp_path / "home", done.result["collection"])
+    assert bank.provenance.method == "tue" and bank.delta.shape == (2, 3, 3, 8, 8)
+    report = json.loads((photos.with_name("photos-protected.report") / "report.json").read_text())
+    assert report["method"]["preset"] == "small"
+    assert report["method"]["surrogate"] == "simclr, small"
+    other = ue("protect", photos, "--method", "tue", "--preset", "paper", people=True)
+    assert other.code == 2 and "was made with preset small" in other.err
+
+
+@pytest.mark.slow
 def test_one_class_alone_is_refused_before_anything_is_written(ue: Ue, tmp_path: Path) -> None:
     photos = folder(tmp_path / "photos", cats=2)
     (photos / "dogs").mkdir()
@@ -107,6 +125,8 @@ def test_flags_that_a_method_has_no_use_for_are_refused(ue: Ue, photos: Path) ->
         {"method": "em", "gradient": "paper"},
         {"method": "csd", "per": "class"},
         {"method": "csd", "cells": 8},
+        {"method": "pue", "preset": "small"},
+        {"method": "tue", "gradient": "released"},
         {"method": "csd", "space": "texture", "gradient": "released"},
     ):
         with pytest.raises(UeError) as caught:
@@ -120,6 +140,7 @@ def test_what_was_not_asked_for_follows_from_the_method() -> None:
     found = choose_method("csd", space="pixel", cells=4, gradient="released")
     assert found == MethodChoice("csd", "pixel", 4, "released", "class")
     assert choose_method("em", per="photo", cells=2).per == "photo"
+    assert choose_method("tue") == MethodChoice("tue", "pixel", 8, "paper", "photo", "small")
 
 
 def test_the_report_quotes_figures_for_measured_flags_only() -> None:

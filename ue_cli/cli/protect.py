@@ -31,6 +31,17 @@ class Method(StrEnum):
     csd = "csd"
     pue = "pue"
     em = "em"
+    tue = "tue"
+
+
+class Preset(StrEnum):
+    """TUE's recipe."""
+
+    small = "small"
+    paper = "paper"
+    released_simclr = "released-simclr"
+    released_moco = "released-moco"
+    released_simsiam = "released-simsiam"
 
 
 class Per(StrEnum):
@@ -80,7 +91,8 @@ def protect(
     method: Annotated[
         Method | None,
         typer.Option(
-            help="csd needs no training; pue and em train a surrogate on the photos. [default: csd]"
+            help="csd needs no training; pue, em and tue train a surrogate on the photos. "
+            "[default: csd]"
         ),
     ] = None,
     space: Annotated[
@@ -92,7 +104,9 @@ def protect(
     cells: Annotated[
         int | None,
         typer.Option(
-            min=1, max=256, help="Pixel space, pue, em: cells per side of a pattern. [default: 8]"
+            min=1,
+            max=256,
+            help="Pixel space, pue, em, tue: cells per side of a pattern. [default: 8]",
         ),
     ] = None,
     gradient: Annotated[
@@ -103,7 +117,16 @@ def protect(
     ] = None,
     per: Annotated[
         Per | None,
-        typer.Option(help="pue, em: one pattern per class or per photo. [default: class]"),
+        typer.Option(
+            help="pue, em, tue: one pattern per class or per photo. [default: class; tue: photo]"
+        ),
+    ] = None,
+    preset: Annotated[
+        Preset | None,
+        typer.Option(
+            help="tue: small is for CPUs; paper and the released recipes train ResNet-18 for "
+            "hours on a GPU. [default: small]"
+        ),
     ] = None,
     perturbation: Annotated[
         str | None,
@@ -121,7 +144,7 @@ def protect(
         typer.Option("--rescale", help="Multiply the published perturbation to fill the budget."),
     ] = False,
     device: Annotated[
-        str, typer.Option(help="Pixel space, pue, em: auto, cpu, cuda or mps.")
+        str, typer.Option(help="Pixel space, pue, em, tue: auto, cpu, cuda or mps.")
     ] = "auto",
     format: Annotated[
         Format, typer.Option("--format", help="keep: every file stays what it is.")
@@ -168,6 +191,7 @@ def protect(
             cells=cells,
             gradient=gradient.value if gradient else None,
             per=per.value if per else None,
+            preset=preset.value if preset else None,
             perturbation=perturbation,
             order=order,
             units=units.value if units else None,
@@ -189,6 +213,7 @@ def protect(
             cells=choice.cells,
             gradient=choice.gradient,
             per=choice.per,
+            preset=choice.preset,
             device=device,
             format=format.value,
             strip_gps=strip_gps,

@@ -63,6 +63,16 @@ class Alternation:
     max_rounds: int
     min_robust_rounds: int
 
+    @property
+    def size(self) -> int:
+        """Side of the surrogate's input, in pixels."""
+        return self.surrogate.size
+
+    @property
+    def batch(self) -> int:
+        """Images per step of the surrogate."""
+        return self.surrogate.batch
+
     def optimise(
         self,
         images: Tensor,

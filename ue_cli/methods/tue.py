@@ -37,7 +37,7 @@ class Tue:
         cells: side of the square of cells that is stretched over an image; the surrogate's input
             size gives one cell per pixel, as published.
         per_class: patterns per class; as many as a class has images is sample-wise, as published.
-        rounds: of one S1 and one S2.
+        max_rounds: of one S1 and one S2, all of which are run.
         batches: S1: steps of the surrogate per round.
         steps: S2: signed steps per batch; every image's turn comes once per round.
         contrastive: w.
@@ -54,7 +54,7 @@ class Tue:
     ssl: SslRecipe
     cells: int
     per_class: int
-    rounds: int
+    max_rounds: int
     batches: int
     steps: int
     contrastive: float
@@ -65,6 +65,16 @@ class Tue:
     through_keys: bool = True
     train_mode: bool = False
     shared_views: bool = False
+
+    @property
+    def size(self) -> int:
+        """Side of the surrogate's input, in pixels."""
+        return self.ssl.size
+
+    @property
+    def batch(self) -> int:
+        """Images per step of the surrogate."""
+        return self.ssl.batch
 
     def optimise(
         self,
@@ -135,14 +145,14 @@ class _Run:
         """Alternate; what happened."""
         log: list[dict[str, float]] = []
         before = self._csd()
-        for number in range(1, self.recipe.rounds + 1):
+        for number in range(1, self.recipe.max_rounds + 1):
             said = {} if self.surrogate is None else {"loss": round(self._learn(), 6)}
             self._perturb()
             value = self._csd()
             log.append(said | {"csd": round(value, 6)})
             if on_step is not None:
-                on_step(number, self.recipe.rounds, value)
-        return {"log": log, "csd_before": before, "images": len(self.search.images)}
+                on_step(number, self.recipe.max_rounds, value)
+        return {"rounds": log, "csd_before": before, "images": len(self.search.images)}
 
     def _learn(self) -> float:
         """S1: some steps of the surrogate on pairs of views of x + δ; the mean loss."""

@@ -3,24 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Literal, get_args
 
 from ue_cli.methods.tue import Tue
 from ue_cli.training.ssl_recipes import SslName, small_ssl, ssl_recipe
-
-Preset = Literal["small", "paper", "released-simclr", "released-moco", "released-simsiam"]
-
-PRESETS: tuple[Preset, ...] = get_args(Preset)
+from ue_cli.types import TuePreset
 
 _ROUNDS = 200
 """Of all three released recipes: their epochs and batches come to that."""
 
 
-def tue(preset: Preset, ssl: SslName = "simclr", *, cells: int, per_class: int) -> Tue:
+def tue(preset: TuePreset, ssl: SslName = "simclr", *, cells: int, per_class: int) -> Tue:
     """A recipe by name.
 
     Args:
-        preset: of `PRESETS`; a released one decides the learner.
+        preset: its name; a released one decides the learner.
         ssl: the learner of the others.
         cells: as in `Tue`.
         per_class: as in `Tue`.
@@ -30,7 +26,7 @@ def tue(preset: Preset, ssl: SslName = "simclr", *, cells: int, per_class: int) 
             ssl=small_ssl(ssl),
             cells=cells,
             per_class=per_class,
-            rounds=20,
+            max_rounds=20,
             batches=20,
             steps=5,
             contrastive=1.0,
@@ -62,7 +58,7 @@ def released(ssl: SslName, cells: int, per_class: int) -> Tue:
         ssl=ssl_recipe(ssl),
         cells=cells,
         per_class=per_class,
-        rounds=_ROUNDS,
+        max_rounds=_ROUNDS,
         batches={"simclr": 20, "moco": 100, "simsiam": 25}[ssl],
         steps=5 if moco else 20,
         contrastive=1.0 if moco else 0.0,

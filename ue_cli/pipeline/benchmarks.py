@@ -23,7 +23,7 @@ Cell = Mapping[str, Sequence[float]]
 
 def effect_table(options: ProtectOptions) -> Table | None:
     """Victim accuracies under the default recipe; None where these flags were not measured."""
-    if options.method == "published":
+    if options.method in ("published", "tue"):
         return None
     if options.method != "csd":
         return _learned(options)

@@ -1,4 +1,4 @@
-"""PUE and EM on a folder of photos: small squares of them, and one surrogate."""
+"""PUE, EM and TUE on a folder of photos: small squares of them, and one surrogate."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ import torch
 from ue_cli.methods.alternation import Alternation
 from ue_cli.methods.em import Em
 from ue_cli.methods.pue import Pue
+from ue_cli.methods.tue import Tue
+from ue_cli.methods.tue_presets import tue
 from ue_cli.photos.key import Subkey
 from ue_cli.pipeline.images import load_readable
 from ue_cli.pipeline.options import ProtectOptions
@@ -51,7 +53,7 @@ def learn_cells(
     chosen = _chosen(photos, secret)
     kept, images = load_readable(
         [photo.path for photo in chosen],
-        method.surrogate.size,
+        method.size,
         jobs=options.jobs,
         phases=phases,
         title="Reading photos for the surrogate",
@@ -73,8 +75,7 @@ def learn_cells(
     if options.per == "photo":
         per_class = max(seen.values(), default=1) if frozen is None else frozen.delta.shape[1]
         method = replace(method, per_class=per_class)
-    batch = method.surrogate.batch
-    method = replace(method, batches=min(method.batches, 2 * -(-len(chosen) // batch)))
+    method = replace(method, batches=min(method.batches, 2 * -(-len(chosen) // method.batch)))
     phases.start("Training against a surrogate", method.max_rounds)
     done = 0
 
@@ -104,7 +105,9 @@ def learn_cells(
     return replace(made.bank, provenance=replace(provenance, recipe=recipe))
 
 
-def _method(options: ProtectOptions) -> Alternation:
+def _method(options: ProtectOptions) -> Alternation | Tue:
+    if options.method == "tue":
+        return tue(options.preset or "small", cells=options.cells, per_class=1)
     kind = Pue if options.method == "pue" else Em
     return kind(cells=options.cells)
 

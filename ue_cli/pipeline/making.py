@@ -124,10 +124,20 @@ def _separated(
 
 
 def learned_words(bank: Bank) -> dict[str, Any]:
-    """What pue and em say of their search, for the collection's recipe and the report."""
+    """What pue, em and tue say of their search, for the collection's recipe and the report."""
     recipe = bank.provenance.recipe
     if "rounds" not in recipe:
         return {}
+    if bank.provenance.method == "tue":
+        learner = f"{recipe['ssl']['ssl']}, {recipe['ssl']['net']}"
+        return {
+            "photos optimised on": recipe["images"],
+            "surrogate": learner if recipe["contrastive"] else "none: CSD alone",
+            "rounds": len(recipe["rounds"]),
+            "weight of the contrastive loss": recipe["contrastive"],
+            "weight of CSD": recipe["separation"],
+            "CSD": f"{recipe['csd_before']:.3f} at the start, {recipe['rounds'][-1]['csd']:.3f}",
+        }
     return {
         "photos optimised on": recipe["images"],
         "rounds": len(recipe["rounds"]),

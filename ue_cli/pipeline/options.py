@@ -11,11 +11,10 @@ from ue_cli.perturbation.legacy import Units
 from ue_cli.perturbation.texture import TextureRecipe
 from ue_cli.photos.write import Requested
 from ue_cli.pipeline.limits import MAX_PIXELS
-from ue_cli.types import Budget
+from ue_cli.types import Budget, Making, TuePreset
 
 CELLS = 8
 
-Making = Literal["csd", "pue", "em"]
 Method = Literal[Making, "published"]
 """``published``: none of ours; the perturbation is read from a file."""
 
@@ -25,7 +24,7 @@ class MethodChoice:
     """A method and the flags that go with it, none of them contradicting another.
 
     Attributes:
-        method, space, cells, gradient, per: as in `ProtectOptions`.
+        method, space, cells, gradient, per, preset: as in `ProtectOptions`.
     """
 
     method: Method = "csd"
@@ -33,6 +32,7 @@ class MethodChoice:
     cells: int = CELLS
     gradient: Literal["paper", "released"] = "paper"
     per: Literal["class", "photo"] = "class"
+    preset: TuePreset | None = None
 
 
 def choose_method(
@@ -42,6 +42,7 @@ def choose_method(
     cells: int | None = None,
     gradient: Literal["paper", "released"] | None = None,
     per: Literal["class", "photo"] | None = None,
+    preset: TuePreset | None = None,
     perturbation: str | None = None,
     order: str | None = None,
     units: Units | None = None,
@@ -54,7 +55,7 @@ def choose_method(
     """
     if perturbation is not None:
         making = (("method", method), ("space", space), ("cells", cells), ("gradient", gradient))
-        for name, asked in (*making, ("per", per)):
+        for name, asked in (*making, ("per", per), ("preset", preset)):
             if asked is not None:
                 raise _clash("--perturbation brings a finished one", f"--{name} {asked}")
         return MethodChoice("published", "pixel")
@@ -69,21 +70,26 @@ def choose_method(
         raise _clash(f"--method {method} has no CSD", f"--gradient {gradient}")
     if not learned and per is not None:
         raise _clash("--method csd draws for every photo by itself", f"--per {per}")
+    if preset is not None and method != "tue":
+        raise _clash(f"--method {method} has no presets", f"--preset {preset}")
     space = space or ("pixel" if learned else "texture")
     if space == "texture" and cells is not None:
         raise _clash("Textures have no cells", f"--cells {cells}")
     if space == "texture" and gradient is not None:
         raise _clash("Textures follow no gradient", f"--gradient {gradient}")
-    return MethodChoice(method, space, cells or CELLS, gradient or "paper", per or "class")
+    cells, gradient = cells or CELLS, gradient or "paper"
+    if method == "tue":  # a pattern per photo, as published
+        return MethodChoice(method, space, cells, gradient, per or "photo", preset or "small")
+    return MethodChoice(method, space, cells, gradient, per or "class")
 
 
 def _clash(what: str, flag: str) -> UeError:
     return UeError(
         "flags-clash",
         f"{what}, but {flag} was given.",
-        "Leave that flag out. --cells goes with --space pixel, pue and em, --gradient with "
-        "--space pixel, --per with pue and em, --order, --units and --rescale with "
-        "--perturbation.",
+        "Leave that flag out. --cells goes with --space pixel, pue, em and tue, --gradient with "
+        "--space pixel, --per with pue, em and tue, --preset with tue, --order, --units and "
+        "--rescale with --perturbation.",
     )
 
 
@@ -97,17 +103,18 @@ class ProtectOptions:
         home: folder of the owner's key and state.
         budget: the L∞ ball.
         labels: ``auto``, ``folders``, ``metadata``, ``clusters``, ``single`` or a table's path.
-        method: ``csd``, or ``pue`` or ``em``, which train a surrogate, or ``published``.
+        method: ``csd``, or ``pue``, ``em`` or ``tue``, which train a surrogate, or ``published``.
         perturbation: ``published``: a path, a name or an ``hf://`` address.
         order: of a published array: whose its rows are; see `read_order`.
         units: of a published array: what its values are; None: found from them.
         rescale: multiply a published perturbation to fill the budget.
-        space: ``texture`` or ``pixel``: where CSD separates the classes; pue and em are pixel.
+        space: ``texture`` or ``pixel``: where CSD separates the classes; what is learned is pixel.
         selection: ``csd``, or ``random``: codes as drawn, the baseline that CSD has to beat.
         recipe: texture space: what a class's code may be.
         cells: pixel space: cells per side of a pattern.
         gradient: CSD in pixel space: ``paper`` or ``released``.
-        per: pue and em: a pattern per ``class`` or per ``photo``.
+        per: pue, em and tue: a pattern per ``class`` or per ``photo``.
+        preset: tue: its recipe.
         device: pixel space: ``auto``, ``cpu``, ``cuda`` or ``mps``.
         format: ``keep``, ``png``, ``webp`` or ``jpeg``.
         strip_gps, strip_metadata, opt_out: what happens to the metadata.
@@ -135,6 +142,7 @@ class ProtectOptions:
     cells: int = CELLS
     gradient: Literal["paper", "released"] = "paper"
     per: Literal["class", "photo"] = "class"
+    preset: TuePreset | None = None
     device: str = "auto"
     format: Requested = "keep"
     strip_gps: bool = False

@@ -200,4 +200,5 @@ def _recipe(options: ProtectOptions) -> dict[str, Any]:
 def _cell_options(options: ProtectOptions) -> dict[str, Any]:
     if options.method == "csd":
         return {"cells": options.cells, "gradient": options.gradient}
-    return {"cells": options.cells, "per": options.per}
+    preset = {"preset": options.preset} if options.preset else {}
+    return {"cells": options.cells, "per": options.per, **preset}

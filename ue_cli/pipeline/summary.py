@@ -216,7 +216,7 @@ def _cautions(
                 "larger files of another type.",
             )
         )
-    if options.method in ("pue", "em"):
+    if options.method in ("pue", "em", "tue"):
         found.append(
             Caution(
                 "learned-cells",

@@ -18,6 +18,7 @@ from ue_cli.types.learnability import (
     SurrogateCertificate,
     Verdict,
 )
+from ue_cli.types.methods import Making, TuePreset
 from ue_cli.types.perturbation import Bank, Field, Provenance
 from ue_cli.types.photos import FileRecord, Photo, PhotoSet, Skipped
 
@@ -39,6 +40,7 @@ __all__ = [
     "FileRecord",
     "FloatArray",
     "LearnabilityCertificate",
+    "Making",
     "NoisyCounts",
     "OnStep",
     "Phases",
@@ -55,6 +57,7 @@ __all__ = [
     "Smoothing",
     "SurrogateCertificate",
     "Training",
+    "TuePreset",
     "Verdict",
     "Watch",
 ]

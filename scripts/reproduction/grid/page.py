@@ -21,6 +21,8 @@ _ARMS = {
     "csd": "class textures, chosen by CSD: the default of `ue protect`",
     "random": "class textures as they are drawn, which CSD has to beat",
     "csd-pixel": "CSD in pixel space (Ren et al., ICLR 2023): `--space pixel`",
+    "tue": "CSD and a contrastive surrogate, a pattern per photo (Ren et al., ICLR 2023): "
+    "`--method tue`",
     "em": "error-minimising patterns (Huang et al., ICLR 2021): `--method em`",
     "pue": "error-minimising patterns under weight noise (Wang et al., NDSS 2025): `--method pue`",
 }

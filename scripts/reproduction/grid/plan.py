@@ -11,11 +11,11 @@ from typing import Any, get_args
 from ue_cli.countermeasures.registry import find, in_tier
 from ue_cli.perturbation.texture import TextureRecipe, recipe_to_json
 from ue_cli.pipeline.making import CODE_VERSION
-from ue_cli.pipeline.options import Making, choose_method
+from ue_cli.pipeline.options import choose_method
 from ue_cli.training.architectures import VictimName
 from ue_cli.training.supervised import VictimRecipe
 from ue_cli.training.victims import victim_recipe
-from ue_cli.types import Budget
+from ue_cli.types import Budget, Making
 
 SIDES: Mapping[str, int] = {"cifar10": 32, "tiny-imagenet-10": 64}
 """Pixels of each data set's images, which trainers read as they are."""
@@ -144,7 +144,8 @@ def settings_of(arm: str, cells: int | None = None) -> dict[str, Any] | None:
     else:
         method: Making = next((name for name in LEARNED if name == arm), "csd")
         choice = choose_method(method, space="pixel", cells=cells)
-        settings = asdict(choice) | {"levels": BUDGET.levels}
+        settings = {k: v for k, v in asdict(choice).items() if v is not None}
+        settings |= {"levels": BUDGET.levels}
     made: dict[str, Any] = as_json(settings)
     return made
 
