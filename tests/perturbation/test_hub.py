@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 import os
@@ -11,6 +12,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import partial
 from http.server import ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -21,6 +23,7 @@ from safetensors.numpy import save
 
 from tests.perturbation.hub_server import COMMIT, TOKEN, Hub, serving
 from tests.perturbation.test_cards import MEASURED, bank, card_of
+from tests.pipeline.conftest import picture
 from ue_cli.errors import UeError
 from ue_cli.perturbation.bank import load_bank, save_bank
 from ue_cli.perturbation.cardfile import write_card
@@ -102,18 +105,22 @@ def worker(hub: Hub, home: Path) -> Iterator[subprocess.Popen[str]]:
 
 
 @pytest.fixture
-def ask(worker: subprocess.Popen[str]) -> Ask:
-    def fetch(*arguments: str) -> dict[str, Any]:
+def ue(worker: subprocess.Popen[str]) -> Ask:
+    def run(*arguments: str) -> dict[str, Any]:
         assert worker.stdin is not None and worker.stdout is not None
-        line = json.dumps(["fetch-perturbations", "--json", *arguments])
-        worker.stdin.write(line + "\n")
+        worker.stdin.write(json.dumps([*arguments, "--json"]) + "\n")
         worker.stdin.flush()
         done = json.loads(worker.stdout.readline())
         envelope: dict[str, Any] = json.loads(done["out"])
         assert envelope["exit_code"] == done["code"]
         return envelope
 
-    return fetch
+    return run
+
+
+@pytest.fixture
+def ask(ue: Ask) -> Ask:
+    return partial(ue, "fetch-perturbations")
 
 
 def in_cache(home: Path, kind: str) -> list[str]:
@@ -331,6 +338,26 @@ def start(served: Hub, home: Path) -> subprocess.Popen[str]:
 
 def wait_until_stalled(server: ThreadingHTTPServer) -> None:
     assert server.stalled.wait(60)  # type: ignore[attr-defined]
+
+
+def test_what_is_protected_with_an_address_is_pinned_to_its_commit(
+    ue: Ask, published: Path, tmp_path: Path
+) -> None:
+    for name in ("a", "b"):
+        picture(tmp_path / "photos" / name / "0.png", 0, size=(16, 16))
+    words = ["protect", str(tmp_path / "photos"), "--home", str(tmp_path / "home"), "--jobs", "1"]
+    words += ["--no-certify", "--perturbation", f"hf://o/good@main/{FILE}"]
+    result = ue(*words)["result"]
+    pinned = f"hf://o/good@{COMMIT}/{FILE}"
+    assert result["perturbation"]["name"] == pinned
+    assert result["perturbation"]["card"] == "small"
+    assert result["perturbation"]["measured"]["rows"][0][1] == "64.0 % (65.0 %)"
+    said = json.loads((tmp_path / "photos-protected.report" / "report.json").read_text())
+    assert said["method"]["perturbation"] == pinned
+    (stored,) = (tmp_path / "home").glob("collections/*/bank.safetensors")
+    recipe = load_bank(stored).provenance.recipe
+    assert recipe["file"] == pinned
+    assert recipe["sha256"] == hashlib.sha256((published / FILE).read_bytes()).hexdigest()
 
 
 def test_a_path_comes_before_a_name(published: Path) -> None:
