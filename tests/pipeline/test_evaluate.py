@@ -37,7 +37,7 @@ from ue_cli.pipeline.evaluation.options import (
     chosen_victims,
     parse_coverage,
 )
-from ue_cli.pipeline.subject import SIDE
+from ue_cli.pipeline.limits import SIDE
 from ue_cli.pipeline.trials import TrialResult
 from ue_cli.report import read_evaluation
 from ue_cli.training import backbones
@@ -119,6 +119,8 @@ def test_everything_is_trained_beside_a_control_and_kept(folder: Path) -> None:
         assert [one.trained for one in cell.alone] == ([] if coverage == 100 else [24])
         assert protected.trained == control.trained == 48
     assert measured.detectability is not None and measured.detectability.photos == 48
+    # Nobody enlarges files of 32 pixels to train on them.
+    assert "files at 32 pixels, shifts by up to 4 of 32 pixels" in found["none", 100].recipe
     # 2 countermeasures: protected at both coverages, one control, and the unprotected half.
     assert first.trainings == first.left == 8
     assert any("8 trainings" in note and "This will take" in note for note in board.notes)
@@ -278,7 +280,7 @@ def test_pretrained_victims_are_tried_where_their_weights_are(
     (tmp_path / "resnet18-f37072fd.pth").touch()
     assert chosen_victims(full) == ("small", "resnet18", "vit-tiny", "probe", "fine-tune")
     assert chosen_victims(options(folder)) == ("small",)
-    assert [side_of(name) for name in ("small", "probe")] == [SIDE, 256]
+    assert [side_of(name, 32) for name in ("small", "probe")] == [32, 256]
 
 
 def test_a_victim_without_its_weights_is_refused_before_any_work(
@@ -296,8 +298,8 @@ def test_a_web_copy_is_the_plain_training_on_other_files(folder: Path) -> None:
         assert f"{copy.long_edge:,} pixels" in find(name).summary
         assert f"q{copy.quality} " in find(name).summary
         (cell,) = plan_cells([find(name)], ("small",), (100,))
-        protected, control = tasks_of(cell, options(folder), [0, 1] * 40, originals=True)
-        assert protected.source == control.source == Source(name, 100)
+        protected, control = tasks_of(cell, options(folder), [0, 1] * 40, side=32, originals=True)
+        assert protected.source == control.source == Source(name, 100, side=32)
         assert protected.trial.countermeasure is control.trial.countermeasure is None
 
 
@@ -345,7 +347,7 @@ def test_originals_among_protected_files_are_tried_alone(
     """What dilution reaches says little without what its clean images reach by themselves."""
     (cell,) = plan_cells([find("dilution-20")], ("small",), (coverage,))
     labels = [0, 1] * 50
-    protected, control, alone = tasks_of(cell, options(folder), labels, originals=True)
+    protected, control, alone = tasks_of(cell, options(folder), labels, side=SIDE, originals=True)
     assert (protected.source.coverage, control.source.coverage) == (coverage, 100)
     assert protected.trial.countermeasure == control.trial.countermeasure == "dilution-20"
     assert alone.source == Source("", 100 - clean, alone=True)
@@ -374,7 +376,8 @@ def test_coverages_are_sorted_and_named_once() -> None:
 
 
 def test_the_command_repeats_what_was_asked(folder: Path) -> None:
-    asked = options(folder, coverage=(100, 50), victims=("small",), seeds=2, home_given=True)
+    changes = {"coverage": (100, 50), "victims": ("small",), "seeds": 2, "side": 48}
+    asked = options(folder, **changes, home_given=True)
     words = shlex.split(asked.command())
     assert words[:3] == ["ue", "evaluate", str(folder / "out")]
     for flag, value in (
@@ -385,6 +388,7 @@ def test_the_command_repeats_what_was_asked(folder: Path) -> None:
         ("--coverage", "100,50"),
         ("--min-test", "10"),
         ("--home", str(folder / "home")),
+        ("--side", "48"),
     ):
         assert words[words.index(flag) + 1] == value
     assert "--tier" not in words

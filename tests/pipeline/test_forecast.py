@@ -80,6 +80,6 @@ def test_a_recipe_in_words_says_how_it_augments() -> None:
     cropped = describe_recipe(victim_recipe("small", train_files=5000, side=64))
     assert "resized to 64 pixels, under random resized crops (at least 0.35 of the area)" in cropped
     assert cropped.endswith("to 48 pixels and flips")
-    shifted = describe_recipe(victim_recipe("resnet18", train_files=5000, side=32))
+    shifted = describe_recipe(victim_recipe("resnet18", train_files=5000, side=32), 32)
     assert shifted.startswith("ResNet-18 trained from scratch for 52 epochs")
     assert shifted.endswith("resized to 32 pixels, under shifts by up to 4 of 32 pixels and flips")

@@ -14,6 +14,7 @@ from tests.pipeline.conftest import Quiet, picture
 from ue_cli.cli import app
 from ue_cli.errors import UeError
 from ue_cli.pipeline.subject import Subject
+from ue_cli.pipeline.trainside import natural_side
 
 
 def refused(tmp_path: Path, report: Path, command: str = "evaluate") -> dict[str, str]:
@@ -47,6 +48,29 @@ def test_a_place_that_takes_no_report_is_refused_before_any_work(tmp_path: Path)
 def test_a_folder_without_permission_is_refused(tmp_path: Path) -> None:
     (tmp_path / "closed").mkdir(mode=0o500)
     assert "is not writable" in refused(tmp_path, tmp_path / "closed" / "report")["message"]
+
+
+@pytest.mark.parametrize(
+    ("sizes", "side"),
+    [
+        ([(32, 32), (32, 48), (500, 400)], 32),
+        ([(30, 90), (28, 28), (28, 40), (100, 99)], 28),
+        ([(640, 480), (48, 300)], 48),
+        ([(640, 480), (65, 300)], 64),
+        ([(8, 8)], 16),
+    ],
+)
+def test_small_files_are_read_at_their_own_size(
+    tmp_path: Path, sizes: list[tuple[int, int]], side: int
+) -> None:
+    files = [picture(tmp_path / f"{i}.png", i, size=size) for i, size in enumerate(sizes)]
+    assert natural_side(files, 10**6) == side
+    (tmp_path / "broken.png").write_bytes(b"\x89PNG")
+    assert natural_side([*files, tmp_path / "broken.png", tmp_path / "gone.png"], 10**6) == side
+
+
+def test_where_no_header_tells_the_size_it_is_the_usual_one(tmp_path: Path) -> None:
+    assert natural_side([tmp_path / "gone.png"], 10**6) == 64
 
 
 def test_a_missing_dataset_is_what_is_wrong_first(tmp_path: Path) -> None:

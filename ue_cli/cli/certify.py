@@ -23,6 +23,7 @@ from ue_cli.cli.subject import (
     OriginalOption,
     ReportOption,
     SeedOption,
+    SideOption,
     TestOption,
     TestShareOption,
 )
@@ -89,6 +90,7 @@ def certify(
     test_share: TestShareOption = TEST_SHARE,
     min_test: MinTestOption = MIN_TEST,
     seed: SeedOption = 0,
+    side: SideOption = None,
     max_pixels: MaxPixelsOption = MAX_PIXELS,
     device: DeviceOption = "auto",
     report: ReportOption = None,
@@ -125,6 +127,7 @@ def certify(
             test_share=test_share,
             min_test=min_test,
             seed=seed,
+            side=side,
             device=chosen,
             jobs=process_count(jobs),
             max_pixels=max_pixels,

@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from ue_cli.pipeline.limits import SIDE, SIDES
+
 DatasetArgument = Annotated[Path, typer.Argument(help="The protected folder.")]
 OriginalOption = Annotated[
     Path | None,
@@ -28,6 +30,15 @@ SeedOption = Annotated[
     int,
     typer.Option(
         min=0, max=2**31 - 1, help="Of the split, the trainings and everything that is drawn."
+    ),
+]
+SideOption = Annotated[
+    int | None,
+    typer.Option(
+        min=SIDES[0],
+        max=SIDES[1],
+        help="Pixels to which trainers resize what they read. [default: that of most files, "
+        f"{SIDE} at most]",
     ),
 ]
 MaxPixelsOption = Annotated[

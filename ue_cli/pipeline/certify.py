@@ -28,7 +28,7 @@ from ue_cli.pipeline.statement import (
     describe_runs,
     duration,
 )
-from ue_cli.pipeline.subject import SIDE, TRAININGS
+from ue_cli.pipeline.subject import TRAININGS
 from ue_cli.pipeline.trials import (
     Trial,
     TrialData,
@@ -91,7 +91,8 @@ def certify(options: CertifyOptions, phases: Phases) -> CertifyResult:
     _require_draws(setting)
     device = resolve_device(options.device)
     torch.set_num_threads(options.jobs)  # where --jobs leaves cores to others, draws do as well
-    found = options.read(phases)
+    asked, found = options, options.read(phases)
+    options = replace(options, side=found.side)
     data = _load(found, options, phases)
     plan = planned(options, len(found.train), with_control=found.has_control)
     cache = options.folder / TRAININGS
@@ -112,11 +113,11 @@ def certify(options: CertifyOptions, phases: Phases) -> CertifyResult:
         test_files=len(found.test),
         test_source=found.test_source,
         device=device.upper(),
-        recipe=describe_recipe(plan.plain["protected"].recipe),
+        recipe=describe_recipe(plan.plain["protected"].recipe, found.side),
         data_sha256=found.sha256,
         seconds=time.monotonic() - started,
     )
-    certification = certification_of(measured, found, options)
+    certification = certification_of(measured, found, asked)
     with explain_write(options.folder):
         write_certificate(options.folder, certification)
     return CertifyResult(certification, options.folder, found.cautions)
@@ -138,7 +139,7 @@ def _load(found: Dataset, options: CertifyOptions, phases: Phases) -> TrialData:
     def read(paths: list[Path], title: str) -> np.ndarray[Any, np.dtype[np.uint8]]:
         return load_images(
             paths,
-            SIDE,
+            found.side,
             jobs=options.jobs,
             phases=phases,
             title=title,
@@ -271,5 +272,7 @@ def _certify_runs(trained: _Trained, options: CertifyOptions) -> RunsCertificate
         protected_fit=[r.fit for r in protected],
         control_fit=[r.fit for r in control],
         protected_best=[r.best for r in protected],
-        distribution=describe_runs([r.trial for r in protected], options.architectures),
+        distribution=describe_runs(
+            [r.trial for r in protected], options.architectures, options.square
+        ),
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from ue_cli.pipeline.subject import SIDE, Subject
+from ue_cli.pipeline.subject import Subject
 from ue_cli.training.architectures import VictimName
 from ue_cli.training.supervised import VictimRecipe
 from ue_cli.training.victims import victim_recipe
@@ -70,7 +70,7 @@ class CertifyOptions(Subject):
 
     def surrogate(self, train_files: int, name: VictimName) -> VictimRecipe:
         """How a victim of that architecture trains plainly."""
-        return victim_recipe(name, train_files=train_files, side=SIDE)
+        return victim_recipe(name, train_files=train_files, side=self.square)
 
     def robust(self, plain: VictimRecipe, scaling: Scaling) -> VictimRecipe:
         """The same under weight noise."""

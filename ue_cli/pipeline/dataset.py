@@ -14,7 +14,13 @@ from ue_cli.photos.places import check_source
 from ue_cli.pipeline.limits import MAX_PIXELS
 from ue_cli.pipeline.members import Members, list_members, pair_originals, several_classes
 from ue_cli.pipeline.testside import Clean, check_overlap, read_tests, several_tested, split_tests
-from ue_cli.pipeline.trainside import Looking, Seen, see_originals, see_protected
+from ue_cli.pipeline.trainside import (
+    Looking,
+    Seen,
+    natural_side,
+    see_originals,
+    see_protected,
+)
 from ue_cli.report import Caution
 from ue_cli.types import Phases
 
@@ -64,6 +70,7 @@ class Dataset:
         sha256: of the names, file hashes and labels of everything above, hex.
         collection: fingerprint of the protected folder; None without a manifest.
         max_pixels: limit to decode the files with.
+        side: of the squares that trainers read, in pixels.
         cautions: what was left out, and what looks wrong.
     """
 
@@ -75,6 +82,7 @@ class Dataset:
     sha256: str
     collection: str | None
     max_pixels: int
+    side: int
     cautions: tuple[Caution, ...]
 
     @property
@@ -93,6 +101,7 @@ def read_dataset(
     min_test: int = 50,
     seed: int = 0,
     max_pixels: int = MAX_PIXELS,
+    side: int | None = None,
     jobs: int,
     phases: Phases,
 ) -> Dataset:
@@ -111,6 +120,7 @@ def read_dataset(
         min_test: fewest test images.
         seed: of the split.
         max_pixels: larger images are left out.
+        side: of the squares that trainers read; None: `natural_side`.
         jobs: processes.
         phases: told about each pass over files.
 
@@ -143,7 +153,9 @@ def read_dataset(
         clean = [_as_test(one) for i, one in enumerate(seen) if i in chosen]
         seen = [one for i, one in enumerate(seen) if i not in chosen]
     several_tested(clean, source)
-    return _dataset(members, classes, seen, clean, source, looking, cautions)
+    if side is None:
+        side = natural_side([one.member.path for one in seen], looking.max_pixels)
+    return _dataset(members, classes, seen, clean, source, side, looking, cautions)
 
 
 def _check_places(dataset: Path, original: Path | None, test: Path | None) -> None:
@@ -185,6 +197,7 @@ def _dataset(
     seen: Sequence[Seen],
     clean: Sequence[Clean],
     source: str,
+    side: int,
     looking: Looking,
     cautions: Sequence[Caution],
 ) -> Dataset:
@@ -212,5 +225,6 @@ def _dataset(
         sha256=digest.hexdigest(),
         collection=members.collection,
         max_pixels=looking.max_pixels,
+        side=side,
         cautions=(*members.cautions, *cautions),
     )

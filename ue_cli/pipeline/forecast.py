@@ -10,7 +10,6 @@ from ue_cli.pipeline.backend import resolve_device
 from ue_cli.pipeline.certifyoptions import CertifyOptions
 from ue_cli.pipeline.recovered import attack_steps
 from ue_cli.pipeline.smoothed import estimate_draws
-from ue_cli.pipeline.subject import SIDE
 from ue_cli.pipeline.trialplan import measure
 from ue_cli.pipeline.trials import Trial, estimate_seconds
 from ue_cli.training.architectures import VictimName
@@ -97,7 +96,7 @@ def forecast(
         wanted.trials if left is None else left,
         train_files=train_files,
         tests=tests,
-        side=SIDE,
+        side=options.square,
         classes=classes,
         jobs=options.jobs,
         device=device,
@@ -107,6 +106,6 @@ def forecast(
     total += 2 * len(wanted.runs) * each
     if "clean" in wanted.runs:
         # One attack after another, each on all threads.
-        step, _ = measure(surrogate, SIDE, classes, 1, options.jobs, device)
+        step, _ = measure(surrogate, options.square, classes, 1, options.jobs, device)
         total += 2 * attack_steps(train_files) * step
     return total

@@ -22,7 +22,7 @@ from ue_cli.certify.verdict import judge_runs
 from ue_cli.photos.manifest import MANIFEST_FILE, read_manifest
 from ue_cli.pipeline.certifyoptions import CertifyOptions
 from ue_cli.pipeline.dataset import Dataset
-from ue_cli.pipeline.subject import SIDE
+from ue_cli.pipeline.limits import SIDE
 from ue_cli.pipeline.trials import Trial
 from ue_cli.report import Certification, Statements
 from ue_cli.training.architectures import ARCHITECTURES, VictimName
@@ -74,13 +74,17 @@ def certification_of(
     )
 
 
-def describe_recipe(recipe: VictimRecipe) -> str:
-    """A training in words."""
+def describe_recipe(recipe: VictimRecipe, side: int = SIDE) -> str:
+    """A training in words.
+
+    Args:
+        recipe: the hyperparameters.
+        side: of the squares that it reads, in pixels.
+    """
     net = ARCHITECTURES[recipe.net].title
     if recipe.net == "small":
         net = f"a {net} ({'-'.join(map(str, recipe.widths))} channels)"
     begun = f"trained on from {recipe.backbone}" if recipe.backbone else "trained from scratch"
-    side = recipe.size if recipe.augment == "shift" else SIDE
     return (
         f"{net} {begun} for {recipe.epochs} epochs in batches of {recipe.batch} on "
         f"the files resized to {side} pixels, under {describe_views(recipe)}"
@@ -97,20 +101,21 @@ def describe_views(recipe: VictimRecipe) -> str:
     )
 
 
-def describe_runs(trials: Sequence[Trial], victims: Sequence[VictimName]) -> str:
+def describe_runs(trials: Sequence[Trial], victims: Sequence[VictimName], side: int = SIDE) -> str:
     """What varies between the trainings and what does not.
 
     Args:
         trials: of one arm.
         victims: the architectures that each of them drew from.
+        side: of the squares that they read, in pixels.
     """
     seeds = f"(seeds {trials[0].seed} to {trials[-1].seed})"
     drawn = "first weights, order, crops and flips are drawn anew in each"
     if len(victims) == 1:
         same = f"{drawn} {seeds}, files and recipe are the same"
-        return f"{describe_recipe(trials[0].recipe)}; {same}"
+        return f"{describe_recipe(trials[0].recipe, side)}; {same}"
     recipes = {trial.recipe.net: trial.recipe for trial in trials}
-    each = "; ".join(describe_recipe(recipes[name]) for name in victims if name in recipes)
+    each = "; ".join(describe_recipe(recipes[name], side) for name in victims if name in recipes)
     of = ", ".join(ARCHITECTURES[name].title for name in victims)
     return (
         f"the architecture is an independent draw, all being as likely, of {of}, and {drawn} "

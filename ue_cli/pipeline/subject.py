@@ -11,13 +11,10 @@ from pathlib import Path
 from ue_cli.errors import UeError
 from ue_cli.photos.places import check_source, within
 from ue_cli.pipeline.dataset import Dataset, read_dataset
-from ue_cli.pipeline.limits import MAX_PIXELS, MIN_TEST, TEST_SHARE
+from ue_cli.pipeline.limits import MAX_PIXELS, MIN_TEST, SIDE, TEST_SHARE
 from ue_cli.pipeline.summary import report_folder
 from ue_cli.report import read_collection
 from ue_cli.types import Phases
-
-SIDE = 64
-"""Pixels to which the trainer resizes what it reads."""
 
 TRAININGS = "trainings"
 """Folder of finished trainings, in the report's: `ue certify` and `ue evaluate` share them."""
@@ -37,6 +34,7 @@ class Subject:
         min_test: fewest test images.
         seed: of the split, the trainings and everything that is drawn.
         device: ``auto``, ``cpu``, ``cuda`` or ``mps``.
+        side: of the squares that trainers read, in pixels; None: that of most files, 64 at most.
         jobs: trainings side by side on a CPU.
         max_pixels: larger images are left out.
         home_given: ``home`` was asked for; a command that is shown has to name it.
@@ -51,6 +49,7 @@ class Subject:
     min_test: int = MIN_TEST
     seed: int = 0
     device: str = "auto"
+    side: int | None = None
     jobs: int = 2
     max_pixels: int = MAX_PIXELS
     home_given: bool = False
@@ -59,6 +58,11 @@ class Subject:
     def folder(self) -> Path:
         """Where the report is, or will be."""
         return self.report if self.report is not None else report_folder(self.dataset)
+
+    @property
+    def square(self) -> int:
+        """Side of the squares; the usual one as long as nobody has looked at the files."""
+        return SIDE if self.side is None else self.side
 
     def read(self, phases: Phases) -> Dataset:
         """Choose what trains and what tests; see `read_dataset`.
@@ -77,6 +81,7 @@ class Subject:
             min_test=self.min_test,
             seed=self.seed,
             max_pixels=self.max_pixels,
+            side=self.side,
             jobs=self.jobs,
             phases=phases,
         )
@@ -127,7 +132,7 @@ class Subject:
             ("--report", self.report),
             ("--home", self.home if self.home_given else None),
             *own,
-            *self.changed("test_share", "min_test", "seed", "max_pixels"),
+            *self.changed("test_share", "min_test", "seed", "side", "max_pixels"),
         ]
         words = ["ue", name, str(self.dataset)]
         for flag, value in flags:

@@ -5,13 +5,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from statistics import median_low
 
 from ue_cli.errors import ExitCode, UeError
+from ue_cli.photos.opening import read_size
 from ue_cli.photos.state import protected_hashes
+from ue_cli.pipeline.limits import SIDE, SIDES
 from ue_cli.pipeline.looks import Look, look_at
 from ue_cli.pipeline.members import Member, Members
 from ue_cli.report import Caution
 from ue_cli.types import Phases
+
+_ASKED = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,6 +155,25 @@ def see_originals(
         text = f"{len(same):,} files are the same as their originals, such as {same[0]}."
         cautions.append(Caution("same", text, "Count them as unprotected."))
     return found, cautions
+
+
+def natural_side(paths: Sequence[Path], max_pixels: int) -> int:
+    """The shorter side of most files, as their headers tell it, within what trainers read.
+
+    Nobody enlarges small files to train on them, and a countermeasure at the enlarged size would
+    be a weaker one: JPEG removes less of a pattern that is twice as coarse.
+
+    Args:
+        paths: of the files; of many, some are asked.
+        max_pixels: of an image.
+
+    Returns:
+        The median, between the least that can be asked for and the usual `SIDE`.
+    """
+    some = paths[:: max(1, len(paths) // _ASKED)]
+    sizes = [size for path in some if (size := read_size(path, max_pixels)) is not None]
+    usual = median_low([min(size) for size in sizes]) if sizes else SIDE
+    return max(SIDES[0], min(usual, SIDE))
 
 
 def left_out(code: str, names: Sequence[str], why: str) -> list[Caution]:

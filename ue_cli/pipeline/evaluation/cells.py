@@ -124,7 +124,7 @@ def _needs(spec: Spec) -> UeError:
 
 
 def tasks_of(
-    cell: Cell, options: EvaluateOptions, labels: Sequence[int], *, originals: bool
+    cell: Cell, options: EvaluateOptions, labels: Sequence[int], *, side: int, originals: bool
 ) -> Iterator[Task]:
     """The trainings of one cell; none where it goes on from those of another.
 
@@ -132,6 +132,7 @@ def tasks_of(
         cell: the cell.
         options: seeds.
         labels: class of each training file.
+        side: of the squares that victims read, unless they are pretrained.
         originals: whether there are controls.
     """
     spec = cell.spec
@@ -139,7 +140,7 @@ def tasks_of(
         return
     copy = spec.name if spec.kind == "files" else ""
     name = None if copy or spec.name == "none" else spec.name
-    side = side_of(cell.victim)
+    side = side_of(cell.victim, side)
     whole = victim_recipe(cell.victim, train_files=len(labels), side=side)
     for seed in range(options.seed, options.seed + options.runs):
         mixed = Source(copy, cell.coverage, side=side)

@@ -100,7 +100,8 @@ def evaluate(options: EvaluateOptions, phases: Watch) -> EvaluateResult:
     labels = [item.label for item in found.train]
     check_coverages(options.coverage, labels)
     tasks = {
-        cell: list(tasks_of(cell, options, labels, originals=found.has_control)) for cell in cells
+        cell: list(tasks_of(cell, options, labels, side=found.side, originals=found.has_control))
+        for cell in cells
     }
     kinds = {task.source.kind for some in tasks.values() for task in some}
     bank = None if public is None else public.bank

@@ -17,7 +17,7 @@ from ue_cli.photos.webcopy import WebCopy
 from ue_cli.pipeline.dataset import Dataset
 from ue_cli.pipeline.evaluation.bank import lay_out
 from ue_cli.pipeline.images import load_images, read_shapes
-from ue_cli.pipeline.subject import SIDE
+from ue_cli.pipeline.limits import SIDE
 from ue_cli.pipeline.trialdata import TrialData
 from ue_cli.training.architectures import ARCHITECTURES, VictimName
 from ue_cli.types import Bank, Phases
@@ -36,9 +36,14 @@ Kind = tuple[str, int]
 """A web copy's name, or nothing, and the side of the squares."""
 
 
-def side_of(victim: VictimName) -> int:
-    """Side of the squares that a victim's files are read as: pretrained ones want detail."""
-    return PRETRAINED_SIDE if ARCHITECTURES[victim].pretrained else SIDE
+def side_of(victim: VictimName, side: int) -> int:
+    """Side of the squares that a victim's files are read as: pretrained ones want detail.
+
+    Args:
+        victim: its name.
+        side: of those that begin from scratch.
+    """
+    return PRETRAINED_SIDE if ARCHITECTURES[victim].pretrained else side
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from ue_cli.pipeline.dataset import Dataset
 from ue_cli.pipeline.evaluation import board
 from ue_cli.pipeline.evaluation.bank import PublicFile
 from ue_cli.pipeline.evaluation.cells import Cell, Task
-from ue_cli.pipeline.evaluation.files import Source, side_of
+from ue_cli.pipeline.evaluation.files import Source
 from ue_cli.pipeline.evaluation.judge import judge_cell
 from ue_cli.pipeline.evaluation.recovered import (
     RADII,
@@ -24,7 +24,6 @@ from ue_cli.pipeline.evaluation.words import describe_training
 from ue_cli.pipeline.evaluation.work import Done, Work, trained
 from ue_cli.pipeline.trials import TrialData
 from ue_cli.training.probes import FEWEST, measure_detectability
-from ue_cli.training.victims import victim_recipe
 from ue_cli.types import Detectability, EffectCell, Training, Watch
 
 
@@ -52,7 +51,9 @@ def measure_cells(
                 arms = {
                     role: trained(tasks, done, role) for role in ("protected", "control", "alone")
                 }
-                recipe = describe_training(cell.victim, tasks[0].trial.recipe, cell.spec)
+                recipe = describe_training(
+                    cell.victim, tasks[0].trial.recipe, cell.spec, tasks[0].source.side
+                )
                 if public is not None and "bank" in cell.spec.needs:
                     recipe += f" ({public.title})"
                 judged[cell] = _judged(cell, **arms, recipe=recipe, chance=chance)
@@ -82,12 +83,11 @@ def attack_seconds(work: Work, classes: int) -> float:
         left = len(tasks) - len(results)
         left += attacks_left(results, data, device=work.device, cache=work.cache)
         if left:
-            side = side_of(cell.victim)
             total += left * recovery_seconds(
-                victim_recipe(cell.victim, train_files=files, side=side),
+                tasks[0].trial.recipe,
                 train_files=files,
                 tests=tests,
-                side=side,
+                side=tasks[0].source.side,
                 classes=classes,
                 threads=work.jobs,
                 device=work.device,
@@ -126,7 +126,7 @@ def _attacked(cell: Cell, work: Work) -> tuple[list[Task], TrialData]:
         if other.countermeasure == "none"
         and (other.victim, other.coverage) == (cell.victim, cell.coverage)
     )
-    data = work.arrays.of(Source("", 100, side=side_of(cell.victim)))
+    data = work.arrays.of(Source("", 100, side=plain[0].source.side))
     return [task for task in plain if task.role != "alone"], data
 
 

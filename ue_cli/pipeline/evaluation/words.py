@@ -11,7 +11,6 @@ from ue_cli import __version__
 from ue_cli.certify.intervals import clopper_pearson
 from ue_cli.countermeasures.registry import Spec
 from ue_cli.photos.manifest import MANIFEST_FILE, read_manifest
-from ue_cli.pipeline.evaluation.files import side_of
 from ue_cli.pipeline.evaluation.judge import CONFIDENCE, RULE, Whole, judge_all
 from ue_cli.pipeline.evaluation.options import EvaluateOptions
 from ue_cli.pipeline.statement import describe_views
@@ -131,11 +130,18 @@ def _share(correct: int, tests: int) -> str:
     return f"{100 * correct / tests:.1f} %"
 
 
-def describe_training(victim: VictimName, recipe: VictimRecipe, spec: Spec) -> str:
-    """What the trainings of one cell are, in words."""
+def describe_training(victim: VictimName, recipe: VictimRecipe, spec: Spec, side: int) -> str:
+    """What the trainings of one cell are, in words.
+
+    Args:
+        victim: the network.
+        recipe: of the trainings.
+        spec: of the countermeasure.
+        side: of the squares that they read, in pixels.
+    """
     begun = f"({recipe.backbone})" if recipe.backbone else "from scratch"
     return (
         f"{ARCHITECTURES[victim].title} {begun}, {recipe.epochs} epochs in batches of "
-        f"{recipe.batch}, files at {side_of(victim)} pixels, {describe_views(recipe)}; "
+        f"{recipe.batch}, files at {side} pixels, {describe_views(recipe)}; "
         f"{spec.summary}"
     )
