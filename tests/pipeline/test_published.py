@@ -272,6 +272,17 @@ def test_a_card_is_told_with_its_controls(tmp_path: Path) -> None:
     assert (bare.card, bare.measured, bare.limits) == (None, None, ())
 
 
+def test_a_converted_one_names_the_file_that_it_was(tmp_path: Path) -> None:
+    path, own = published(tmp_path / "noise.pt"), tmp_path / "own.safetensors"
+    first = read_found(resolve(str(path)), Budget(8))
+    save_bank(first.bank, own)
+    again = read_found(resolve(str(own)), Budget(8))
+    assert again.digest == first.digest  # photos protected with one can be joined with the other
+    assert "converted from" not in first.recipe()
+    assert again.recipe()["converted from"] == f"noise.pt, SHA-256 {first.sha256}"
+    assert again.recipe()["units"] == first.recipe()["units"]
+
+
 def test_levels_are_those_published_unless_rescaled(tmp_path: Path) -> None:
     array = published(tmp_path / "noise.pt")
     bank = tmp_path / "bank.safetensors"

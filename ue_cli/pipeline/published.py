@@ -67,6 +67,10 @@ class PublicPerturbation:
             words["chosen"] = str(self.choice)
         if own.method != "published":
             words["made by"] = f"{own.method} in {own.space} space, {own.created_by}"
+        elif own.recipe.get("sha256") != self.sha256:
+            words["converted from"] = (
+                f"{own.recipe.get('file')}, SHA-256 {own.recipe.get('sha256')}"
+            )
         return words | {
             name: own.recipe[name] for name in ("format", "units") if name in own.recipe
         }
