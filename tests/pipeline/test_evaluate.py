@@ -19,6 +19,7 @@ from ue_cli.cli import app
 from ue_cli.countermeasures.registry import SPECS, find
 from ue_cli.errors import UeError
 from ue_cli.pipeline import trialcache
+from ue_cli.pipeline.dataset import Dataset, TrainItem
 from ue_cli.pipeline.evaluation import options as options_module
 from ue_cli.pipeline.evaluation import recovered
 from ue_cli.pipeline.evaluation.cells import check_coverages, plan_cells, possible, tasks_of
@@ -37,6 +38,7 @@ from ue_cli.pipeline.evaluation.options import (
     chosen_victims,
     parse_coverage,
 )
+from ue_cli.pipeline.evaluation.words import describe_training, few_epochs
 from ue_cli.pipeline.limits import SIDE
 from ue_cli.pipeline.trials import TrialResult
 from ue_cli.report import read_evaluation
@@ -148,6 +150,23 @@ def test_a_dry_run_says_what_it_would_do_and_does_nothing(folder: Path, tmp_path
     assert (result.trainings, result.left) == (8, 8)
     assert result.estimate > 0 and result.evaluation is None and not board.tables
     assert not (tmp_path / "new").exists()
+
+
+def test_a_shorter_training_is_named_as_such(folder: Path) -> None:
+    item = TrainItem("a.png", 0, folder, None)
+    found = Dataset(("a", "b"), (item,) * 48, (), "", "", "", None, 1, 32, ())
+    (cell,) = plan_cells([find("none")], ("small",), (100,))
+    for epochs, words in (
+        (1, "1 epochs instead of 2"),
+        (2, "2 epochs in"),
+        (3, "3 epochs instead"),
+    ):
+        asked = options(folder, epochs=epochs)
+        task, *_ = tasks_of(cell, asked, [0, 1] * 24, side=32, originals=True)
+        assert task.trial.recipe.epochs == epochs
+        assert words in describe_training(cell, task, 48)
+        said = [(one.code, "small 2" in one.text) for one in few_epochs(asked, found)]
+        assert said == ([("few-epochs", True)] if epochs == 1 else [])
 
 
 @pytest.mark.slow
@@ -376,7 +395,7 @@ def test_coverages_are_sorted_and_named_once() -> None:
 
 
 def test_the_command_repeats_what_was_asked(folder: Path) -> None:
-    changes = {"coverage": (100, 50), "victims": ("small",), "seeds": 2, "side": 48}
+    changes = {"coverage": (100, 50), "victims": ("small",), "seeds": 2, "side": 48, "epochs": 7}
     asked = options(folder, **changes, home_given=True)
     words = shlex.split(asked.command())
     assert words[:3] == ["ue", "evaluate", str(folder / "out")]
@@ -389,6 +408,7 @@ def test_the_command_repeats_what_was_asked(folder: Path) -> None:
         ("--min-test", "10"),
         ("--home", str(folder / "home")),
         ("--side", "48"),
+        ("--epochs", "7"),
     ):
         assert words[words.index(flag) + 1] == value
     assert "--tier" not in words

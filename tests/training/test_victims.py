@@ -15,7 +15,7 @@ SCRATCH = [name for name in VICTIMS if not ARCHITECTURES[name].pretrained]
 
 
 @pytest.mark.parametrize("name", SCRATCH)
-@pytest.mark.parametrize("side", [28, 30, 32, 48, 64, 80, 96, 100, 128, 224, 256])
+@pytest.mark.parametrize("side", [16, 17, 28, 30, 32, 48, 64, 80, 96, 100, 128, 224, 256])
 def test_every_victim_can_be_built_and_fed_at_every_side(name: str, side: int) -> None:
     recipe = victim_recipe(name, train_files=800, side=side)
     assert recipe.net == name
@@ -32,6 +32,14 @@ def test_every_victim_trains_long_enough(name: str, files: int, epochs: int | No
     recipe = victim_recipe(name, train_files=files, side=64)
     steps = recipe.epochs * (files // recipe.batch)
     assert recipe.epochs == epochs if epochs else steps >= 1_800
+
+
+def test_few_files_are_stepped_on_in_small_batches_at_the_rate_that_goes_with_them() -> None:
+    for name in SCRATCH:
+        few, many = (victim_recipe(name, train_files=n, side=32) for n in (4_000, 4_001))
+        small = ARCHITECTURES[name].optimiser == "sgd"
+        assert few.batch == (32 if small else many.batch)
+        assert few.lr / few.batch == pytest.approx(many.lr / many.batch)
 
 
 def test_the_small_victim_is_the_surrogate_with_the_recipe_of_its_defaults() -> None:

@@ -92,6 +92,15 @@ def evaluate(
         int | None,
         typer.Option(min=1, max=1000, help="Trainings of each kind. [default: the tier's]"),
     ] = None,
+    epochs: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            max=10_000,
+            help="Passes over the files. Fewer than the recipe has take less time and show less. "
+            "[default: the victim's recipe]",
+        ),
+    ] = None,
     bank: Annotated[
         str | None,
         typer.Option(
@@ -142,6 +151,7 @@ def evaluate(
             victims=tuple(victim or ()),
             coverage=parse_coverage(coverage),
             seeds=seeds,
+            epochs=epochs,
             bank=bank,
             order=order,
             units=units.value if units else None,

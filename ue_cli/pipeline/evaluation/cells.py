@@ -12,7 +12,6 @@ from ue_cli.pipeline.evaluation.files import Source, alone_count, side_of
 from ue_cli.pipeline.evaluation.options import EvaluateOptions
 from ue_cli.pipeline.trialdata import Trial
 from ue_cli.training.architectures import VictimName
-from ue_cli.training.victims import victim_recipe
 
 Role = Literal["protected", "control", "alone"]
 """What a training of a cell sees: the published files, the originals, or the clean ones alone."""
@@ -130,7 +129,7 @@ def tasks_of(
 
     Args:
         cell: the cell.
-        options: seeds.
+        options: seeds and epochs.
         labels: class of each training file.
         side: of the squares that victims read, unless they are pretrained.
         originals: whether there are controls.
@@ -141,7 +140,7 @@ def tasks_of(
     copy = spec.name if spec.kind == "files" else ""
     name = None if copy or spec.name == "none" else spec.name
     side = side_of(cell.victim, side)
-    whole = victim_recipe(cell.victim, train_files=len(labels), side=side)
+    whole = options.recipe(cell.victim, train_files=len(labels), side=side)
     for seed in range(options.seed, options.seed + options.runs):
         mixed = Source(copy, cell.coverage, side=side)
         yield Task("protected", mixed, Trial("protected", seed, whole, name))
@@ -150,6 +149,6 @@ def tasks_of(
         published = round(cell.coverage * (100 - spec.diluted) / 100)
         rest = alone_count(labels, published)
         if originals and rest:
-            few = victim_recipe(cell.victim, train_files=rest, side=side)
+            few = options.recipe(cell.victim, train_files=rest, side=side)
             trial = Trial("protected", seed, few, None if spec.diluted else name)
             yield Task("alone", Source(copy, published, alone=True, side=side), trial)

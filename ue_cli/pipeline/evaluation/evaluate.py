@@ -26,7 +26,7 @@ from ue_cli.pipeline.evaluation.options import (
     chosen_countermeasures,
     chosen_victims,
 )
-from ue_cli.pipeline.evaluation.words import evaluation_of
+from ue_cli.pipeline.evaluation.words import evaluation_of, few_epochs
 from ue_cli.pipeline.evaluation.work import Work
 from ue_cli.pipeline.statement import duration
 from ue_cli.pipeline.subject import TRAININGS
@@ -116,7 +116,7 @@ def evaluate(options: EvaluateOptions, phases: Watch) -> EvaluateResult:
         estimate=seconds,
         evaluation=None,
         report=options.folder,
-        cautions=found.cautions,
+        cautions=(*found.cautions, *few_epochs(options, found)),
     )
     _announce(found, planned, options, device, left_out, phases)
     if options.dry_run:

@@ -51,9 +51,7 @@ def measure_cells(
                 arms = {
                     role: trained(tasks, done, role) for role in ("protected", "control", "alone")
                 }
-                recipe = describe_training(
-                    cell.victim, tasks[0].trial.recipe, cell.spec, tasks[0].source.side
-                )
+                recipe = describe_training(cell, tasks[0], len(found.train))
                 if public is not None and "bank" in cell.spec.needs:
                     recipe += f" ({public.title})"
                 judged[cell] = _judged(cell, **arms, recipe=recipe, chance=chance)

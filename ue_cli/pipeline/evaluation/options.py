@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ue_cli.countermeasures.registry import SPECS, Spec, Tier, find, in_tier
 from ue_cli.errors import UeError
@@ -10,6 +10,8 @@ from ue_cli.perturbation.legacy import Units
 from ue_cli.pipeline.subject import Subject
 from ue_cli.training.architectures import ARCHITECTURES, VICTIMS, VictimName, find_victim
 from ue_cli.training.backbones import cache_folders, find_backbone, find_backbones
+from ue_cli.training.supervised import VictimRecipe
+from ue_cli.training.victims import victim_recipe
 
 SEEDS: dict[Tier, int] = {"quick": 1, "standard": 3, "full": 3}
 """Trainings of each kind, where ``--seeds`` does not say.
@@ -34,6 +36,7 @@ class EvaluateOptions(Subject):
         victims: names of networks; empty: the tier's.
         coverage: per cent of the training files that are protected, one evaluation each.
         seeds: trainings of each kind; None: the tier's.
+        epochs: passes of each victim over its files; None: as many as its recipe has.
         bank: a perturbation that the adversary has, in any form that `ue protect` takes; what
             subtracts it is tried, too.
         order, units: of a published array, as in `ProtectOptions`.
@@ -45,6 +48,7 @@ class EvaluateOptions(Subject):
     victims: tuple[str, ...] = ()
     coverage: tuple[int, ...] = (100,)
     seeds: int | None = None
+    epochs: int | None = None
     bank: str | None = None
     order: str | None = None
     units: Units | None = None
@@ -55,6 +59,11 @@ class EvaluateOptions(Subject):
         """Trainings of each kind."""
         return SEEDS[self.tier] if self.seeds is None else self.seeds
 
+    def recipe(self, victim: VictimName, *, train_files: int, side: int) -> VictimRecipe:
+        """How a victim trains here; see `victim_recipe`."""
+        whole = victim_recipe(victim, train_files=train_files, side=side)
+        return whole if self.epochs is None else replace(whole, epochs=self.epochs)
+
     def command(self) -> str:
         """The command line that does it again."""
         coverage = None if self.coverage == (100,) else ",".join(map(str, self.coverage))
@@ -64,6 +73,7 @@ class EvaluateOptions(Subject):
             *(("--victim", name) for name in self.victims),
             ("--coverage", coverage),
             ("--seeds", self.seeds),
+            ("--epochs", self.epochs),
             ("--bank", self.bank),
             ("--order", self.order),
             ("--units", self.units),

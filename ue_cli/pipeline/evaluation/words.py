@@ -11,12 +11,15 @@ from ue_cli import __version__
 from ue_cli.certify.intervals import clopper_pearson
 from ue_cli.countermeasures.registry import Spec
 from ue_cli.photos.manifest import MANIFEST_FILE, read_manifest
+from ue_cli.pipeline.dataset import Dataset
+from ue_cli.pipeline.evaluation.cells import Cell, Task
+from ue_cli.pipeline.evaluation.files import side_of
 from ue_cli.pipeline.evaluation.judge import CONFIDENCE, RULE, Whole, judge_all
-from ue_cli.pipeline.evaluation.options import EvaluateOptions
+from ue_cli.pipeline.evaluation.options import EvaluateOptions, chosen_victims
 from ue_cli.pipeline.statement import describe_views
-from ue_cli.report import PROBES, Evaluation, Headline
-from ue_cli.training.architectures import ARCHITECTURES, VictimName
-from ue_cli.training.supervised import VictimRecipe
+from ue_cli.report import PROBES, Caution, Evaluation, Headline
+from ue_cli.training.architectures import ARCHITECTURES
+from ue_cli.training.victims import victim_recipe
 from ue_cli.types import Detectability, EffectCell, EffectReport
 
 NOT_COVERED = (
@@ -130,18 +133,47 @@ def _share(correct: int, tests: int) -> str:
     return f"{100 * correct / tests:.1f} %"
 
 
-def describe_training(victim: VictimName, recipe: VictimRecipe, spec: Spec, side: int) -> str:
+def describe_training(cell: Cell, task: Task, train_files: int) -> str:
     """What the trainings of one cell are, in words.
 
     Args:
-        victim: the network.
-        recipe: of the trainings.
-        spec: of the countermeasure.
-        side: of the squares that they read, in pixels.
+        cell: the cell.
+        task: one of its trainings.
+        train_files: of it.
     """
+    recipe, side = task.trial.recipe, task.source.side
     begun = f"({recipe.backbone})" if recipe.backbone else "from scratch"
+    usual = victim_recipe(cell.victim, train_files=train_files, side=side).epochs
+    asked = "" if recipe.epochs == usual else f" instead of {usual}"
     return (
-        f"{ARCHITECTURES[victim].title} {begun}, {recipe.epochs} epochs in batches of "
-        f"{recipe.batch}, files at {side} pixels, {describe_views(recipe)}; "
-        f"{spec.summary}"
+        f"{ARCHITECTURES[cell.victim].title} {begun}, {recipe.epochs} epochs{asked} in batches of "
+        f"{recipe.batch}, files at {side} pixels, {describe_views(recipe)}; {cell.spec.summary}"
     )
+
+
+def few_epochs(options: EvaluateOptions, found: Dataset) -> tuple[Caution, ...]:
+    """A warning where a victim trains for less time than its recipe has.
+
+    Args:
+        options: with the epochs that were asked for.
+        found: what is trained on.
+    """
+    usual = {
+        victim: victim_recipe(
+            victim, train_files=len(found.train), side=side_of(victim, found.side)
+        ).epochs
+        for victim in chosen_victims(options)
+    }
+    short = [f"{victim} {epochs}" for victim, epochs in usual.items() if _under(options, epochs)]
+    if not short:
+        return ()
+    text = (
+        f"--epochs {options.epochs} is less than the recipes have ({', '.join(short)}): a short "
+        "training learns the content first, and its control has not reached its plateau."
+    )
+    hint = "Read the verdicts as those of a short training, or leave --epochs out."
+    return (Caution("few-epochs", text, hint),)
+
+
+def _under(options: EvaluateOptions, usual: int) -> bool:
+    return options.epochs is not None and options.epochs < usual
