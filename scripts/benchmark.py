@@ -4,6 +4,7 @@
     python scripts/benchmark.py memory                          # peak RSS, 100 against 5,000 photos
     python scripts/benchmark.py help                            # start-up of `ue --help`
     python scripts/benchmark.py large                           # one 100-megapixel JPEG and PNG
+    python scripts/benchmark.py bank                            # pretrained against keyed banks
     python scripts/benchmark.py certify --device cuda           # noisy copies against a plain loop
 
 The bare loop is what any tool must do that changes a file's coefficients and checks the result:
@@ -213,11 +214,80 @@ def large(work: Path, jobs: int, repeats: int) -> dict[str, Any]:
     return out
 
 
+ARMS = {
+    "pretrained": ("--perturbation", "csd-cifar10"),
+    "keyed": ("--space", "pixel"),
+    "default": (),
+}
+
+
+def small_folder(folder: Path, count: int) -> None:
+    """Photos of 64 pixels in the sample photos' classes, JPEG and PNG by turns."""
+    sources = sorted(SAMPLES.rglob("*.jpg"))
+    for index in range(count):
+        source = sources[index % len(sources)]
+        name = f"{index:05d}.{'jpg' if index % 2 else 'png'}"
+        enlarge(source, folder / source.parent.name / name, 64, 64, index)
+
+
+def cpu_seconds(*arguments: str) -> float:
+    """CPU seconds of one `ue` command with all of its processes."""
+
+    def spent() -> float:
+        used = resource.getrusage(resource.RUSAGE_CHILDREN)
+        return used.ru_utime + used.ru_stime
+
+    before = spent()
+    run_ue(*arguments)
+    return spent() - before
+
+
+def bank(work: Path, jobs: int, repeats: int) -> dict[str, Any]:
+    """CPU seconds per photo that carries a pretrained bank, a keyed one, or the default.
+
+    Each is the difference between many photos and few, so that neither the start nor making or
+    reading the perturbation nor the report's sample counts, over their number; arms alternate.
+    """
+    os.environ.update(OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1")
+    out: dict[str, Any] = {"control": "the same photos under a keyed bank, and by default"}
+    for name, few, many in (("64-pixel", 30, 630), ("samples", 30, 130)):
+        for count in (few, many):
+            photos = work / name / str(count)
+            if name == "samples":
+                make_folder(photos, count, 0)
+            else:
+                small_folder(photos, count)
+        seconds: dict[str, list[float]] = {arm: [] for arm in ARMS}
+        for _ in range(repeats):
+            for arm, flags in ARMS.items():
+                spent = {}
+                for count in (few, many):
+                    target, home = work / name / "out", work / name / "home"
+                    spent[count] = cpu_seconds(
+                        *("protect", str(work / name / str(count)), "-o", str(target), *flags),
+                        *("--home", str(home), "--jobs", str(jobs), "--no-certify", "--json"),
+                    )
+                    for folder in (target, home, target.with_name("out.report")):
+                        shutil.rmtree(folder)
+                seconds[arm].append((spent[many] - spent[few]) / (many - few))
+        shutil.rmtree(work / name)
+        print(name, seconds, file=sys.stderr, flush=True)
+        middle = {arm: statistics.median(found) for arm, found in seconds.items()}
+        out[name] = {
+            "photos": many - few,
+            "cpu_seconds_per_photo": seconds,
+            "pretrained_to_keyed": middle["pretrained"] / middle["keyed"],
+            "pretrained_to_default": middle["pretrained"] / middle["default"],
+        }
+    return out
+
+
 BENCHMARKS: dict[str, Callable[[Path, int, int], dict[str, Any]]] = {
     "protect": protect,
     "memory": memory,
     "help": help_,
     "large": large,
+    "bank": bank,
 }
 
 
