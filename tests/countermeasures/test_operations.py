@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from inspect import signature
 
 import pytest
 import torch
 from torch import Tensor
+from torchvision.transforms import v2
 from torchvision.transforms.v2 import functional as vision
 
 from tests.countermeasures.small import draw, photos
@@ -16,6 +18,8 @@ from ue_cli.countermeasures.jitter import ColourJitter
 from ue_cli.countermeasures.randaugment import (
     RAND_AUGMENT,
     TRIVIAL_AUGMENT_WIDE,
+    RandAugment,
+    Space,
     random_operation,
 )
 from ue_cli.countermeasures.ueraser import plasma
@@ -91,6 +95,34 @@ def test_contrast_and_histograms_stretch_each_image_by_itself() -> None:
     assert torch.equal(operations.equalise(IMAGES), equal.float())
     stretched = torch.stack([vision.autocontrast(x / 255) for x in IMAGES]) * 255
     torch.testing.assert_close(operations.autocontrast(IMAGES), stretched)
+
+
+@pytest.mark.parametrize(
+    ("space", "reference"),
+    [(RAND_AUGMENT, v2.RandAugment()), (TRIVIAL_AUGMENT_WIDE, v2.TrivialAugmentWide())],
+    ids=["RandAugment", "TrivialAugmentWide"],
+)
+def test_operations_go_as_far_as_torchvisions(space: Space, reference: v2.Transform) -> None:
+    table = reference._AUGMENTATION_SPACE
+    strength = torch.arange(31) / 30
+    known = {name: reach(31, 40, 50) for name, (reach, _) in table.items()}
+    for name, reach in {
+        "ShearX": space.shear * strength,
+        "ShearY": space.shear * strength,
+        "TranslateX": (space.share * 50 + space.pixels) * strength,
+        "TranslateY": (space.share * 40 + space.pixels) * strength,
+        "Rotate": space.degrees * strength,
+        "Brightness": space.enhance * strength,
+        "Color": space.enhance * strength,
+        "Contrast": space.enhance * strength,
+        "Sharpness": space.enhance * strength,
+        "Posterize": 8 - (space.bits * strength).round(),
+        "Solarize": 1 - strength,
+    }.items():
+        torch.testing.assert_close(known.pop(name).float(), reach)
+    assert known == {"Identity": None, "AutoContrast": None, "Equalize": None}
+    # torchvision's default is 9 of 30; TrivialAugment draws from all of them.
+    assert signature(RandAugment).parameters["strength"].default == 9 / 30
 
 
 @pytest.mark.parametrize("space", [RAND_AUGMENT, TRIVIAL_AUGMENT_WIDE])
