@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from ue_cli.output import printable
 
 if TYPE_CHECKING:
+    from ue_cli.perturbation.cards import Measurement
     from ue_cli.pipeline.certify import CertifyResult
     from ue_cli.pipeline.evaluation.evaluate import EvaluateResult
     from ue_cli.pipeline.fetch import FetchResult, Listed
@@ -158,7 +159,7 @@ def fetch_rows(result: FetchResult) -> tuple[Rows, Lists]:
     """`ue fetch-perturbations`, a list or what was fetched."""
     found = result.perturbations
     if not result.fetched:
-        rows = [(one.name, f"{_bank_words(one)}; {_effects(one)[0]}") for one in found]
+        rows = [(one.name, f"{_bank_words(one)}; {_worst_effects(one)}") for one in found]
         return rows, [("Get one", ["ue fetch-perturbations NAME, or hf://OWNER/REPO/FILE"])]
     rows = [("Found", ", ".join(printable(one.name) for one in found))]
     if len(found) > 1:
@@ -197,10 +198,26 @@ def _effects(one: Listed) -> list[str]:
     if one.card is None:
         return ["no card: nothing is known of its effect"]
     return [
-        f"on {m.files} of {m.data}: {100 * m.last:.1f} % (best epoch {100 * m.best:.1f}), clean "
-        f"control {100 * m.control_last:.1f} % ({100 * m.control_best:.1f}); {m.victim}, {m.date}"
+        f"on {m.files} of {m.data}: {_accuracies(m)}; {m.victim}, {m.date}"
         for m in one.card.measured
     ] or ["effect not measured"]
+
+
+def _worst_effects(one: Listed) -> str:
+    """The worst measurement on each data set."""
+    if one.card is None or not one.card.measured:
+        return _effects(one)[0]
+    worst: dict[str, Measurement] = {}
+    for found in sorted(one.card.measured, key=lambda m: m.drop, reverse=True):
+        worst[found.data] = found
+    return "; ".join(f"{data}: {_accuracies(m)}" for data, m in sorted(worst.items()))
+
+
+def _accuracies(m: Measurement) -> str:
+    return (
+        f"{100 * m.last:.1f} % (best epoch {100 * m.best:.1f}), clean control "
+        f"{100 * m.control_last:.1f} % ({100 * m.control_best:.1f})"
+    )
 
 
 def key_rows(report: KeyReport) -> tuple[Rows, Lists]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +51,19 @@ def test_the_list_says_what_was_measured_and_what_was_not(bundle: Path) -> None:
     assert "effect not measured" in rows["csd-small"]
     assert "30.0 % (best epoch 50.0), clean control 64.0 % (65.0)" in rows["pue-small"]
     assert "bundled" in rows["pue-small"]
+
+
+def test_the_list_has_the_worst_measurement_on_each_data_set(tmp_path: Path) -> None:
+    path = tmp_path / "csd-small.safetensors"
+    save_bank(bank(), path)
+    worse, other = replace(MEASURED, last=0.5), replace(MEASURED, data="tiny-imagenet", last=0.2)
+    measured = (MEASURED, worse, other)
+    write_card(card_of(path, bank(), measured=measured), tmp_path / "csd-small.json")
+    [(_, words)] = fetch_rows(fetch(None, bundle=tmp_path))[0]
+    assert "cifar10: 50.0 %" in words and "tiny-imagenet: 20.0 %" in words
+    assert "30.0 %" not in words
+    _, [(_, lines)] = fetch_rows(fetch("csd-small", bundle=tmp_path))
+    assert sum("clean control" in line for line in lines) == 3
 
 
 def test_a_data_set_gets_every_bank_of_it_and_the_rule(bundle: Path) -> None:
