@@ -6,14 +6,20 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import pytest
 from PIL import Image
+
+from ue_cli.pipeline.workers import WorkerPool
+
+T = TypeVar("T")
+R = TypeVar("R")
 
 
 @dataclass(frozen=True)
@@ -119,6 +125,30 @@ def pixels(path: Path) -> np.ndarray[Any, np.dtype[np.int16]]:
     """Decoded by Pillow directly, not by the code under test."""
     with Image.open(path) as image:
         return np.asarray(image.convert("RGB")).astype(np.int16)
+
+
+@contextmanager
+def one_process() -> Iterator[None]:
+    """Inside, files are looked at here: to start processes takes longer than most tests do.
+
+    How the processes work, and what they survive, is tested in ``test_workers``.
+    """
+
+    def run(pool: WorkerPool[T, R], tasks: Iterable[T]) -> Iterator[tuple[T, R]]:
+        pool.setup(*pool.setup_args)
+        for task in tasks:
+            yield task, pool.function(task)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(WorkerPool, "run", run)
+        yield
+
+
+@pytest.fixture
+def here() -> Iterator[None]:
+    """Everything in `one_process`."""
+    with one_process():
+        yield
 
 
 @pytest.fixture

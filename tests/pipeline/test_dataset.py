@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.pipeline.conftest import Quiet, picture
+from tests.pipeline.conftest import Quiet, one_process, picture
 from ue_cli.errors import ExitCode, UeError
 from ue_cli.pipeline.dataset import Dataset, read_dataset
 from ue_cli.pipeline.looks import Look
@@ -25,6 +25,7 @@ from ue_cli.pipeline.trainside import Looking
 
 CLASSES = ("cats", "dogs", "newts")
 BURST = 5
+pytestmark = pytest.mark.usefixtures("here")
 
 
 def make_originals(root: Path) -> Path:
@@ -47,7 +48,8 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """originals/, protected/ and home/, made by the real pipeline."""
     root = tmp_path_factory.mktemp("made")
     source = make_originals(root / "originals")
-    protect(ProtectOptions(src=source, out=root / "protected", home=root / "home"), Quiet())
+    with one_process():
+        protect(ProtectOptions(src=source, out=root / "protected", home=root / "home"), Quiet())
     for number, name in enumerate(CLASSES):
         for index in range(6):
             picture(root / "tests" / name / f"{index}.png", 5000 + 10 * number + index)

@@ -46,7 +46,7 @@ from ue_cli.training import backbones
 from ue_cli.types import EffectCell
 
 PER_CLASS = 30
-pytestmark = pytest.mark.usefixtures("short")
+pytestmark = pytest.mark.usefixtures("short", "here")
 
 
 class Board(Notes):
