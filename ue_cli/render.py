@@ -262,8 +262,7 @@ def _public(result: ProtectResult) -> Rows:
     """The public perturbation, with its effect where its card says one."""
     if (public := result.public) is None:
         return []
-    how = ", chosen for these classes and sizes" if public.chosen else ""
-    rows = [("Perturbation", printable(f"{public.card or public.name}, public{how}"))]
+    rows = [("Perturbation", printable(f"{public.card or public.name}, public"))]
     if public.measured is not None:
         for files, clean, protected, *_ in public.measured.rows:
             told = f"{protected} on {files}, {clean} without it; measured on those, not on yours"

@@ -21,7 +21,7 @@ from ue_cli.cli import app
 from ue_cli.errors import UeError
 from ue_cli.perturbation.bank import load_bank, save_bank
 from ue_cli.perturbation.cardfile import write_card
-from ue_cli.perturbation.hub import BUNDLE, bundled, resolve
+from ue_cli.perturbation.hub import BUNDLE, RULE, bundled, resolve, resolve_every
 from ue_cli.perturbation.legacy import read_published
 from ue_cli.photos.decode import decode
 from ue_cli.photos.scan import scan
@@ -149,7 +149,10 @@ def test_photos_and_classes_that_join_leave_the_others_alone(tmp_path: Path) -> 
     save_bank(read_published(path, Budget(8)), tmp_path / "same.safetensors")
     assert ue(tmp_path, "--perturbation", tmp_path / "same.safetensors")["kept"] == 6
     other = published(tmp_path / "other.pt", 4)
-    assert ue(tmp_path, "--perturbation", other, code=2)["code"] == "options-differ"
+    differing = ue(tmp_path, "--perturbation", other, code=2)
+    assert differing["code"] == "options-differ"
+    for name in ("noise.pt (SHA-256 ", "other.pt (SHA-256 "):
+        assert name in differing["message"]
     assert ue(tmp_path, code=2)["code"] == "options-differ"
 
 
@@ -207,6 +210,16 @@ def test_auto_keeps_to_what_it_took(tmp_path: Path) -> None:
     said = json.loads((tmp_path / "photos-protected.report" / "report.json").read_text())
     assert said["method"]["chosen"] == first["chosen"]
     assert ue(tmp_path, "--perturbation", first["card"])["kept"] == 3
+
+
+def test_of_several_for_a_data_set_the_rule_that_chose_is_told(tmp_path: Path) -> None:
+    folder(tmp_path / "photos", cat=1, ship=1)
+    several = resolve_every("cifar10")
+    public = ue(tmp_path, "--perturbation", "cifar10", "--dry-run")["perturbation"]
+    assert len(several) > 1 and public["card"] == several[0].name
+    assert f"comes first of {len(several)} for cifar10. The rule: {RULE}." in public["chosen"]
+    assert f"{several[1].name} (after it by that rule)" in public["chosen"]
+    assert ue(tmp_path, "--perturbation", "csd-1000", "--dry-run")["perturbation"]["chosen"] == ""
 
 
 def test_auto_does_not_follow_a_perturbation_that_is_not_bundled(tmp_path: Path) -> None:

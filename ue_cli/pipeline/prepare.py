@@ -60,8 +60,9 @@ def require_same(
     made = info.options | {"method": info.method, "levels": info.levels}
     differing = [name for name, value in wanted.items() if made.get(name) != value]
     if differing:
-        was = ", ".join(f"{name} {made.get(name)}" for name in differing)
-        now_ = ", ".join(f"{name} {wanted[name]}" for name in differing)
+        before, today = made | _called(info.recipe), wanted | _called(_recipe(options, public))
+        was = ", ".join(f"{name} {before.get(name)}" for name in differing)
+        now_ = ", ".join(f"{name} {today[name]}" for name in differing)
         raise UeError(
             "options-differ",
             f"{options.out} was made with {was}; this run asks for {now_}.",
@@ -114,7 +115,7 @@ def create_collection(
         method=options.method,
         levels=options.budget.levels,
         label_rule=photos.label_rule,
-        recipe=_recipe(options) if public is None else public.recipe(),
+        recipe=_recipe(options, public),
         options=_byte_options(options, public),
         clusters=clusters.to_json() if clusters is not None else None,
     )
@@ -191,7 +192,16 @@ def _byte_options(options: ProtectOptions, public: PublicPerturbation | None) ->
     return chosen | (_cell_options(options) if options.space == "pixel" else {})
 
 
-def _recipe(options: ProtectOptions) -> dict[str, Any]:
+def _called(recipe: dict[str, Any]) -> dict[str, str]:
+    """A public perturbation as people know it, instead of by its digest."""
+    if "perturbation" not in recipe:
+        return {}
+    return {"perturbation": f"{recipe['perturbation']} (SHA-256 {recipe['SHA-256'][:12]}…)"}
+
+
+def _recipe(options: ProtectOptions, public: PublicPerturbation | None) -> dict[str, Any]:
+    if public is not None:
+        return public.recipe()
     if options.space == "pixel":
         return _cell_options(options)
     return recipe_to_json(options.recipe) | {"code_version": CODE_VERSION}

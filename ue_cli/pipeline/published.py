@@ -12,8 +12,8 @@ import numpy as np
 from ue_cli.errors import ExitCode, UeError
 from ue_cli.perturbation.bank import load_bank
 from ue_cli.perturbation.cards import Card
-from ue_cli.perturbation.choice import AUTO, Choice
-from ue_cli.perturbation.hub import Found, Source, resolve
+from ue_cli.perturbation.choice import AUTO, Choice, Other
+from ue_cli.perturbation.hub import RULE, Found, Source, resolve_every
 from ue_cli.perturbation.legacy import (
     MOST_LEVELS,
     SUFFIXES,
@@ -84,7 +84,15 @@ def read_perturbation(options: ProtectOptions) -> PublicPerturbation | None:
     """
     if options.perturbation in (None, AUTO):
         return None
-    return read_as_asked(resolve(options.perturbation), options)
+    found, *rest = resolve_every(options.perturbation)
+    public = read_as_asked(found, options)
+    if not rest:
+        return public
+    reason = (
+        f"{found.name} comes first of {len(rest) + 1} for {options.perturbation}. The rule: {RULE}."
+    )
+    others = tuple(Other(one.name, "after it by that rule") for one in rest)
+    return replace(public, choice=Choice(found.name, reason, others))
 
 
 def read_as_asked(found: Found, options: ProtectOptions) -> PublicPerturbation:
