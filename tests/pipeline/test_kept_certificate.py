@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pytest
 from typer.testing import CliRunner
 
 from tests.pipeline.conftest import picture
@@ -18,6 +19,8 @@ from ue_cli.report import (
     write_evaluation,
 )
 from ue_cli.types import CertifyReport, EffectCell, EffectReport, Training
+
+pytestmark = pytest.mark.usefixtures("here")
 
 
 def certify(out: Path) -> None:

@@ -26,9 +26,9 @@ from ue_cli.pipeline.trials import (
     estimate_seconds,
     pending,
     run_trials,
-    surrogate_recipe,
 )
 from ue_cli.training.supervised import VictimRecipe, test_accuracy, train_victim
+from ue_cli.training.victims import victim_recipe
 
 TINY = VictimRecipe(epochs=3, size=16, batch=16, lr=0.1, widths=(8, 16))
 
@@ -256,16 +256,17 @@ def test_what_has_to_be_trained_is_known_before(tmp_path: Path) -> None:
 
 def test_a_small_set_trains_for_more_epochs_and_a_large_one_for_fewer() -> None:
     def steps(files: int) -> int:
-        recipe = surrogate_recipe(files, 64)
+        recipe = victim_recipe("small", train_files=files, side=64)
         return recipe.epochs * max(1, files // recipe.batch)
 
-    epochs = [surrogate_recipe(files, 64).epochs for files in (10, 800, 5_000, 50_000, 10**6)]
+    counts = (10, 800, 5_000, 50_000, 10**6)
+    epochs = [victim_recipe("small", train_files=n, side=64).epochs for n in counts]
     assert epochs == [300, 80, 30, 15, 10]
     assert all(2_000 <= steps(files) <= 12_000 for files in range(448, 76_800, 97))
 
 
 def test_the_network_sees_what_fits_the_images() -> None:
-    photos, icons = surrogate_recipe(800, 64), surrogate_recipe(800, 32)
+    photos, icons = (victim_recipe("small", train_files=800, side=side) for side in (64, 32))
     assert (photos.size, photos.augment) == (48, "resized-crop")
     assert (icons.size, icons.augment) == (32, "shift")
     images = torch.zeros(20, 3, 32, 32, dtype=torch.uint8)

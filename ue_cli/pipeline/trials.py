@@ -17,7 +17,6 @@ from ue_cli.pipeline.trialcache import fetch, trial_key, weights_path
 from ue_cli.pipeline.trialdata import Trial, TrialData
 from ue_cli.pipeline.trialplan import estimate_seconds
 from ue_cli.training.supervised import build_net
-from ue_cli.training.victims import surrogate_recipe
 from ue_cli.types import Phases
 
 __all__ = [
@@ -28,7 +27,6 @@ __all__ = [
     "finished",
     "pending",
     "run_trials",
-    "surrogate_recipe",
 ]
 
 
