@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from ue_cli.pipeline.evaluation.evaluate import EvaluateResult
 from ue_cli.pipeline.evaluation.judge import training
-from ue_cli.render import evaluate_rows
-from ue_cli.report import Evaluation, Headline
+from ue_cli.pipeline.results import ProtectResult
+from ue_cli.render import evaluate_rows, protect_rows
+from ue_cli.report import Evaluation, Headline, PublicNote, Table
 from ue_cli.types import EffectCell, EffectReport, EffectVerdict, Training
 
 TESTS = 100
@@ -76,3 +78,28 @@ def test_a_dry_run_names_the_cells_and_the_time() -> None:
     rows, lists = told(None)
     assert rows == {"Would train": "2 of 3 trainings", "Estimate": "61 s"}
     assert lists["Cells"] == ["small, none, 50 % protected"]
+
+
+def test_a_public_perturbation_is_named_with_what_its_card_says() -> None:
+    row = ("8,000 PNG of cifar10", "64.0 % (65.0 %)", "30.0 % (50.0 %)", "small", "2026-11-22")
+    card = Table("", ("Files", "Unprotected", "With it", "Victim", "Date"), (row,))
+    note = PublicNote("x.safetensors", "ab" * 32, "bundle", "", "x", card, ())
+
+    def told(public: PublicNote | None) -> list[tuple[str, str]]:
+        found = ProtectResult(
+            True, Path("out"), None, None, 1, 0, 0, (), ("a",), "", "", None, 8, {}, (), 0.0
+        )
+        return protect_rows(replace(found, public=public))[0][3:]
+
+    assert told(note) == [
+        ("Perturbation", "x, public"),
+        (
+            "Its card says",
+            "30.0 % (50.0 %) on 8,000 PNG of cifar10, 64.0 % (65.0 %) without it; measured on "
+            "those, not on yours",
+        ),
+    ]
+    assert "nobody has measured" in told(replace(note, measured=None))[1][1]
+    bare = replace(note, card=None, measured=None)
+    assert told(bare) == [("Perturbation", "x.safetensors, public")]
+    assert told(None) == []

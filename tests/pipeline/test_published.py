@@ -243,7 +243,7 @@ def test_auto_imports_nothing_heavy(tmp_path: Path) -> None:
         "from ue_cli.pipeline.options import ProtectOptions\n"
         "from ue_cli.pipeline.protect import protect\n"
         "src, out, home = map(Path, sys.argv[1:])\n"
-        "own = dict(method='published', space='pixel', perturbation='auto', dry_run=True)\n"
+        "own = dict(method='published', space='pixel', perturbation='auto', certify=False, jobs=1)\n"
         "protect(ProtectOptions(src, out, home, **own), Quiet())\n"
         "print(sorted({'torch', 'huggingface_hub'} & set(sys.modules)))\n"
     )
