@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -16,6 +17,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from ue_cli.__main__ import main
 from ue_cli.pipeline.workers import WorkerPool
 
 T = TypeVar("T")
@@ -57,15 +59,31 @@ class Quiet:
 
 
 Ue = Callable[..., Done]
-"""ue("protect", folder, ...) in a home of its own; `--json` unless ``people=True``."""
+"""ue("protect", folder, ...) in a home of its own.
+
+With `--json` and in this process; with ``people=True`` in one of its own, and without."""
 
 
 @pytest.fixture
 def ue(tmp_path: Path) -> Ue:
     def run(*arguments: object, people: bool = False, home: str = "home") -> Done:
-        return run_ue(tmp_path / home, *arguments, people=people)
+        if people:
+            return run_ue(tmp_path / home, *arguments, people=True)
+        return _run_here(tmp_path / home, *arguments)
 
     return run
+
+
+def _run_here(home: Path, *arguments: object) -> Done:
+    """The command line as it starts, ends and prints, without the seconds of its processes."""
+    out, err = io.StringIO(), io.StringIO()
+    words = ["ue", *_texts(arguments), "--home", str(home), "--json"]
+    with pytest.MonkeyPatch.context() as patch, one_process():
+        patch.setattr(sys, "argv", words)
+        with redirect_stdout(out), redirect_stderr(err), pytest.raises(SystemExit) as ended:
+            main()
+    assert "Traceback" not in err.getvalue(), err.getvalue()
+    return Done(int(ended.value.code or 0), out.getvalue(), err.getvalue())
 
 
 def ue_command(home: Path, *arguments: object, people: bool = False) -> list[str]:
