@@ -222,7 +222,7 @@ def _measured(card: Card) -> Table:
             f"{one.files} of {one.data}",
             f"{100 * one.control_last:.1f} % ({100 * one.control_best:.1f} %)",
             f"{100 * one.last:.1f} % ({100 * one.best:.1f} %)",
-            one.victim,
+            f"{one.victim}, seed {one.seed}",
             one.date,
         )
         for one in card.measured
