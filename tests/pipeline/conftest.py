@@ -69,12 +69,12 @@ def ue(tmp_path: Path) -> Ue:
     def run(*arguments: object, people: bool = False, home: str = "home") -> Done:
         if people:
             return run_ue(tmp_path / home, *arguments, people=True)
-        return _run_here(tmp_path / home, *arguments)
+        return run_here(tmp_path / home, *arguments)
 
     return run
 
 
-def _run_here(home: Path, *arguments: object) -> Done:
+def run_here(home: Path, *arguments: object) -> Done:
     """The command line as it starts, ends and prints, without the seconds of its processes."""
     out, err = io.StringIO(), io.StringIO()
     words = ["ue", *_texts(arguments), "--home", str(home), "--json"]

@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.pipeline.conftest import Done, picture, pixels, run_ue, tree
+from tests.pipeline.conftest import Done, picture, pixels, run_here, run_ue, tree
 
 POSIX = pytest.mark.skipif(os.name != "posix", reason="needs POSIX files")
 pytestmark = POSIX
@@ -202,7 +202,7 @@ def test_a_folder_of_nothing_usable_leaves_nothing_behind(tmp_path: Path) -> Non
 def test_the_pixel_limit_moves(tmp_path: Path) -> None:
     picture(tmp_path / "src" / "a" / "small.png", 1, size=(20, 20))
     picture(tmp_path / "src" / "a" / "large.png", 2, size=(60, 20))
-    done = run_ue(tmp_path / "home", "protect", tmp_path / "src", "--max-pixels", 400)
+    done = run_here(tmp_path / "home", "protect", tmp_path / "src", "--max-pixels", 400)
     assert done.code == 6
     (skipped,) = done.result["skipped"]
     assert (skipped["name"], skipped["code"]) == ("a/large.png", "too-many-pixels")
@@ -290,9 +290,9 @@ def test_every_name_is_in_the_report_and_escaped(named: Ran) -> None:
 
 @pytest.mark.slow
 def test_every_name_verifies_and_comes_back(named: Ran, tmp_path: Path) -> None:
-    checked = run_ue(named.home, "verify", named.out, "--original", named.src)
+    checked = run_here(named.home, "verify", named.out, "--original", named.src)
     assert (checked.code, checked.result["problems"]) == (0, [])
-    restored = run_ue(named.home, "restore", named.out, "--to", tmp_path / "back")
+    restored = run_here(named.home, "restore", named.out, "--to", tmp_path / "back")
     assert (restored.code, restored.result["problems"]) == (0, [])
     assert set(tree(tmp_path / "back")) == set(NAMES)
     for name in NAMES:

@@ -14,7 +14,7 @@ from PIL import Image, ImageCms
 from PIL.TiffImagePlugin import ImageFileDirectory_v2
 
 from tests.photos import hidden_pictures as hidden
-from tests.pipeline.conftest import picture, run_ue
+from tests.pipeline.conftest import picture, run_here
 
 DATA_MINING = b"DMI-PROHIBITED-AIMLTRAINING"
 PROFILE = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
@@ -78,7 +78,7 @@ def opened(path: Path) -> tuple[Image.Exif, bytes, int]:
 
 
 def test_embedded_copies_are_removed_and_listed_and_come_back(src: Path, tmp_path: Path) -> None:
-    done = run_ue(tmp_path / "home", "protect", src, "--jobs", 1)
+    done = run_here(tmp_path / "home", "protect", src, "--jobs", 1)
     assert done.code == 0, done.out
     out = tmp_path / "src-protected"
     written = (out / "jpeg" / "crammed.jpg").read_bytes()
@@ -101,14 +101,14 @@ def test_embedded_copies_are_removed_and_listed_and_come_back(src: Path, tmp_pat
         assert exif[0x010F] == "A camera maker" and exif.get_ifd(GPS), name
         assert DATA_MINING not in (out / name).read_bytes(), name
 
-    assert run_ue(tmp_path / "home", "restore", out, "--jobs", 1).code == 0
+    assert run_here(tmp_path / "home", "restore", out, "--jobs", 1).code == 0
     back = (tmp_path / "src-protected-restored" / "jpeg" / "crammed.jpg").read_bytes()
     for copy in copies:
         assert copy[2:-2] in back
 
 
 def test_the_position_can_be_left_out(src: Path, tmp_path: Path) -> None:
-    done = run_ue(tmp_path / "home", "protect", src, "--strip-gps", "--opt-out", "--jobs", 1)
+    done = run_here(tmp_path / "home", "protect", src, "--strip-gps", "--opt-out", "--jobs", 1)
     assert done.code == 0, done.out
     out = tmp_path / "src-protected"
     for name in (*ALL, "jpeg/crammed.jpg"):
@@ -122,7 +122,7 @@ def test_the_position_can_be_left_out(src: Path, tmp_path: Path) -> None:
                 packet = image.tag_v2[700]  # type: ignore[attr-defined]
         text = packet.encode() if isinstance(packet, str) else bytes(packet)
         assert DATA_MINING in text and b"DataMining" in text, name
-    assert run_ue(tmp_path / "home", "restore", out, "--jobs", 1).code == 0
+    assert run_here(tmp_path / "home", "restore", out, "--jobs", 1).code == 0
     for name in ALL:
         exif, profile, _ = opened(tmp_path / "src-protected-restored" / name)
         assert exif.get_ifd(GPS)[2] == (48.0, 51.0, 29.0) and profile == PROFILE, name
@@ -130,7 +130,7 @@ def test_the_position_can_be_left_out(src: Path, tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_all_metadata_can_be_left_out(src: Path, tmp_path: Path) -> None:
-    done = run_ue(tmp_path / "home", "protect", src, "--strip-metadata", "--jobs", 1)
+    done = run_here(tmp_path / "home", "protect", src, "--strip-metadata", "--jobs", 1)
     assert done.code == 0, done.out
     for name in (*ALL, "jpeg/crammed.jpg"):
         path = tmp_path / "src-protected" / name
@@ -149,7 +149,7 @@ def test_all_metadata_can_be_left_out(src: Path, tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_the_report_holds_what_it_should_and_not_the_position(src: Path, tmp_path: Path) -> None:
     """The report is private, but there is no reason for its pictures to carry metadata."""
-    run_ue(tmp_path / "home", "protect", src, "--jobs", 1)
+    run_here(tmp_path / "home", "protect", src, "--jobs", 1)
     page = (tmp_path / "src-protected.report" / "report.html").read_text()
     import base64
     import re

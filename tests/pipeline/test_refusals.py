@@ -10,8 +10,10 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner, Result
 
-from tests.pipeline.conftest import picture, run_ue, tree
+from tests.pipeline.conftest import picture, run_here, tree
 from ue_cli.cli import app
+
+pytestmark = pytest.mark.usefixtures("here")
 
 Argument = str | Path
 
@@ -39,7 +41,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("made")
     picture(root / "src" / "a" / "1.png", 1, size=(16, 16))
     picture(root / "src" / "b" / "2.png", 2, size=(16, 16))
-    done = run_ue(root / "home", "protect", root / "src", "-o", root / "out", "--jobs", 1)
+    done = run_here(root / "home", "protect", root / "src", "-o", root / "out")
     assert done.code == 0
     return root
 

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.pipeline.conftest import picture, run_ue, tree
+from tests.pipeline.conftest import picture, run_here, tree
 from ue_cli.errors import UeError
 from ue_cli.photos.decode import decode
 from ue_cli.photos.jpeg import read_coefficients
@@ -22,6 +22,8 @@ from ue_cli.photos.manifest import MANIFEST_FILE
 from ue_cli.pipeline.restore import restore
 from ue_cli.pipeline.results import RestoreResult, VerifyResult
 from ue_cli.pipeline.verify import verify
+
+pytestmark = pytest.mark.usefixtures("here")
 
 
 class Silent:
@@ -86,7 +88,7 @@ def original(tmp_path_factory: pytest.TempPathFactory) -> Place:
     deep(place.src / "cats" / "deep.png", 3)
     deep(place.src / "cats" / "deep gray.png", 1)
     deep(place.src / "cats" / "deep gray.tif", 1)
-    done = run_ue(place.home, "protect", place.src, "-o", place.out, "--opt-out")
+    done = run_here(place.home, "protect", place.src, "-o", place.out, "--opt-out")
     assert done.code == 0, done.out
     return place
 
@@ -206,7 +208,7 @@ def test_hostile_manifests_are_refused_by_every_command(place: Place, path: str)
 
 def test_everything_comes_back(place: Place, tmp_path: Path) -> None:
     before = tree(place.src)
-    done = run_ue(place.home, "restore", place.out)
+    done = run_here(place.home, "restore", place.out)
     assert (done.code, done.result["restored"], done.result["problems"]) == (0, 15, [])
     back = place.out.with_name("out-restored")
     assert set(tree(back)) == set(before)
@@ -249,25 +251,25 @@ def test_unfit_targets_are_refused(place: Place, target: str, tmp_path: Path) ->
 
 @pytest.mark.slow
 def test_the_key_travels(place: Place, tmp_path: Path) -> None:
-    shown = run_ue(place.home, "key", "show").result
+    shown = run_here(place.home, "key", "show").result
     (collection,) = shown["collections"]
     fingerprint = collection["collection"]
     assert collection["files"] == 15
-    assert run_ue(place.home, "key", "export", tmp_path / "backup.tar").code == 0
-    again = run_ue(place.home, "key", "export", tmp_path / "backup.tar")
+    assert run_here(place.home, "key", "export", tmp_path / "backup.tar").code == 0
+    again = run_here(place.home, "key", "export", tmp_path / "backup.tar")
     assert again.envelope["error"]["code"] == "file-exists"
 
-    careless = run_ue(place.home, "key", "purge", fingerprint)
+    careless = run_here(place.home, "key", "purge", fingerprint)
     assert (careless.code, careless.envelope["error"]["code"]) == (2, "purge-unconfirmed")
-    assert run_ue(place.home, "key", "purge", fingerprint, "--yes").code == 0
-    lost = run_ue(place.home, "restore", place.out)
+    assert run_here(place.home, "key", "purge", fingerprint, "--yes").code == 0
+    lost = run_here(place.home, "restore", place.out)
     assert (lost.code, lost.envelope["error"]["code"]) == (2, "state-missing")
 
     other = tmp_path / "other"
-    bare = run_ue(other, "restore", place.out)
+    bare = run_here(other, "restore", place.out)
     assert bare.envelope["error"]["code"] == "key-missing"
-    assert run_ue(other, "key", "import", tmp_path / "backup.tar").code == 0
-    back = run_ue(other, "restore", place.out)
+    assert run_here(other, "key", "import", tmp_path / "backup.tar").code == 0
+    back = run_here(other, "restore", place.out)
     assert (back.code, back.result["restored"]) == (0, 15)
     assert not place.verify(other).problems
 
@@ -276,13 +278,13 @@ def test_the_key_travels(place: Place, tmp_path: Path) -> None:
 def test_another_key_never_goes_on_with_a_collection(place: Place, tmp_path: Path) -> None:
     other = tmp_path / "other"
     picture(tmp_path / "one" / "a" / "1.png", 1)
-    assert run_ue(other, "protect", tmp_path / "one").code == 0
-    assert run_ue(place.home, "key", "export", tmp_path / "backup.tar").code == 0
-    refused = run_ue(other, "key", "import", tmp_path / "backup.tar")
+    assert run_here(other, "protect", tmp_path / "one").code == 0
+    assert run_here(place.home, "key", "export", tmp_path / "backup.tar").code == 0
+    refused = run_here(other, "key", "import", tmp_path / "backup.tar")
     assert (refused.code, refused.envelope["error"]["code"]) == (2, "key-exists")
-    assert run_ue(other, "key", "import", tmp_path / "backup.tar", "--replace").code == 0
+    assert run_here(other, "key", "import", tmp_path / "backup.tar", "--replace").code == 0
     # What the replaced key made is listed still, and refused with a sentence.
-    listed = run_ue(other, "key", "show").result["collections"]
+    listed = run_here(other, "key", "show").result["collections"]
     assert sorted(str(one["files"]) for one in listed) == ["15", "None"]
-    joined = run_ue(other, "protect", tmp_path / "one")
+    joined = run_here(other, "protect", tmp_path / "one")
     assert (joined.code, joined.envelope["error"]["code"]) == (2, "state-foreign")
