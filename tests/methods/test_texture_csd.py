@@ -10,7 +10,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from ue_cli.methods.texture_csd import optimise_codes, texture_csd, texture_features
+from ue_cli.methods.texture_csd import (
+    POOL,
+    optimise_codes,
+    pool_for,
+    texture_csd,
+    texture_features,
+)
 from ue_cli.perturbation.texture import TextureCode, TextureRecipe, draw_code
 
 
@@ -51,6 +57,15 @@ def test_selection_lowers_csd_and_repeats_itself() -> None:
 def test_another_owner_gets_other_codes() -> None:
     mine, theirs = (optimise_codes(seeds(4, who), draw, pool=8) for who in ("me", "them"))
     assert not any(same(mine.codes[name], theirs.codes[name]) for name in mine.codes)
+
+
+def test_more_candidates_lower_csd_and_many_classes_have_fewer() -> None:
+    of = {size: optimise_codes(seeds(6), draw, pool=size).csd_after or 0.0 for size in (1, 16, 64)}
+    assert of[64] < of[16] < of[1]
+    usual = optimise_codes(seeds(2), draw)
+    assert usual.candidates == pool_for(2) == POOL
+    pools = [pool_for(count) for count in (1, 16, 17, 100, 1000, 10_000)]
+    assert pools == sorted(pools, reverse=True) and pools[-1] == 16 == pools[-2]
 
 
 def test_a_pool_of_one_is_the_random_draw() -> None:

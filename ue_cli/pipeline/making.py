@@ -23,12 +23,14 @@ class Made:
     Attributes:
         device: where it ran.
         csd_before, csd_after: of the codes as drawn and as chosen; None for one class.
+        candidates: codes that each class was chosen from; None for cells.
         cautions: what the owner has to know of it.
     """
 
     device: str
     csd_before: float | None
     csd_after: float | None
+    candidates: int | None = None
     cautions: tuple[Caution, ...] = ()
 
 
@@ -66,7 +68,7 @@ def make_codes(
         pool=1 if options.selection == "random" else None,
         on_step=on_step,
     )
-    return chosen.codes, Made("cpu", chosen.csd_before, chosen.csd_after)
+    return chosen.codes, Made("cpu", chosen.csd_before, chosen.csd_after, chosen.candidates)
 
 
 def make_cells(

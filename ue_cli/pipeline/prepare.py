@@ -130,6 +130,7 @@ def create_collection(
         collection = Collection.create(options.home, owner, info, {BANK_FILE: _bytes(bank)})
         return collection, CellPattern(bank), made
     codes, made = make_codes(photos.classes, secret, options, {}, phases)
+    info = replace(info, recipe=info.recipe | {"candidates": made.candidates})
     collection = Collection.create(options.home, owner, info)
     collection.add_codes({name: code.to_json() for name, code in codes.items()})
     return collection, TexturePattern(codes, options.recipe.bandwidth), made
@@ -174,7 +175,7 @@ def _bytes(bank: Bank) -> bytes:
 
 
 def _taken(public: PublicPerturbation, bank: Bank) -> Made:
-    return Made("cpu", None, None, public_cautions(public, bank))
+    return Made("cpu", None, None, cautions=public_cautions(public, bank))
 
 
 def _byte_options(options: ProtectOptions, public: PublicPerturbation | None) -> dict[str, Any]:

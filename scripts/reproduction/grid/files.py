@@ -26,7 +26,7 @@ from ue_cli.pipeline.protect import protect
 
 MADE = "made.json"
 
-_NO_OPTIONS = ("texture", "levels", "sha256")
+_NO_OPTIONS = ("candidates", "texture", "levels", "sha256")
 """Settings that `ProtectOptions` has under another name, or that a run is held against."""
 
 Made = dict[str, Any]

@@ -9,6 +9,7 @@ from itertools import product
 from typing import Any, get_args
 
 from ue_cli.countermeasures.registry import find, in_tier
+from ue_cli.methods.texture_csd import POOL
 from ue_cli.perturbation.texture import TextureRecipe, recipe_to_json
 from ue_cli.pipeline.making import CODE_VERSION
 from ue_cli.pipeline.options import choose_method
@@ -140,6 +141,8 @@ def settings_of(arm: str, cells: int | None = None) -> dict[str, Any] | None:
             "space": choice.space,
             "selection": arm,
         }
+        if arm == "csd":
+            settings["candidates"] = POOL
         settings |= {"texture": texture, "levels": BUDGET.levels}
     else:
         method: Making = next((name for name in LEARNED if name == arm), "csd")
