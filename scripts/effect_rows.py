@@ -7,9 +7,13 @@ import json
 from pathlib import Path
 from typing import Any
 
+from ue_cli.methods.texture_csd import POOL
 from ue_cli.perturbation.texture import TextureRecipe, recipe_from_json
 
 SUMMARY = Path(__file__).resolve().parent.parent / "ue_cli" / "pipeline" / "effect.json"
+
+BEFORE = 16
+"""Candidates per class that codes were chosen from when rows did not say so."""
 
 
 def known_rows(path: Path) -> list[dict[str, Any]]:
@@ -47,9 +51,11 @@ def same(
 
 
 def carries(row: dict[str, Any], texture: TextureRecipe) -> bool:
-    """Whether a row's files have such textures, or none at all."""
-    textured = row["arm"] not in ("clean", "pixel", "pue")
-    return not textured or recipe_from_json(row["recipe"]) == texture
+    """Whether a row's files have such textures, chosen as today, or none at all."""
+    if row["arm"] in ("clean", "pixel", "pue"):
+        return True
+    chosen = row["arm"] == "random" or row["recipe"].get("candidates", BEFORE) == POOL
+    return chosen and recipe_from_json(row["recipe"]) == texture
 
 
 def summarise(path: Path) -> None:
