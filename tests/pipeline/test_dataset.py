@@ -101,6 +101,11 @@ def test_a_test_set_is_split_off_the_originals(made: Path) -> None:
     assert f"{len(test)} of 37 originals" in found.test_source
 
 
+def test_trainers_read_squares_of_the_files_own_size_or_of_the_one_asked_for(made: Path) -> None:
+    assert read(made, original="originals").side == 56
+    assert read(made, original="originals", side=48).side == 48
+
+
 @pytest.mark.parametrize(("seed", "expected"), [(0, 0), (8, BURST)])
 def test_near_duplicates_stay_on_one_side(made: Path, seed: int, expected: int) -> None:
     """With 5 of 12 photos as one burst, random sides would all but never agree."""
