@@ -37,8 +37,8 @@ SideOption = Annotated[
     typer.Option(
         min=SIDES[0],
         max=SIDES[1],
-        help="Pixels to which trainers resize what they read. [default: that of most files, "
-        f"{SIDE} at most]",
+        help="Pixels to which trainers resize what they read; pretrained networks read 256. "
+        f"[default: as many as most files have, {SIDE} at most]",
     ),
 ]
 MaxPixelsOption = Annotated[
