@@ -243,8 +243,8 @@ def test_auto_imports_nothing_heavy(tmp_path: Path) -> None:
         "from ue_cli.pipeline.options import ProtectOptions\n"
         "from ue_cli.pipeline.protect import protect\n"
         "src, out, home = map(Path, sys.argv[1:])\n"
-        "own = dict(method='published', space='pixel', perturbation='auto', certify=False, jobs=1)\n"
-        "protect(ProtectOptions(src, out, home, **own), Quiet())\n"
+        "own = dict(method='published', space='pixel', perturbation='auto')\n"
+        "protect(ProtectOptions(src, out, home, **own, certify=False, jobs=1), Quiet())\n"
         "print(sorted({'torch', 'huggingface_hub'} & set(sys.modules)))\n"
     )
     words = [tmp_path / "photos", tmp_path / "out", tmp_path / "home"]
