@@ -158,22 +158,21 @@ def few_epochs(options: EvaluateOptions, found: Dataset) -> tuple[Caution, ...]:
         options: with the epochs that were asked for.
         found: what is trained on.
     """
+    asked = options.epochs
+    if asked is None:
+        return ()
     usual = {
         victim: victim_recipe(
             victim, train_files=len(found.train), side=side_of(victim, found.side)
         ).epochs
         for victim in chosen_victims(options)
     }
-    short = [f"{victim} {epochs}" for victim, epochs in usual.items() if _under(options, epochs)]
+    short = [f"{victim} {epochs}" for victim, epochs in usual.items() if asked < epochs]
     if not short:
         return ()
     text = (
-        f"--epochs {options.epochs} is less than the recipes have ({', '.join(short)}): a short "
+        f"--epochs {asked} is less than the recipes have ({', '.join(short)}): a short "
         "training learns the content first, and its control has not reached its plateau."
     )
     hint = "Read the verdicts as those of a short training, or leave --epochs out."
     return (Caution("few-epochs", text, hint),)
-
-
-def _under(options: EvaluateOptions, usual: int) -> bool:
-    return options.epochs is not None and options.epochs < usual
