@@ -16,9 +16,8 @@ from ue_cli.training.contrastive import (
     MoCo,
     SimSiam,
     build_contrast,
-    info_nce,
-    nt_xent,
 )
+from ue_cli.training.objectives import info_nce, nt_xent
 from ue_cli.training.precision import autocast
 from ue_cli.training.ssl import learn, ssl_optimiser
 from ue_cli.training.ssl_recipes import SSL_NAMES, SslName, SslRecipe, small_ssl
