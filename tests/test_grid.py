@@ -137,10 +137,12 @@ def test_the_page_says_what_the_rows_say() -> None:
         a_row("csd", [60, 22]),
         a_row("csd", [50, 24], seed=1),
         a_row("csd", [150, 23], countermeasure="jpeg-50"),
+        a_row("em", [60, 40]),
     ]
     text = page(tables(rows, "cpu"), "cpu", "grid.svg")
     assert "| `none` | 70.0 (70.0) | 12.0 (30.0), n = 2 weak |" in text
     assert "**30.0** under `none` (inconclusive: 75.0 under `jpeg-50`): **inconclusive**" in text
+    assert "**30.0** under `none` (of 1 of 2 run): **weak**" in text
     assert "ResNet, 300 epochs in batches of 32, shifts by up to 4 of 32 pixels and flips." in text
     assert "Mean |δ| 7.25 levels of 255" in text and "](grid.svg)" in text
 

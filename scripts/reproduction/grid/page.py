@@ -68,7 +68,7 @@ def _section(table: Table) -> Iterable[str]:
             )
             for name in table.countermeasures
         ]
-        + [("**worst case**", "", *(_worst(column, table.tests) for column in table.columns))],
+        + [("**worst case**", "", *(_worst(column, table) for column in table.columns))],
     )
     yield (
         "What the rule compares, in %: the upper end A of each interval, of the clean control the "
@@ -132,15 +132,16 @@ def _cell(cell: EffectCell | None, tests: int) -> str:
     return f"{shown} {VERDICTS[cell.verdict].lower()}"
 
 
-def _worst(column: Column, tests: int) -> str:
-    whole = column.whole
+def _worst(column: Column, table: Table) -> str:
+    whole, tests = column.whole, table.tests
     shown = f"**{100 * whole.worst.reached / tests:.1f}** under `{whole.worst.countermeasure}`"
     if whole.beyond is not None:
         more = f"{100 * whole.beyond.reached / tests:.1f} under `{whole.beyond.countermeasure}`"
         shown += f" (inconclusive: {more})"
     if whole.because is not None:
         shown += f"; `{whole.because.countermeasure}` decides"
-    return f"{shown}: **{VERDICTS[whole.verdict].lower()}**"
+    part = f" ({table.run(column)})" if table.run(column) else ""
+    return f"{shown}{part}: **{VERDICTS[whole.verdict].lower()}**"
 
 
 def _lower(trainings: Sequence[Training]) -> str:

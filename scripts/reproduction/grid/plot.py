@@ -97,7 +97,7 @@ def _panel(axes: Axes, table: Table) -> None:
     axes.plot([-_LABELS / _COLUMN, len(heads)], [rows, rows], color=_RULE, lw=1.2, clip_on=False)
     axes.text(-0.08, rows + 0.5, "worst case", ha="right", va="center", weight="bold", color=_INK)
     for place, column in enumerate(table.columns, start=1):
-        _worst(axes, place, rows, column, table.tests)
+        _worst(axes, place, rows, column, table)
 
 
 def _lift(table: Table) -> float:
@@ -146,12 +146,12 @@ def _whisker(axes: Axes, place: int, row: int, interval: tuple[float, float]) ->
     axes.plot(ends, [row + 0.70] * 2, color=_INK, lw=0.9, zorder=4, solid_capstyle="butt")
 
 
-def _worst(axes: Axes, place: int, row: int, column: Column, tests: int) -> None:
+def _worst(axes: Axes, place: int, row: int, column: Column, table: Table) -> None:
     worst = column.whole.worst
     axes.text(
         place + 0.02,
         row + 0.30,
-        f"{100 * worst.reached / tests:.1f}",
+        f"{100 * worst.reached / table.tests:.1f}",
         va="center",
         weight="bold",
         color=_INK,
@@ -163,6 +163,7 @@ def _worst(axes: Axes, place: int, row: int, column: Column, tests: int) -> None
         ("more, inconclusive:", column.whole.beyond),
     ]
     lines = [f"{words} {cell.countermeasure}" for words, cell in told if cell is not None]
+    lines += [table.run(column)] if table.run(column) else []
     for index, line in enumerate(lines):
         height = row + 0.66 + _LINE * index
         axes.text(place + 0.02, height, line, va="center", size=_TINY, color=_QUIET)

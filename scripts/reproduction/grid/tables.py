@@ -65,6 +65,11 @@ class Table:
     rows: tuple[Row, ...]
     others: int
 
+    def run(self, column: Column) -> str:
+        """How much of the table a column has, where that is not all; its worst case is of that."""
+        have, every = len(column.cells), len(self.countermeasures)
+        return "" if have == every else f"of {have} of {every} run"
+
     @property
     def title(self) -> str:
         """The data set's name for people."""
