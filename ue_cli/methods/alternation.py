@@ -8,24 +8,23 @@ noise, so that nearby weights cannot read the images either. Without noise it is
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ue_cli.methods.search import Optimised, Search, weights_of
+from ue_cli.methods.search import Found, Learner, Search
 from ue_cli.training.augment import augmented, whole
 from ue_cli.training.precision import autocast
 from ue_cli.training.robust import FITTED, WeightNoise, robust_step, sum_over_noise
 from ue_cli.training.supervised import VictimRecipe, build_net, sgd
-from ue_cli.types import Bank, Budget, OnStep, Scaling
+from ue_cli.types import OnStep, Scaling
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Alternation:
+class Alternation(Learner):
     """EM and PUE; `em.Em` and `pue.Pue` set the defaults.
 
     Attributes:
@@ -73,55 +72,10 @@ class Alternation:
         """Images per step of the surrogate."""
         return self.surrogate.batch
 
-    def optimise(
-        self,
-        images: Tensor,
-        labels: Tensor,
-        classes: Sequence[str],
-        budget: Budget,
-        *,
-        seed: int,
-        variants: Tensor | None = None,
-        frozen: Bank | None = None,
-        device: str = "cpu",
-        on_step: OnStep | None = None,
-    ) -> Optimised:
-        """Make a bank, or let classes join one.
-
-        Args:
-            images: (n, 3, h, w) uint8, at or near the surrogate's input size.
-            labels: (n,) int64, positions in ``classes``.
-            classes: names; those that ``frozen`` holds keep their entries, which take part.
-            budget: the ball.
-            seed: of the start, the surrogate, the order, the augmentation and the noise.
-            variants: (n,) which of its class's patterns each image carries, counted around;
-                by default they take turns.
-            frozen: entries that do not change.
-            device: for torch.
-            on_step: see `types.OnStep`; after every round, with the error on the subset.
-
-        Returns:
-            The frozen entries, then the new ones in the order of ``classes``, and the surrogate.
-
-        Raises:
-            UeError: fewer than two classes have images, or the frozen bank has another shape.
-        """
-        shape = (self.per_class, 3, self.cells, self.cells)
-        search = Search(
-            images,
-            labels,
-            classes,
-            shape,
-            self.surrogate.size,
-            budget,
-            seed=seed,
-            variants=variants,
-            frozen=frozen,
-            device=device,
-        )
-        run = _Run(self, search, seed)
-        recipe = asdict(self) | run.rounds(on_step)
-        return Optimised(search.bank(self.name, recipe), weights_of(run.net))
+    def search(self, on: Search, seed: int, on_step: OnStep | None) -> Found:
+        """See `Learner.search`; ``on_step`` gets the error on the subset."""
+        run = _Run(self, on, seed)
+        return Found(run.rounds(on_step), run.net)
 
 
 class _Run:

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 
 from ue_cli import __version__
 from ue_cli.methods.entries import Entries, check_inputs
-from ue_cli.types import Bank, Budget, Provenance
+from ue_cli.types import Bank, Budget, OnStep, Provenance
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +118,105 @@ class Search:
         )
 
 
-def weights_of(net: torch.nn.Module) -> dict[str, Tensor]:
-    """A copy of a network's weights and statistics on the CPU."""
-    return {name: value.detach().cpu() for name, value in net.state_dict().items()}
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What a search leaves besides the patterns.
+
+    Attributes:
+        said: what happened, for the bank's provenance; JSON.
+        surrogate: the network that it was made with; None where there was none.
+    """
+
+    said: dict[str, Any]
+    surrogate: nn.Module | None
+
+
+class Learner(ABC):
+    """A method that trains a surrogate; its dataclasses hold the hyperparameters.
+
+    Attributes:
+        name: of the method.
+        cells: side of the square of cells that is stretched over an image.
+        per_class: patterns per class.
+        batches: steps of the surrogate per round.
+        max_rounds: end of the search.
+    """
+
+    name: str
+    cells: int
+    per_class: int
+    batches: int
+    max_rounds: int
+
+    @property
+    @abstractmethod
+    def size(self) -> int:
+        """Side of the surrogate's input, in pixels."""
+
+    @property
+    @abstractmethod
+    def batch(self) -> int:
+        """Images per step of the surrogate."""
+
+    @abstractmethod
+    def search(self, on: Search, seed: int, on_step: OnStep | None) -> Found:
+        """Improve the patterns of ``on`` in place.
+
+        Args:
+            on: the photos and what they carry.
+            seed: of the surrogate and its noise; other draws come from the search's generator.
+            on_step: see `types.OnStep`; after every round.
+        """
+
+    def optimise(
+        self,
+        images: Tensor,
+        labels: Tensor,
+        classes: Sequence[str],
+        budget: Budget,
+        *,
+        seed: int,
+        variants: Tensor | None = None,
+        frozen: Bank | None = None,
+        device: str = "cpu",
+        on_step: OnStep | None = None,
+    ) -> Optimised:
+        """Make a bank, or let classes join one.
+
+        Args:
+            images: (n, 3, h, w) uint8, at or near the surrogate's input size.
+            labels: (n,) int64, positions in ``classes``.
+            classes: names; those that ``frozen`` holds keep their entries, which take part.
+            budget: the ball.
+            seed: of the start, the surrogate, the order, the augmentation and the noise.
+            variants: (n,) which of its class's patterns each image carries, counted around;
+                by default they take turns.
+            frozen: entries that do not change.
+            device: for torch.
+            on_step: see `types.OnStep`; after every round, with what the method watches.
+
+        Returns:
+            The frozen entries, then the new ones in the order of ``classes``, and the surrogate.
+
+        Raises:
+            UeError: fewer than two classes have images, or the frozen bank has another shape.
+        """
+        on = Search(
+            images,
+            labels,
+            classes,
+            (self.per_class, 3, self.cells, self.cells),
+            self.size,
+            budget,
+            seed=seed,
+            variants=variants,
+            frozen=frozen,
+            device=device,
+        )
+        found = self.search(on, seed, on_step)
+        state = {} if found.surrogate is None else found.surrogate.state_dict()
+        recipe = asdict(self) | found.said  # type: ignore[call-overload]
+        return Optimised(
+            on.bank(self.name, recipe),
+            {name: value.detach().cpu() for name, value in state.items()},
+        )

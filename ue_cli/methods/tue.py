@@ -9,30 +9,30 @@ surrogate never touches δ; then it is CSD alone, and no surrogate is trained.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any, Literal
 
 import torch
 from torch import Tensor
 
 from ue_cli.methods.discriminant import Gradient, csd, pull_of
-from ue_cli.methods.search import Optimised, Search, weights_of
+from ue_cli.methods.search import Found, Learner, Search
 from ue_cli.training.contrastive import Contrast, build_contrast
 from ue_cli.training.ssl import learn, ssl_optimiser
 from ue_cli.training.ssl_recipes import SslRecipe
 from ue_cli.training.views import views
-from ue_cli.types import Bank, Budget, OnStep
+from ue_cli.types import OnStep
 
 Centroids = Literal["set", "batch"]
 """Whose classes CSD compares: the whole set's, or, as published, those of the batch alone."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Tue:
+class Tue(Learner):
     """The bi-level optimisation of eq. 6; `presets` has the released recipes and those of a CPU.
 
     Attributes:
+        name: ``tue``.
         ssl: the surrogate, its views and its optimiser; its epochs and schedule are not used.
         cells: side of the square of cells that is stretched over an image; the surrogate's input
             size gives one cell per pixel, as published.
@@ -51,6 +51,7 @@ class Tue:
         shared_views: S2: one draw of T1 and T2 for a whole batch.
     """
 
+    name: str = "tue"
     ssl: SslRecipe
     cells: int
     per_class: int
@@ -76,57 +77,10 @@ class Tue:
         """Images per step of the surrogate."""
         return self.ssl.batch
 
-    def optimise(
-        self,
-        images: Tensor,
-        labels: Tensor,
-        classes: Sequence[str],
-        budget: Budget,
-        *,
-        seed: int,
-        variants: Tensor | None = None,
-        frozen: Bank | None = None,
-        device: str = "cpu",
-        on_step: OnStep | None = None,
-    ) -> Optimised:
-        """Make a bank, or let classes join one.
-
-        Args:
-            images: (n, 3, h, w) uint8, at or near the surrogate's input size.
-            labels: (n,) int64, positions in ``classes``.
-            classes: names; those that ``frozen`` holds keep their entries, which take part.
-            budget: the ball.
-            seed: of the start, the surrogate, the order and the views.
-            variants: (n,) which of its class's patterns each image carries, counted around;
-                by default they take turns.
-            frozen: entries that do not change.
-            device: for torch.
-            on_step: see `types.OnStep`; after every round, with the whole set's CSD.
-
-        Returns:
-            The frozen entries, then the new ones in the order of ``classes``, and the surrogate;
-            without weights where none was trained.
-
-        Raises:
-            UeError: fewer than two classes have images, or the frozen bank has another shape.
-        """
-        shape = (self.per_class, 3, self.cells, self.cells)
-        search = Search(
-            images,
-            labels,
-            classes,
-            shape,
-            self.ssl.size,
-            budget,
-            seed=seed,
-            variants=variants,
-            frozen=frozen,
-            device=device,
-        )
-        run = _Run(self, search, seed)
-        recipe = asdict(self) | run.rounds(on_step)
-        weights = {} if run.surrogate is None else weights_of(run.surrogate)
-        return Optimised(search.bank("tue", recipe), weights)
+    def search(self, on: Search, seed: int, on_step: OnStep | None) -> Found:
+        """See `Learner.search`; ``on_step`` gets the whole set's CSD."""
+        run = _Run(self, on, seed)
+        return Found(run.rounds(on_step), run.surrogate)
 
 
 class _Run:
