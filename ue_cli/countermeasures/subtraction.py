@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
 from ue_cli.countermeasures.filters import to_bytes
 from ue_cli.countermeasures.projection import mean_image
-from ue_cli.training.hooks import Knowledge, Plain
+from ue_cli.training.hooks import Arm, Knowledge, Plain
 from ue_cli.training.publicbank import PublicBank
+
+if TYPE_CHECKING:
+    from ue_cli.training.supervised import VictimRecipe
 
 _CHUNK = 256
 
@@ -21,14 +25,17 @@ class Subtraction(Plain):
     This is all that can be known: which entries a class has, but neither a private key nor the
     original. Natural images change little from pixel to pixel, so the right entry is the one
     without which the file is smoothest: least squared differences of neighbours, the likelihood
-    under a 1/f² spectrum. Test images carry no perturbation and stay as they are.
+    under a 1/f² spectrum. Test images carry no perturbation and stay as they are, and so do
+    originals: less an entry they would carry its opposite, which is no control for anything.
     """
 
     def prepare(
         self, images: Tensor, labels: Tensor, known: Knowledge, generator: torch.Generator
     ) -> Tensor:
-        """The files less an entry each."""
+        """The files less an entry each; as they are where they are their originals."""
         bank = bank_of(known, labels, images)
+        if known.clean is not None and torch.equal(known.clean.to(images.device), images):
+            return images
         parts = []
         for some, own, frame in _chunks(images, labels, bank.frame):
             pixels = some.float()
@@ -37,6 +44,10 @@ class Subtraction(Plain):
             chosen = entries[torch.arange(len(some), device=images.device), best]
             parts.append(to_bytes(pixels - bank.lay(chosen, frame)))
         return torch.cat(parts)
+
+    def same_as_plain(self, recipe: VictimRecipe, arm: Arm) -> bool:
+        """Originals stay as they are: the control is the plain one."""
+        return arm == "clean"
 
 
 def _smoothed(pixels: Tensor, bank: PublicBank, entries: Tensor, frame: Tensor) -> Tensor:
