@@ -163,3 +163,9 @@ def test_processes_have_what_a_countermeasure_needs(tmp_path: Path) -> None:
         for jobs in (1, 2)
     )
     assert numbers(one) == numbers(two)
+
+
+def test_the_control_of_a_subtraction_is_the_plain_one() -> None:
+    """Originals less an entry carry its opposite: a control that learns nothing excuses anything."""
+    assert countered("subtraction", "clean").canonical().countermeasure is None
+    assert countered("subtraction").canonical().countermeasure == "subtraction"
