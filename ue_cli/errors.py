@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from difflib import get_close_matches
 from enum import IntEnum
 
 
@@ -47,6 +49,21 @@ class UeError(Exception):
 
 def _rebuild(code: str, message: str, hint: str, exit_code: int) -> UeError:
     return UeError(code, message, hint, exit_code=ExitCode(exit_code))
+
+
+def unknown_name(code: str, message: str, name: str, among: Iterable[str]) -> UeError:
+    """An error whose hint lists the names that there are, the closest first.
+
+    Args:
+        code: of the error.
+        message: its sentence.
+        name: that was asked for.
+        among: those that there are.
+    """
+    known = list(among)
+    close = get_close_matches(name, known)
+    asked = f"Did you mean {' or '.join(close)}? " if close else ""
+    return UeError(code, message, f"{asked}There are: {', '.join(known)}.")
 
 
 class SkipFile(Exception):

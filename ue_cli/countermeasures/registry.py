@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from difflib import get_close_matches
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, cast
 
 from ue_cli.countermeasures.rows import SPECS
 from ue_cli.countermeasures.spec import TIERS, Kind, Need, Spec, Tier
-from ue_cli.errors import UeError
+from ue_cli.errors import unknown_name
 
 if TYPE_CHECKING:
     from ue_cli.training.hooks import Hooks
@@ -36,12 +35,8 @@ def find(name: str) -> Spec:
     rows = {spec.name: spec for spec in SPECS}
     if name in rows:
         return rows[name]
-    close = get_close_matches(name, rows)
-    asked = f"Did you mean {' or '.join(close)}? " if close else ""
-    raise UeError(
-        "countermeasure-unknown",
-        f"There is no countermeasure {name!r}.",
-        f"{asked}There are: {', '.join(rows)}.",
+    raise unknown_name(
+        "countermeasure-unknown", f"There is no countermeasure {name!r}.", name, rows
     )
 
 

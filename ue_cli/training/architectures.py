@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
 from typing import Literal, get_args
 
-from ue_cli.errors import UeError
+from ue_cli.errors import unknown_name
 
 VictimName = Literal[
     "small", "resnet18", "resnet50", "densenet121", "vit-tiny", "probe", "fine-tune"
@@ -65,13 +64,7 @@ def find_victim(name: str, among: Sequence[VictimName] = VICTIMS) -> VictimName:
     for victim in among:
         if victim == name:
             return victim
-    close = get_close_matches(name, among)
-    asked = f"Did you mean {' or '.join(close)}? " if close else ""
-    raise UeError(
-        "victim-unknown",
-        f"There is no victim {name!r} here.",
-        f"{asked}There are: {', '.join(among)}.",
-    )
+    raise unknown_name("victim-unknown", f"There is no victim {name!r} here.", name, among)
 
 
 def patch_side(size: int) -> int:

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from difflib import get_close_matches
 from typing import Literal, get_args
 
-from ue_cli.errors import UeError
+from ue_cli.errors import unknown_name
 
 SslName = Literal["simclr", "moco", "simsiam"]
 
@@ -105,12 +104,8 @@ def find_ssl(name: str) -> SslName:
     for known in SSL_NAMES:
         if known == name:
             return known
-    close = get_close_matches(name, SSL_NAMES)
-    asked = f"Did you mean {' or '.join(close)}? " if close else ""
-    raise UeError(
-        "ssl-unknown",
-        f"There is no contrastive learner {name!r} here.",
-        f"{asked}There are: {', '.join(SSL_NAMES)}.",
+    raise unknown_name(
+        "ssl-unknown", f"There is no contrastive learner {name!r} here.", name, SSL_NAMES
     )
 
 
