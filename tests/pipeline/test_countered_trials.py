@@ -166,6 +166,6 @@ def test_processes_have_what_a_countermeasure_needs(tmp_path: Path) -> None:
 
 
 def test_the_control_of_a_subtraction_is_the_plain_one() -> None:
-    """Originals less an entry carry its opposite: a control that learns nothing excuses anything."""
+    """Originals less an entry carry its opposite: a control that learns nothing excuses all."""
     assert countered("subtraction", "clean").canonical().countermeasure is None
     assert countered("subtraction").canonical().countermeasure == "subtraction"
