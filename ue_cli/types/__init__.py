@@ -18,7 +18,7 @@ from ue_cli.types.learnability import (
     SurrogateCertificate,
     Verdict,
 )
-from ue_cli.types.methods import Making, TuePreset
+from ue_cli.types.methods import Correspondence, Making, TuePreset
 from ue_cli.types.perturbation import Bank, Field, Provenance
 from ue_cli.types.photos import FileRecord, Photo, PhotoSet, Skipped
 
@@ -28,6 +28,7 @@ __all__ = [
     "Budget",
     "BudgetCertificate",
     "CertifyReport",
+    "Correspondence",
     "Detectability",
     "Difference",
     "EffectCell",

@@ -9,3 +9,6 @@ Making = Literal["csd", "pue", "em", "tue"]
 
 TuePreset = Literal["small", "paper", "released-simclr", "released-moco", "released-simsiam"]
 """Recipes of TUE; see `methods.tue_presets`."""
+
+Correspondence = Literal["original", "intra-class", "inter-class"]
+"""Whose δ an image carries: its own, another one's of its class, or one's of another class."""
