@@ -5,12 +5,15 @@
     python scripts/reproduce.py grid --scale cpu --plot
     python scripts/reproduce.py banks --scale cpu --data DATA --work WORK --minutes 9
     python scripts/reproduce.py banks --scale cpu --write-cards
+    python scripts/reproduce.py tue --table 4 --scale cpu --data DATA --work WORK --minutes 9
 
 DATA holds ``train/CLASS/*`` and ``test/CLASS/*`` as image files: CIFAR-10, and for all but ``pue``
 ten Tiny-ImageNet classes beside it. ``pue`` is PUE's experiment with its certificates; ``grid``
 trains on every method's files under every countermeasure and compares with the clean control;
 ``banks`` does the same with the bundled perturbations, without countermeasures unless ``--against``
-names some, and takes controls that the grid has from there. Three scales: ``smoke`` shows in under
+names some, and takes controls that the grid has from there; ``tue`` is TUE's tables: ``--table 4``
+victims with and without labels, ``5`` which image carries which perturbation, ``6`` another data
+set. Three scales: ``smoke`` shows in under
 a minute that everything runs; ``cpu`` is a small network on some of the files, each piece in
 minutes on one core; ``paper`` is the published setting (ResNet-18, all images, 200 epochs), for a
 GPU. Every piece adds one row to one JSON file, with its seed, setting and seconds; pieces that are
@@ -40,13 +43,19 @@ SHOWN = (
     "piece",
     "dataset",
     "arm",
+    "victim",
+    "correspondence",
     "countermeasure",
     "seed",
     "surrogate",
     "setting",
     "last",
     "best",
+    "probe",
+    "knn",
     "fit",
+    "mean_abs",
+    "csd",
     "verdict",
     "seconds",
 )
@@ -55,20 +64,27 @@ SHOWN = (
 def main() -> None:
     """Do one of the experiments, as far as it is missing."""
     a = arguments().parse_args()
-    {"pue": run_pue, "grid": run_grid, "banks": run_banks, "summary": summarise}[a.experiment](a)
+    {
+        "pue": run_pue,
+        "grid": run_grid,
+        "banks": run_banks,
+        "tue": run_tue,
+        "summary": summarise,
+    }[a.experiment](a)
 
 
 def arguments() -> argparse.ArgumentParser:
     """The command line."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     experiments = parser.add_subparsers(dest="experiment", required=True)
-    made = {name: experiments.add_parser(name) for name in ("pue", "grid", "banks", "summary")}
+    names = ("pue", "grid", "banks", "tue", "summary")
+    made = {name: experiments.add_parser(name) for name in names}
     for name, one in made.items():
         one.add_argument("--out", type=Path, default=RESULTS / f"{name}.json")
     made["summary"].set_defaults(out=RESULTS / "pue.json")
     made["banks"].set_defaults(out=RESULTS / "pretrained.json")
-    grid, banks = made["grid"], made["banks"]
-    for one in (made["pue"], grid, banks):
+    grid, banks, tue = made["grid"], made["banks"], made["tue"]
+    for one in (made["pue"], grid, banks, tue):
         one.add_argument("--scale", choices=("smoke", "cpu", "paper"), default="cpu")
         one.add_argument("--most", type=int, help="stop after so many pieces")
         one.add_argument("--data", type=Path, default=Path("data"))
@@ -80,14 +96,20 @@ def arguments() -> argparse.ArgumentParser:
         one.add_argument("--jobs", type=int, default=1, help="processes that read, protect files")
         for part in ("datasets", "arms"):
             one.add_argument(f"--{part}", nargs="+", default=[], help="these alone")
+    tue.add_argument("--table", type=int, nargs="+", choices=(4, 5, 6), default=[4, 5, 6])
+    tue.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    tue.add_argument("--minutes", type=float, help="start no piece that would end later")
+    for part in ("arms", "victims"):
+        tue.add_argument(f"--{part}", nargs="+", default=[], help="these alone")
     grid.add_argument("--against", nargs="+", default=[], help="these alone")
     banks.add_argument("--against", nargs="+", default=[], help="these as well")
     banks.add_argument("--grid", type=Path, default=RESULTS / "grid.json", help="has controls")
     banks.add_argument("--write-cards", action="store_true", help="run nothing, write the cards")
     banks.add_argument("--cards", type=Path, default=BUNDLE, help="folder of those cards")
-    grid.add_argument("--plot", action="store_true", help="run nothing, make the pages")
+    for one in (grid, tue):
+        one.add_argument("--plot", action="store_true", help="run nothing, make the pages")
+        one.add_argument("--docs", type=Path, default=ROOT / "docs")
     grid.add_argument("--older", action="store_true", help="in them, earlier recipes as well")
-    grid.add_argument("--docs", type=Path, default=ROOT / "docs")
     return parser
 
 
@@ -161,6 +183,21 @@ def run_banks(a: argparse.Namespace) -> None:
         most=a.most,
         minutes=a.minutes,
     ):
+        show(row)
+
+
+def run_tue(a: argparse.Namespace) -> None:
+    """TUE's tables, with what is simpler beside it."""
+    from reproduction.store import Store
+    from reproduction.tue.plan import SCALES, VICTIMS, arms_of, cells_of
+    from reproduction.tue.run import run
+
+    scale = SCALES[a.scale]
+    expect_some(a.arms, arms_of(scale))
+    expect_some(a.victims, VICTIMS)
+    cells = list(cells_of(scale, a.table, a.seeds, arms=a.arms, victims=a.victims))
+    store = Store(a.out, a.work, {"tue": "TUE's tables; see scripts/README.md"})
+    for row in run(a.scale, cells, data=a.data, store=store, most=a.most, minutes=a.minutes):
         show(row)
 
 

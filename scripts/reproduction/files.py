@@ -19,10 +19,12 @@ from ue_cli.perturbation.texture import TextureRecipe
 SIDE = 32
 
 
-def read(folder: Path, classes: Sequence[str], count: int) -> tuple[Tensor, Tensor]:
-    """The first files of every class folder: (n, 3, 32, 32) uint8 and (n,) labels."""
+def read(
+    folder: Path, classes: Sequence[str], count: int, side: int = SIDE
+) -> tuple[Tensor, Tensor]:
+    """The first files of every class folder: (n, 3, side, side) uint8 and (n,) labels."""
     files = [(path, name) for name in classes for path in sorted((folder / name).iterdir())[:count]]
-    return load(files, list(classes), SIDE)
+    return load(files, list(classes), side)
 
 
 def with_cells(images: Tensor, labels: Tensor, cells: NDArray[np.int8]) -> NDArray[np.uint8]:

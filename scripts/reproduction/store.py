@@ -113,7 +113,18 @@ def read_rows(path: Path) -> list[Row]:
     return found
 
 
-_ORDER = ("scale", "piece", "dataset", "arm", "countermeasure", "seed", "surrogate", "setting")
+_ORDER = (
+    "scale",
+    "piece",
+    "dataset",
+    "arm",
+    "victim",
+    "correspondence",
+    "countermeasure",
+    "seed",
+    "surrogate",
+    "setting",
+)
 
 
 def _order(row: Row) -> tuple[str, ...]:
