@@ -9,8 +9,11 @@ import pytest
 import torch
 from torch import Tensor
 
+from ue_cli.countermeasures.filters import Grayscale
+from ue_cli.countermeasures.mixing import Mixup
 from ue_cli.errors import UeError
 from ue_cli.training.contrastive import build_contrast
+from ue_cli.training.hooks import NOTHING
 from ue_cli.training.ssl import encoded, train_ssl
 from ue_cli.training.ssl_recipes import (
     SSL_NAMES,
@@ -20,7 +23,7 @@ from ue_cli.training.ssl_recipes import (
     small_ssl,
     ssl_recipe,
 )
-from ue_cli.training.ssl_victims import read_out, ssl_victim
+from ue_cli.training.ssl_victims import read_out, readout_epochs, ssl_victim
 
 
 def gratings(count: int, seed: int = 0) -> tuple[Tensor, Tensor]:
@@ -128,3 +131,39 @@ def test_an_unknown_learner_is_refused_with_the_closest() -> None:
         small_ssl("simclar")
     assert caught.value.code == "ssl-unknown"
     assert "simclr" in caught.value.hint
+
+
+def test_an_encoder_is_read_out_on_the_way_and_learns_no_otherwise_for_that() -> None:
+    images, labels = gratings(32)
+    recipe = tiny("moco", 5)
+    once, often = (
+        ssl_victim(images, labels, *gratings(20, seed=1), recipe, seed=3, readouts=readouts)
+        for readouts in (1, 2)
+    )
+    assert (once.epochs, often.epochs) == ((5,), (2, 5))
+    assert once.readouts == often.readouts[1:] and once.floor == often.floor
+    assert often.accuracy == tuple(one.probe for one in often.readouts)
+    assert all(torch.equal(value, often.state[name]) for name, value in once.state.items())
+
+
+@pytest.mark.parametrize(
+    ("epochs", "readouts", "after"),
+    [(5, 1, (5,)), (3, 10, (1, 2, 3)), (60, 3, (20, 40, 60)), (7, 3, (2, 4, 7))],
+)
+def test_readouts_are_spread_over_the_epochs(
+    epochs: int, readouts: int, after: tuple[int, ...]
+) -> None:
+    assert readout_epochs(epochs, readouts) == after
+
+
+def test_a_countermeasure_treats_the_files_and_the_tests_and_nothing_else() -> None:
+    images, labels = gratings(32)
+    asked, truth = gratings(20, seed=1)
+    recipe, gray = tiny("simclr", 2), Grayscale()
+    treated = gray.prepare(images, labels, NOTHING, torch.Generator())
+    by_hand = ssl_victim(treated, labels, gray.test(asked), truth, recipe, seed=3)
+    result = ssl_victim(images, labels, asked, truth, recipe, seed=3, hooks=gray)
+    assert (result.readouts, result.floor) == (by_hand.readouts, by_hand.floor)
+    assert result.losses == by_hand.losses
+    with pytest.raises(ValueError, match="Mixup changes steps"):
+        ssl_victim(images, labels, asked, truth, recipe, seed=3, hooks=Mixup())

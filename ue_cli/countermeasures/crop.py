@@ -9,9 +9,10 @@ from torch import Tensor
 
 from ue_cli.training.augment import random_resized_crop
 from ue_cli.training.hooks import Arm, Plain
+from ue_cli.training.supervised import VictimRecipe
 
 if TYPE_CHECKING:
-    from ue_cli.training.supervised import VictimRecipe
+    from ue_cli.training.ssl_recipes import SslRecipe
 
 
 class ResizedCrop(Plain):
@@ -28,6 +29,8 @@ class ResizedCrop(Plain):
         """Another crop per image."""
         return random_resized_crop(images, recipe.size, self._min_scale, generator)
 
-    def same_as_plain(self, recipe: VictimRecipe, arm: Arm) -> bool:
+    def same_as_plain(self, recipe: VictimRecipe | SslRecipe, arm: Arm) -> bool:
         """The recipe may crop so by itself."""
+        if not isinstance(recipe, VictimRecipe):
+            return False
         return recipe.augment == "resized-crop" and recipe.min_scale == self._min_scale

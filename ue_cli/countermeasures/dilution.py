@@ -10,6 +10,7 @@ from torch import Tensor
 from ue_cli.training.hooks import Arm, Knowledge, Plain
 
 if TYPE_CHECKING:
+    from ue_cli.training.ssl_recipes import SslRecipe
     from ue_cli.training.supervised import VictimRecipe
 
 
@@ -36,6 +37,6 @@ class Dilution(Plain):
         diluted[chosen.to(images.device)] = originals.to(images.device, images.dtype)
         return diluted
 
-    def same_as_plain(self, recipe: VictimRecipe, arm: Arm) -> bool:
+    def same_as_plain(self, recipe: VictimRecipe | SslRecipe, arm: Arm) -> bool:
         """Originals among originals change nothing."""
         return arm == "clean"

@@ -14,6 +14,7 @@ from ue_cli.training.hooks import Arm, Knowledge, Plain
 from ue_cli.training.publicbank import PublicBank
 
 if TYPE_CHECKING:
+    from ue_cli.training.ssl_recipes import SslRecipe
     from ue_cli.training.supervised import VictimRecipe
 
 _CHUNK = 256
@@ -45,7 +46,7 @@ class Subtraction(Plain):
             parts.append(to_bytes(pixels - bank.lay(chosen, frame)))
         return torch.cat(parts)
 
-    def same_as_plain(self, recipe: VictimRecipe, arm: Arm) -> bool:
+    def same_as_plain(self, recipe: VictimRecipe | SslRecipe, arm: Arm) -> bool:
         """Originals stay as they are: the control is the plain one."""
         return arm == "clean"
 

@@ -17,7 +17,11 @@ from ue_cli.training.precision import autocast
 from ue_cli.training.publicbank import PublicBank
 
 if TYPE_CHECKING:
+    from ue_cli.training.ssl_recipes import SslRecipe
     from ue_cli.training.supervised import VictimRecipe
+
+_PREPARING = 1 << 40
+"""Added to the seed of what prepares the files: a stream apart from that of the steps."""
 
 Arm = Literal["protected", "clean"]
 
@@ -98,7 +102,7 @@ class Hooks(Protocol):
         """
         ...
 
-    def same_as_plain(self, recipe: VictimRecipe, arm: Arm) -> bool:
+    def same_as_plain(self, recipe: VictimRecipe | SslRecipe, arm: Arm) -> bool:
         """Whether such a training is, bit by bit, the one without a countermeasure."""
         ...
 
@@ -131,12 +135,26 @@ class Plain:
         """Cross-entropy on one augmented view of each image."""
         return cross_entropy(net, self.augment(images, recipe, generator), labels, recipe)
 
-    def same_as_plain(self, recipe: VictimRecipe, arm: Arm) -> bool:
+    def same_as_plain(self, recipe: VictimRecipe | SslRecipe, arm: Arm) -> bool:
         """True of this class alone."""
         return type(self) is Plain
 
 
 PLAIN = Plain()
+
+
+def treats_files_alone(hooks: Hooks) -> bool:
+    """Whether it leaves every step as it is: then any way of learning from files can take it."""
+    kind = type(hooks)
+    return kind.loss is Plain.loss and kind.augment is Plain.augment
+
+
+def prepared(
+    hooks: Hooks, images: Tensor, labels: Tensor, known: Knowledge, *, seed: int
+) -> Tensor:
+    """What `Hooks.prepare` makes of the training files in the training of that seed."""
+    drawn = torch.Generator().manual_seed(seed + _PREPARING)
+    return hooks.prepare(images, labels, known, drawn)
 
 
 def cross_entropy(

@@ -70,15 +70,18 @@ def train_ssl(
     seed: int,
     device: str = "cpu",
     on_epoch: Callable[[int, float], None] | None = None,
+    look: Callable[[int, Contrast], None] | None = None,
 ) -> SslResult:
     """Train an encoder on ``images`` without labels.
 
     Args:
-        images: (n, 3, h, w) uint8.
+        images: (n, 3, h, w) in 0..255, uint8 or floating point.
         recipe: the hyperparameters.
         seed: decides the weights, the order and the views; nothing global is seeded.
         device: ``cpu``, ``cuda`` or ``mps``.
         on_epoch: called with the epoch from 1 and its mean loss.
+        look: called before that with the epoch and the network, which it may put into eval mode
+            and must leave as it is otherwise.
 
     Returns:
         The weights and the losses.
@@ -101,6 +104,9 @@ def train_ssl(
                 group["lr"] = recipe.lr * _decay(share, recipe)
             total += learn(net, optimiser, *views(images[chosen], recipe, generator))
         losses.append(float(total) / per_epoch)
+        if look is not None:
+            look(epoch, net)
+            net.train()
         if on_epoch is not None:
             on_epoch(epoch, losses[-1])
     state = {name: value.detach().cpu() for name, value in net.state_dict().items()}

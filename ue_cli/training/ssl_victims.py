@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from ue_cli.training.contrastive import Contrast, build_contrast
+from ue_cli.training.hooks import NOTHING, PLAIN, Hooks, Knowledge, prepared, treats_files_alone
 from ue_cli.training.readout import knn_accuracy, linear_probe
 from ue_cli.training.ssl import encoded, train_ssl
 from ue_cli.training.ssl_recipes import SslRecipe
@@ -35,7 +36,8 @@ class SslVictimResult:
     """What one training without labels gave.
 
     Attributes:
-        learned: of the trained encoder.
+        readouts: of the encoder while it learned, the last one at the end.
+        epochs: after which they were made.
         floor: of the same encoder before its first step. An encoder that is not well above it has
             learned little, and is no evidence of anything.
         losses: mean of each epoch.
@@ -43,11 +45,22 @@ class SslVictimResult:
         state: the encoder's and its heads' final weights.
     """
 
-    learned: Readout
+    readouts: tuple[Readout, ...]
+    epochs: tuple[int, ...]
     floor: Readout
     losses: tuple[float, ...]
     seconds: float
     state: dict[str, Tensor] = field(repr=False, compare=False)
+
+    @property
+    def learned(self) -> Readout:
+        """Of the trained encoder."""
+        return self.readouts[-1]
+
+    @property
+    def accuracy(self) -> tuple[float, ...]:
+        """Test accuracy of each linear probe."""
+        return tuple(one.probe for one in self.readouts)
 
     @property
     def probe(self) -> float:
@@ -75,6 +88,9 @@ def ssl_victim(
     seed: int,
     device: str = "cpu",
     readout_images: Tensor | None = None,
+    readouts: int = 1,
+    hooks: Hooks = PLAIN,
+    known: Knowledge = NOTHING,
     on_epoch: Callable[[int, float], None] | None = None,
 ) -> SslVictimResult:
     """Train an encoder on ``images`` without their labels; then read it out with them.
@@ -89,19 +105,42 @@ def ssl_victim(
         device: ``cpu``, ``cuda`` or ``mps``.
         readout_images: (n, 3, h, w) uint8 with the same labels, to read out with in the place of
             ``images``: with the originals, only the encoder has met the perturbation.
+        readouts: how often it is read out, at least once: after the last epoch, and evenly over
+            those before, at most once after each.
+        hooks: the countermeasure that the trainer takes. It has to leave the steps alone.
+        known: what that needs beside the files.
         on_epoch: called with the epoch from 1 and its mean loss.
+
+    Raises:
+        ValueError: the countermeasure is one of steps on labelled files.
     """
+    if not treats_files_alone(hooks):
+        raise ValueError(f"{type(hooks).__name__} changes steps that an encoder does not take")
     began = time.perf_counter()
-    trained = train_ssl(images, recipe, seed=seed, device=device, on_epoch=on_epoch)
+    labels, test_labels = labels.to(device), test_labels.to(device)
+    seen = prepared(hooks, images.to(device), labels, known, seed=seed)
+    shown = seen
+    if readout_images is not None:
+        shown = prepared(hooks, readout_images.to(device), labels, known, seed=seed)
+    asked = hooks.test(test_images.to(device))
+    chosen = readout_epochs(recipe.epochs, readouts)
+    found: list[Readout] = []
+
+    def look(epoch: int, net: Contrast) -> None:
+        if epoch in chosen:
+            found.append(read_out(net, shown, labels, asked, test_labels, seed=seed))
+
     net = build_contrast(recipe, seed=seed).to(device).to(memory_format=torch.channels_last)
-    shown = (images if readout_images is None else readout_images).to(device)
-    asked, labels, test_labels = test_images.to(device), labels.to(device), test_labels.to(device)
     floor = read_out(net, shown, labels, asked, test_labels, seed=seed)
-    net.load_state_dict(trained.state)
-    learned = read_out(net, shown, labels, asked, test_labels, seed=seed)
-    return SslVictimResult(
-        learned, floor, trained.losses, time.perf_counter() - began, trained.state
-    )
+    trained = train_ssl(seen, recipe, seed=seed, device=device, on_epoch=on_epoch, look=look)
+    seconds = time.perf_counter() - began
+    return SslVictimResult(tuple(found), chosen, floor, trained.losses, seconds, trained.state)
+
+
+def readout_epochs(epochs: int, readouts: int) -> tuple[int, ...]:
+    """After which of the epochs 1 to ``epochs`` an encoder is read out; the last is among them."""
+    times = min(readouts, epochs)
+    return tuple(epochs * (i + 1) // times for i in range(times))
 
 
 def read_out(

@@ -15,14 +15,11 @@ from torch import Tensor, nn
 from ue_cli.training.architectures import ARCHITECTURES, VictimName
 from ue_cli.training.augment import whole
 from ue_cli.training.backbones import Pretrained, find_backbone, load_backbone
-from ue_cli.training.hooks import NOTHING, PLAIN, Hooks, Knowledge
+from ue_cli.training.hooks import NOTHING, PLAIN, Hooks, Knowledge, prepared
 from ue_cli.training.nets import NETS, small_resnet
 from ue_cli.training.precision import autocast
 from ue_cli.training.robust import Curriculum
 from ue_cli.types import Scaling
-
-_PREPARING = 1 << 40
-"""Added to the seed of what prepares the files: a stream apart from that of the steps."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,8 +142,7 @@ def train_victim(
     """
     began = time.perf_counter()
     labels, test_labels = labels.to(device), test_labels.to(device)
-    preparing = torch.Generator().manual_seed(seed + _PREPARING)
-    images = hooks.prepare(images.to(device), labels, known, preparing)
+    images = prepared(hooks, images.to(device), labels, known, seed=seed)
     test_images = hooks.test(test_images.to(device))
     classes = int(max(labels.max().item(), test_labels.max().item())) + 1
     net = build_net(recipe, classes, seed=seed).to(device).to(memory_format=torch.channels_last)
