@@ -64,6 +64,7 @@ def test_only_one_file_imports_each_edge_library() -> None:
             "evaluate.py",
             "fetch.py",
             "keys.py",
+            "methodflags.py",
             "protect.py",
             "run.py",
             "subject.py",

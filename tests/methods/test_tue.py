@@ -18,7 +18,7 @@ from ue_cli.methods.search import Search
 from ue_cli.methods.tue import Centroids, Tue
 from ue_cli.methods.tue_presets import tue
 from ue_cli.training.contrastive import build_contrast
-from ue_cli.training.ssl_recipes import SSL_NAMES, SslName, small_ssl
+from ue_cli.training.ssl_recipes import SSL_NAMES, SslName, find_ssl, small_ssl
 from ue_cli.training.views import views
 from ue_cli.types import Bank, TuePreset
 
@@ -174,7 +174,10 @@ def test_the_released_recipes_are_the_tables() -> None:
         "released-simsiam": (0.0, 0.1, 20, 25, True),
     }
     for preset in get_args(TuePreset):
-        method = tue(preset, "moco", cells=32, per_class=5000)
+        learner = preset.removeprefix("released-")
+        ssl = find_ssl(learner if preset in table else "moco")
+        method = tue(preset, ssl, cells=32, per_class=5000)
+        assert method == tue(preset, None if preset in table else ssl, cells=32, per_class=5000)
         if preset in table:
             assert table[preset] == (
                 method.contrastive,
@@ -183,7 +186,7 @@ def test_the_released_recipes_are_the_tables() -> None:
                 method.batches,
                 method.train_mode,
             )
-            assert preset.endswith(method.ssl.ssl)
+            assert method.ssl.ssl == learner
             assert (method.gradient, method.centroids) == ("released", "batch")
         else:
             assert method.ssl.ssl == "moco" and method.contrastive > 0

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -92,7 +94,8 @@ def test_tue_gives_each_photo_its_own_and_says_what_it_was_made_with(
     ue: Ue, tmp_path: Path
 ) -> None:
     photos = folder(tmp_path / "photos", cats=3, dogs=2)
-    done = ue("protect", photos, "--method", "tue")
+    flags = ("--method", "tue", "--surrogate", "simsiam", "--csd-weight", 0.5)
+    done = ue("protect", photos, *flags)
     assert done.code == 0, done.err
     assert done.result["budget"]["passed"] and done.result["budget"]["mean_abs"] > 3
     assert len({change(photos, f"cats/{index}.png").tobytes() for index in range(3)}) == 3
@@ -100,9 +103,13 @@ def test_tue_gives_each_photo_its_own_and_says_what_it_was_made_with(
     assert bank.provenance.method == "tue" and bank.delta.shape == (2, 3, 3, 8, 8)
     report = json.loads((photos.with_name("photos-protected.report") / "report.json").read_text())
     assert report["method"]["preset"] == "small"
-    assert report["method"]["surrogate"] == "simclr, small"
+    assert report["method"]["surrogate"] == "simsiam, small"
+    assert report["method"]["weight of CSD"] == "0.5"
+    assert report["method"]["gradient of CSD"] == "paper"
     other = ue("protect", photos, "--method", "tue", "--preset", "paper", people=True)
-    assert other.code == 2 and "was made with preset small" in other.err
+    assert other.code == 2
+    assert "was made with preset small, surrogate simsiam, csd-weight 0.5;" in other.err
+    assert "asks for preset paper, no surrogate, no csd-weight" in other.err
 
 
 @pytest.mark.slow
@@ -126,7 +133,10 @@ def test_flags_that_a_method_has_no_use_for_are_refused(ue: Ue, photos: Path) ->
         {"method": "csd", "per": "class"},
         {"method": "csd", "cells": 8},
         {"method": "pue", "preset": "small"},
-        {"method": "tue", "gradient": "released"},
+        {"method": "em", "surrogate": "moco"},
+        {"method": "csd", "contrastive_weight": 1.0},
+        {"method": "pue", "csd_weight": 0.0},
+        {"perturbation": "x.pt", "surrogate": "simclr"},
         {"method": "csd", "space": "texture", "gradient": "released"},
     ):
         with pytest.raises(UeError) as caught:
@@ -135,16 +145,48 @@ def test_flags_that_a_method_has_no_use_for_are_refused(ue: Ue, photos: Path) ->
 
 
 def test_what_was_not_asked_for_follows_from_the_method() -> None:
-    assert choose_method() == MethodChoice("csd", "texture", 8, "paper", "class")
-    assert choose_method("pue") == MethodChoice("pue", "pixel", 8, "paper", "class")
+    assert choose_method() == MethodChoice(cells=8)
+    assert choose_method("pue") == MethodChoice(method="pue", space="pixel", cells=8)
     found = choose_method("csd", space="pixel", cells=4, gradient="released")
-    assert found == MethodChoice("csd", "pixel", 4, "released", "class")
+    assert found == MethodChoice(space="pixel", cells=4, gradient="released")
     assert choose_method("em", per="photo", cells=2).per == "photo"
-    assert choose_method("tue") == MethodChoice("tue", "pixel", 8, "paper", "photo", "small")
+    usual = MethodChoice(method="tue", space="pixel", per="photo", preset="small")
+    assert choose_method("tue") == usual
+    assert choose_method("tue", preset="released-moco").gradient == "released"
+    assert choose_method("tue", preset="released-moco", gradient="paper").gradient == "paper"
+    found = choose_method("tue", surrogate="moco", contrastive_weight=0, csd_weight=2.5)
+    assert found == replace(usual, surrogate="moco", contrastive_weight=0, csd_weight=2.5)
+
+
+@pytest.mark.parametrize(
+    ("flags", "code", "says"),
+    [
+        (
+            {"csd_weight": -1.0},
+            "method-weights",
+            "CSD must be a finite number of 0 or more, got -1",
+        ),
+        (
+            {"contrastive_weight": math.inf},
+            "method-weights",
+            "contrastive loss must be .*, got inf",
+        ),
+        ({"csd_weight": math.nan}, "method-weights", "got nan"),
+        ({"contrastive_weight": 0, "csd_weight": 0}, "method-weights", "nothing to optimise"),
+        ({"preset": "released-simclr", "csd_weight": 0}, "method-weights", "nothing to optimise"),
+        ({"preset": "released-simclr", "surrogate": "moco"}, "flags-clash", "trains simclr, but"),
+    ],
+)
+def test_what_tue_cannot_do_is_refused(flags: dict[str, Any], code: str, says: str) -> None:
+    with pytest.raises(UeError, match=says) as caught:
+        choose_method("tue", **flags)
+    assert caught.value.code == code
 
 
 def test_the_report_quotes_figures_for_measured_flags_only() -> None:
-    measured = ProtectOptions(Path("a"), Path("b"), Path("c"), method="pue", space="pixel")
+    measured = ProtectOptions(
+        src=Path("a"), out=Path("b"), home=Path("c"), method="pue", space="pixel"
+    )
     table = effect_table(measured)
     assert table is not None and table.rows[0][-1].endswith("3 seeds")
     for changes in ({"cells": 4}, {"per": "photo"}, {"budget": Budget(4)}, {"format": "jpeg"}):

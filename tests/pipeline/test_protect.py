@@ -145,10 +145,12 @@ def test_a_class_that_joins_is_drawn_as_its_collection_was(tmp_path: Path) -> No
     """Also when what is usual has changed since."""
     src, out, home = tmp_path / "src", tmp_path / "out", tmp_path / "home"
     picture(src / "cats" / "1.png", 1)
-    begun = ProtectOptions(src, out, home, recipe=TextureRecipe(waves=5, low=20, high=21), jobs=1)
+    begun = ProtectOptions(
+        src=src, out=out, home=home, recipe=TextureRecipe(waves=5, low=20, high=21), jobs=1
+    )
     fingerprint = protect(begun, Quiet()).fingerprint
     picture(src / "dogs" / "2.png", 2)
-    protect(ProtectOptions(src, out, home, jobs=1), Quiet())
+    protect(ProtectOptions(src=src, out=out, home=home, jobs=1), Quiet())
     owner = load_key(home)
     assert owner is not None and fingerprint is not None
     with Collection.open(home, owner, fingerprint, readonly=True) as collection:

@@ -120,7 +120,7 @@ def test_a_class_wise_file_is_applied_as_it_is_and_called_public(tmp_path: Path)
 def test_a_private_perturbation_is_no_ones_to_take(tmp_path: Path) -> None:
     folder(tmp_path / "photos", cat=1, dog=1)
     out, home = tmp_path / "out", tmp_path / "home"
-    wanted = ProtectOptions(tmp_path / "photos", out, home, certify=False, jobs=1)
+    wanted = ProtectOptions(src=tmp_path / "photos", out=out, home=home, certify=False, jobs=1)
     protect(wanted, Quiet())
     assert collection_bank(out, home) is None
 
@@ -244,7 +244,8 @@ def test_auto_imports_nothing_heavy(tmp_path: Path) -> None:
         "from ue_cli.pipeline.protect import protect\n"
         "src, out, home = map(Path, sys.argv[1:])\n"
         "own = dict(method='published', space='pixel', perturbation='auto')\n"
-        "protect(ProtectOptions(src, out, home, **own, certify=False, jobs=1), Quiet())\n"
+        "own |= dict(src=src, out=out, home=home, certify=False, jobs=1)\n"
+        "protect(ProtectOptions(**own), Quiet())\n"
         "print(sorted({'torch', 'huggingface_hub'} & set(sys.modules)))\n"
     )
     words = [tmp_path / "photos", tmp_path / "out", tmp_path / "home"]
@@ -303,9 +304,9 @@ def test_levels_are_those_published_unless_rescaled(tmp_path: Path) -> None:
     for path in (array, bank):
         for budget, rescale, levels in ((16, False, 8), (16, True, 16), (4, True, 4)):
             wanted = ProtectOptions(
-                tmp_path / "photos",
-                tmp_path / "out",
-                tmp_path / "home",
+                src=tmp_path / "photos",
+                out=tmp_path / "out",
+                home=tmp_path / "home",
                 method="published",
                 space="pixel",
                 budget=Budget(budget),
@@ -364,7 +365,9 @@ def test_flags_for_reading_need_something_to_read(flags: dict[str, Any]) -> None
     with pytest.raises(UeError, match="no published perturbation to read") as caught:
         choose_method(**flags)
     assert caught.value.code == "flags-clash"
-    assert choose_method(perturbation="x", **flags) == MethodChoice("published", "pixel")
+    assert choose_method(perturbation="x", **flags) == MethodChoice(
+        method="published", space="pixel"
+    )
 
 
 def test_help_tells_of_it() -> None:

@@ -54,7 +54,12 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
                 image.save(photo, exif=turned)
     protect(
         ProtectOptions(
-            root / "src", root / "out", root / "home", space="pixel", certify=False, jobs=1
+            src=root / "src",
+            out=root / "out",
+            home=root / "home",
+            space="pixel",
+            certify=False,
+            jobs=1,
         ),
         Quiet(),
     )
@@ -247,9 +252,9 @@ def test_what_the_files_carry_is_taken_as_they_carry_it(tmp_path: Path) -> None:
     for name in ("bees", "cats"):
         picture(tmp_path / "src" / name / "0.png", 0, size=(16, 16))
     wanted = ProtectOptions(
-        tmp_path / "src",
-        tmp_path / "out",
-        tmp_path / "home",
+        src=tmp_path / "src",
+        out=tmp_path / "out",
+        home=tmp_path / "home",
         method="published",
         space="pixel",
         perturbation=str(path),

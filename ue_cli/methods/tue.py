@@ -9,12 +9,14 @@ surrogate never touches δ; then it is CSD alone, and no surrogate is trained.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import torch
 from torch import Tensor
 
+from ue_cli.errors import UeError
 from ue_cli.methods.discriminant import Gradient, csd, pull_of
 from ue_cli.methods.search import Found, Learner, Search
 from ue_cli.training.contrastive import Contrast, build_contrast
@@ -66,6 +68,27 @@ class Tue(Learner):
     through_keys: bool = True
     train_mode: bool = False
     shared_views: bool = False
+
+    def __post_init__(self) -> None:
+        """Refuse weights that are none.
+
+        Raises:
+            UeError: ``method-weights``: negative, not finite, or both 0.
+        """
+        weights = {"contrastive loss": self.contrastive, "CSD": self.separation}
+        for name, weight in weights.items():
+            if not (math.isfinite(weight) and weight >= 0):
+                raise UeError(
+                    "method-weights",
+                    f"The weight of the {name} must be a finite number of 0 or more, got {weight}.",
+                    "What counts is the ratio of the two weights; 1 and 1 is the paper's.",
+                )
+        if not any(weights.values()):
+            raise UeError(
+                "method-weights",
+                "With contrastive loss and CSD both at weight 0 there is nothing to optimise.",
+                "Give --contrastive-weight or --csd-weight a value above 0.",
+            )
 
     @property
     def size(self) -> int:

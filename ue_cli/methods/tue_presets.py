@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from ue_cli.errors import UeError
+from ue_cli.methods.discriminant import Gradient
 from ue_cli.methods.tue import Tue
 from ue_cli.training.ssl_recipes import SslName, small_ssl, ssl_recipe
 from ue_cli.types import TuePreset
@@ -12,18 +14,42 @@ _ROUNDS = 200
 """Of all three released recipes: their epochs and batches come to that."""
 
 
-def tue(preset: TuePreset, ssl: SslName = "simclr", *, cells: int, per_class: int) -> Tue:
-    """A recipe by name.
+def tue(
+    preset: TuePreset,
+    ssl: SslName | None = None,
+    *,
+    cells: int,
+    per_class: int,
+    contrastive: float | None = None,
+    separation: float | None = None,
+    gradient: Gradient | None = None,
+) -> Tue:
+    """A recipe by name, and what is asked to differ from it.
 
     Args:
         preset: its name; a released one decides the learner.
-        ssl: the learner of the others.
+        ssl: the learner of the others; None: SimCLR.
         cells: as in `Tue`.
         per_class: as in `Tue`.
+        contrastive: w; None: the recipe's own, as for all that follow.
+        separation: λ.
+        gradient: of CSD.
+
+    Raises:
+        UeError: ``flags-clash``: a released recipe with another learner than its own, or
+            ``method-weights``.
     """
+    learner = _LEARNER.get(preset, ssl or "simclr")
+    if ssl not in (None, learner):
+        raise UeError(
+            "flags-clash",
+            f"The recipe {preset} trains {learner}, but {ssl} was asked for.",
+            f"Use --preset released-{ssl}, or --preset paper with any learner.",
+        )
+    own = released(learner, cells, per_class)
     if preset == "small":
-        return Tue(
-            ssl=small_ssl(ssl),
+        own = Tue(
+            ssl=small_ssl(learner),
             cells=cells,
             per_class=per_class,
             max_rounds=20,
@@ -32,11 +58,14 @@ def tue(preset: TuePreset, ssl: SslName = "simclr", *, cells: int, per_class: in
             contrastive=1.0,
             separation=1.0,
         )
-    if preset == "paper":
-        return replace(
-            released(ssl, cells, per_class), contrastive=1.0, gradient="paper", centroids="set"
-        )
-    return released(_LEARNER[preset], cells, per_class)
+    elif preset == "paper":
+        own = replace(own, contrastive=1.0, gradient="paper", centroids="set")
+    return replace(
+        own,
+        contrastive=own.contrastive if contrastive is None else contrastive,
+        separation=own.separation if separation is None else separation,
+        gradient=own.gradient if gradient is None else gradient,
+    )
 
 
 _LEARNER: dict[str, SslName] = {

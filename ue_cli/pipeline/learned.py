@@ -14,7 +14,7 @@ from ue_cli.methods.tue import Tue
 from ue_cli.methods.tue_presets import tue
 from ue_cli.photos.key import Subkey
 from ue_cli.pipeline.images import load_readable
-from ue_cli.pipeline.options import ProtectOptions
+from ue_cli.pipeline.options import MakingOptions
 from ue_cli.pipeline.pattern import PLACES, CellPattern, place
 from ue_cli.types import Bank, Phases, Photo, PhotoSet
 
@@ -28,7 +28,7 @@ VERSION = 1
 def learn_cells(
     photos: PhotoSet,
     secret: Subkey,
-    options: ProtectOptions,
+    options: MakingOptions,
     frozen: Bank | None,
     device: str,
     phases: Phases,
@@ -105,9 +105,17 @@ def learn_cells(
     return replace(made.bank, provenance=replace(provenance, recipe=recipe))
 
 
-def _method(options: ProtectOptions) -> Alternation | Tue:
+def _method(options: MakingOptions) -> Alternation | Tue:
     if options.method == "tue":
-        return tue(options.preset or "small", cells=options.cells, per_class=1)
+        return tue(
+            options.preset or "small",
+            options.surrogate,
+            cells=options.cells,
+            per_class=1,
+            contrastive=options.contrastive_weight,
+            separation=options.csd_weight,
+            gradient=options.gradient,
+        )
     kind = Pue if options.method == "pue" else Em
     return kind(cells=options.cells)
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from ue_cli.perturbation.texture import TextureCode, draw_code
 from ue_cli.photos.key import Subkey
-from ue_cli.pipeline.options import ProtectOptions
+from ue_cli.pipeline.options import MakingOptions
 from ue_cli.report import Caution
 from ue_cli.types import Bank, Phases, PhotoSet
 
@@ -37,7 +37,7 @@ class Made:
 def make_codes(
     names: Sequence[str],
     secret: Subkey,
-    options: ProtectOptions,
+    options: MakingOptions,
     frozen: Mapping[str, TextureCode],
     phases: Phases,
 ) -> tuple[dict[str, TextureCode], Made]:
@@ -74,7 +74,7 @@ def make_codes(
 def make_cells(
     photos: PhotoSet,
     secret: Subkey,
-    options: ProtectOptions,
+    options: MakingOptions,
     frozen: Bank | None,
     phases: Phases,
 ) -> tuple[Bank, Made]:
@@ -104,7 +104,7 @@ def make_cells(
 def _separated(
     names: Sequence[str],
     secret: Subkey,
-    options: ProtectOptions,
+    options: MakingOptions,
     frozen: Bank | None,
     device: str,
     phases: Phases,
@@ -138,6 +138,7 @@ def learned_words(bank: Bank) -> dict[str, Any]:
             "rounds": len(recipe["rounds"]),
             "weight of the contrastive loss": recipe["contrastive"],
             "weight of CSD": recipe["separation"],
+            "gradient of CSD": recipe["gradient"],
             "CSD": f"{recipe['csd_before']:.3f} at the start, {recipe['rounds'][-1]['csd']:.3f}",
         }
     return {

@@ -19,7 +19,7 @@ from ue_cli.photos.manifest import MANIFEST_FILE, read_manifest
 from ue_cli.photos.scan import Scan
 from ue_cli.photos.state import Collection
 from ue_cli.pipeline.making import CODE_VERSION, Made, learned_words, make_cells, make_codes
-from ue_cli.pipeline.options import ProtectOptions
+from ue_cli.pipeline.options import MakingOptions, ProtectOptions
 from ue_cli.pipeline.pattern import CellPattern, Pattern, TexturePattern
 from ue_cli.pipeline.published import PublicPerturbation, fit_to_photos, public_cautions
 from ue_cli.pipeline.workers import Crashed, WorkerPool
@@ -61,8 +61,10 @@ def require_same(
     differing = [name for name, value in wanted.items() if made.get(name) != value]
     if differing:
         before, today = made | _called(info.recipe), wanted | _called(_recipe(options, public))
-        was = ", ".join(f"{name} {before.get(name)}" for name in differing)
-        now_ = ", ".join(f"{name} {today[name]}" for name in differing)
+        was, now_ = (
+            ", ".join(_flag(name, flags.get(name)) for name in differing)
+            for flags in (before, today)
+        )
         raise UeError(
             "options-differ",
             f"{options.out} was made with {was}; this run asks for {now_}.",
@@ -70,8 +72,12 @@ def require_same(
         )
 
 
+def _flag(name: str, value: object) -> str:
+    return f"no {name}" if value is None else f"{name} {value}"
+
+
 def label_photos(
-    found: Scan, options: ProtectOptions, info: CollectionInfo | None, phases: Phases
+    found: Scan, options: MakingOptions, info: CollectionInfo | None, phases: Phases
 ) -> tuple[PhotoSet, Clusters | None]:
     """Label a scan, by the collection's own rule where there is one."""
     rule, clusters = options.labels, None
@@ -204,12 +210,20 @@ def _recipe(options: ProtectOptions, public: PublicPerturbation | None) -> dict[
     if public is not None:
         return public.recipe()
     if options.space == "pixel":
-        return _cell_options(options)
+        return {k: value for k, value in _cell_options(options).items() if value is not None}
     return recipe_to_json(options.recipe) | {"code_version": CODE_VERSION}
 
 
 def _cell_options(options: ProtectOptions) -> dict[str, Any]:
     if options.method == "csd":
         return {"cells": options.cells, "gradient": options.gradient}
-    preset = {"preset": options.preset} if options.preset else {}
-    return {"cells": options.cells, "per": options.per, **preset}
+    chosen: dict[str, Any] = {"cells": options.cells, "per": options.per}
+    if options.method == "tue":
+        chosen |= {
+            "preset": options.preset,
+            "surrogate": options.surrogate,
+            "gradient": options.gradient,
+            "contrastive-weight": options.contrastive_weight,
+            "csd-weight": options.csd_weight,
+        }
+    return chosen
