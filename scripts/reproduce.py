@@ -189,9 +189,13 @@ def run_banks(a: argparse.Namespace) -> None:
 def run_tue(a: argparse.Namespace) -> None:
     """TUE's tables, with what is simpler beside it."""
     from reproduction.store import Store
-    from reproduction.tue.plan import SCALES, VICTIMS, arms_of, cells_of
+    from reproduction.tue.cells import cells_of
+    from reproduction.tue.plan import SCALES, VICTIMS, arms_of
     from reproduction.tue.run import run
 
+    if a.plot:
+        plot_tue(a)
+        return
     scale = SCALES[a.scale]
     expect_some(a.arms, arms_of(scale))
     expect_some(a.victims, VICTIMS)
@@ -220,6 +224,22 @@ def plot_grid(a: argparse.Namespace) -> None:
     a.docs.mkdir(parents=True, exist_ok=True)
     draw(found, a.docs / f"{name}.svg")
     (a.docs / f"{name}.md").write_text(page(found, a.scale, f"{name}.svg"))
+
+
+def plot_tue(a: argparse.Namespace) -> None:
+    """The picture and the study of one scale, out of the rows alone."""
+    from reproduction.store import read_rows
+    from reproduction.tue.page import page
+    from reproduction.tue.plot import draw
+    from reproduction.tue.tables import Results
+
+    results = Results(read_rows(a.out), a.scale)
+    if not results.measured():
+        raise SystemExit(f"{a.out} has no victims of scale {a.scale}.")
+    name = "csd" if a.scale == "cpu" else f"csd-{a.scale}"
+    a.docs.mkdir(parents=True, exist_ok=True)
+    draw(results, a.docs / f"{name}.svg")
+    (a.docs / f"{name}.md").write_text(page(results, a.scale, f"{name}.svg"))
 
 
 def summarise(a: argparse.Namespace) -> None:

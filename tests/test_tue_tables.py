@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,19 +13,25 @@ import pytest
 import torch
 from reproduce import main
 from reproduction.store import Store
+from reproduction.tue.cells import TABLES, Cell, cells_of
 from reproduction.tue.files import Files, added, carried
+from reproduction.tue.page import cell as shown
+from reproduction.tue.page import compared, page
 from reproduction.tue.pieces import Pieces
 from reproduction.tue.plan import (
     BUDGET,
     SCALES,
-    TABLES,
     VICTIMS,
-    Cell,
     Texture,
+    Victim,
     arms_of,
-    cells_of,
+    as_json,
+    recipe_of,
 )
+from reproduction.tue.plot import draw
 from reproduction.tue.run import claimed, expected_seconds
+from reproduction.tue.studies import STUDIES
+from reproduction.tue.tables import Figures, Results
 
 from tests.pipeline.conftest import picture
 from ue_cli.methods.csd import PixelCsd
@@ -58,6 +64,9 @@ def test_every_arm_is_made_otherwise_and_tables_name_arms_that_exist(scale: str)
     assert all(one not in made[:index] for index, one in enumerate(made))
     named = {name for table in TABLES.values() for name in table.arms} | set(SCALES[scale].arms)
     assert named <= set(arms)
+    for study in STUDIES:
+        assert set(study.arms) <= set(arms)
+        assert {name for pair in study.pairs for name in pair} <= set(study.arms)
     for number in (5, 6):
         asked = [arms[name] for name in TABLES[number].arms if name != "clean"]
         assert all(arm.has_patterns for arm in asked)
@@ -197,3 +206,86 @@ def test_every_arm_and_victim_of_the_smallest_scale_runs(tmp_path: Path) -> None
             assert 0 < row["linf"] <= 8
         elif cell.piece == "ssl":
             assert 0 <= row["probe"] <= 1 and row["floor"]["probe"] > 0
+
+
+def a_row(arm: str, victim: Victim, seed: int, accuracy: float, **other: Any) -> Row:
+    """One training on CIFAR-10 at the middle scale."""
+    recipe = as_json(asdict(recipe_of(CPU, victim, "cifar10", 10_000)))
+    found = {"probe": accuracy, "floor": {"probe": 0.3, "fit": 0.3, "knn": 0.3}}
+    if victim == "supervised":
+        found = {"last": accuracy, "best": accuracy + 0.1}
+    row = {
+        "scale": "cpu",
+        "piece": "supervised" if victim == "supervised" else "ssl",
+        "arm": arm,
+        "victim": victim,
+        "correspondence": "original",
+        "dataset": "cifar10",
+        "seed": seed,
+        "settings": arms_of(CPU)[arm].settings,
+        "recipe": recipe,
+        "classes": 10,
+        "train_images": 10_000,
+        "test_images": 2_000,
+        **found,
+        "device": "cpu",
+        "seconds": 60.0,
+        "versions": {"ue": "0.1.0"},
+        "when": f"2026-01-0{seed + 1}T03:04:05+00:00",
+    }
+    return row | other
+
+
+def test_figures_are_of_one_measurement_and_of_todays_settings() -> None:
+    older = dict(arms_of(CPU)["csd-32-image"].settings or {}) | {"steps": 1}
+    rows = [
+        a_row("clean", "supervised", 0, 0.72),
+        a_row("clean", "supervised", 1, 0.70),
+        a_row("clean", "supervised", 0, 0.20, recipe={"epochs": 1}, when="2025"),
+        a_row("csd-32-image", "supervised", 0, 0.30),
+        a_row("csd-32-image", "supervised", 1, 0.90, settings=older),
+        a_row("csd-32-image", "supervised", 0, 0.31, correspondence="intra-class"),
+        a_row("em", "supervised", 0, 0.25, scale="paper"),
+    ]
+    results = Results(rows, "cpu")
+    clean, csd = results.of("clean", "supervised"), results.of("csd-32-image", "supervised")
+    assert clean is not None and csd is not None
+    assert clean.values == (72.0, 70.0) and csd.values == (30.0,) and csd.best == (40.0,)
+    swapped = results.of("csd-32-image", "supervised", swap="intra-class")
+    assert swapped is not None and swapped.values == (31.0,)
+    assert results.of("em", "supervised") is None and results.others == 2
+    assert [arm.name for arm in results.measured()] == ["clean", "csd-32-image"]
+
+
+def test_a_difference_counts_only_beyond_what_seeds_differ_by() -> None:
+    low, high = Figures((10.0, 12.0, 14.0)), Figures((15.0, 17.0))
+    assert compared(low, high).endswith("4.0 points lower, more than seeds differ by")
+    assert compared(high, Figures((13.0, 16.0))).endswith("which is within what seeds differ by")
+    assert compared(low, Figures((90.0,))).endswith("not known what seeds differ by")
+    assert shown(None) == "not measured" and shown(Figures((1.0,), (3.0,))).endswith("epoch 3.0")
+    assert shown(low) == "12.0 (10.0–14.0, n = 3)"
+
+
+def test_the_page_and_the_picture_say_what_the_rows_say(tmp_path: Path) -> None:
+    victims: list[tuple[str, Victim, float]] = [
+        ("clean", "supervised", 0.70),
+        ("clean", "simclr", 0.50),
+        ("random-32", "simclr", 0.40),
+        ("csd-32-image", "simclr", 0.45),
+        ("tue-simclr", "simclr", 0.30),
+    ]
+    rows = [a_row(arm, v, s, x + s / 100) for arm, v, x in victims for s in (0, 1)]
+    results = Results(rows, "cpu")
+    text = page(results, "cpu", "csd.svg")
+    assert "| `tue-simclr` | not measured | *10.67* | 30.5 (30.0–31.0, n = 2) | *52.38* |" in text
+    against = "- `tue-simclr` against `csd-32-image`, SimCLR's probe: 30.5 % against 45.5 %, 15.0"
+    assert f"{against} points lower, more than seeds differ by." in text
+    assert "`tue-simclr` against `csd-32-image` (with labels, MoCo, SimSiam)" in text
+    assert "SimCLR's probe: lowest is `tue-simclr`" in text and "with labels: not measured" in text
+    assert "On untrained encoders the probe of clean files has 30.0 (SimCLR)" in text
+    assert "- `em`, intra-class against original: not measured." in text
+    assert "](csd.svg)" in text
+    for name in ("a.svg", "b.svg"):
+        draw(results, tmp_path / name)
+    drawn = (tmp_path / "a.svg").read_bytes()
+    assert drawn == (tmp_path / "b.svg").read_bytes() and b"<svg" in drawn

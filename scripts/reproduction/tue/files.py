@@ -138,8 +138,6 @@ class Files:
             "linf": int(levels.max()),
             "mean_abs": round(float(levels.float().mean()), 4),
             "csd": round(pull.value, 6),
-            "images": len(images),
-            "classes": len(photos.classes),
             "making_seconds": seconds,
             "made": said,
         }
@@ -163,12 +161,13 @@ class Files:
 
     def _photos(self, dataset: str) -> Photos:
         """Decoded once for all processes."""
-        folder, names = self.work / dataset, self._classes(dataset)
+        scale, names = self._scale, self._classes(dataset)
+        count, asked = scale.per_class, max(scale.tests, scale.ssl_tests)
+        if dataset != "cifar10":
+            count, asked = scale.other_per_class, scale.other_tests
+        folder = self.work / f"{dataset}-{len(names)}-{count}-{asked}"
         with once(folder) as draft:
             if draft is not None:
-                scale, cifar = self._scale, dataset == "cifar10"
-                count = scale.per_class if cifar else scale.other_per_class
-                asked = max(scale.tests, scale.ssl_tests) if cifar else scale.other_tests
                 images, labels = read(self._data / "train", names, count, SIDES[dataset])
                 tests, truth = read(self._data / "test", names, asked, SIDES[dataset])
                 np.savez(

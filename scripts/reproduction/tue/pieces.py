@@ -10,8 +10,9 @@ from typing import Any
 from torch import Tensor
 
 from reproduction.store import Row, Store
+from reproduction.tue.cells import Cell
 from reproduction.tue.files import Files
-from reproduction.tue.plan import Arm, Cell, Scale, arms_of, as_json, recipe_of
+from reproduction.tue.plan import Arm, Scale, arms_of, as_json, recipe_of
 from ue_cli.training.ssl_recipes import SslRecipe
 from ue_cli.training.ssl_victims import ssl_victim
 from ue_cli.training.supervised import train_victim
@@ -49,10 +50,12 @@ class Pieces:
         and is not taken for this one.
         """
         key = {"scale": self._name, **asdict(cell), "settings": self._arms[cell.arm].settings}
+        photos = self._files.photos(cell.dataset)
+        key |= {"classes": len(photos.classes), "train_images": len(photos.images)}
         if cell.victim is not None:
-            count = len(self._files.photos(cell.dataset).images)
-            recipe = recipe_of(self._scale, cell.victim, cell.dataset, count)
-            key["recipe"] = as_json(asdict(recipe))
+            recipe = recipe_of(self._scale, cell.victim, cell.dataset, len(photos.images))
+            tests, _ = photos.asked(self._tests(cell))
+            key |= {"test_images": len(tests), "recipe": as_json(asdict(recipe))}
         return key
 
     def ready(self, cell: Cell) -> bool:
@@ -86,10 +89,8 @@ class Pieces:
     def _with_labels(self, cell: Cell) -> Row:
         """A victim, tested on clean images after each epoch."""
         images, labels = self._train_on(cell)
-        scale, photos = self._scale, self._files.photos(cell.dataset)
-        count = scale.tests if cell.dataset == "cifar10" else scale.other_tests
-        tests, truth = photos.asked(count)
-        recipe = recipe_of(scale, "supervised", cell.dataset, len(images))
+        tests, truth = self._files.photos(cell.dataset).asked(self._tests(cell))
+        recipe = recipe_of(self._scale, "supervised", cell.dataset, len(images))
         assert not isinstance(recipe, SslRecipe)
         result = train_victim(
             images, labels, tests, truth, recipe, seed=cell.seed, device=self._device
@@ -99,17 +100,15 @@ class Pieces:
             "best": result.best,
             "fit": result.fit,
             "accuracy": [round(value, 4) for value in result.accuracy],
-            **_counts(photos.classes, images, tests),
             "training_seconds": round(result.seconds, 1),
         }
 
     def _without_labels(self, cell: Cell) -> Row:
         """An encoder that learns the files without labels, read out with the same files."""
         images, labels = self._train_on(cell)
-        scale, photos = self._scale, self._files.photos(cell.dataset)
-        tests, truth = photos.asked(scale.ssl_tests)
+        tests, truth = self._files.photos(cell.dataset).asked(self._tests(cell))
         assert cell.victim is not None
-        recipe = recipe_of(scale, cell.victim, cell.dataset, len(images))
+        recipe = recipe_of(self._scale, cell.victim, cell.dataset, len(images))
         assert isinstance(recipe, SslRecipe)
         result = ssl_victim(
             images, labels, tests, truth, recipe, seed=cell.seed, device=self._device
@@ -120,7 +119,6 @@ class Pieces:
             "fit": result.fit,
             "floor": asdict(result.floor),
             "losses": [round(value, 4) for value in result.losses],
-            **_counts(photos.classes, images, tests),
             "training_seconds": round(result.seconds, 1),
         }
 
@@ -131,6 +129,8 @@ class Pieces:
         )
         return images, self._files.photos(cell.dataset).labels
 
-
-def _counts(classes: tuple[str, ...], images: Tensor, tests: Tensor) -> Row:
-    return {"classes": len(classes), "train_images": len(images), "test_images": len(tests)}
+    def _tests(self, cell: Cell) -> int:
+        """Test images of each class."""
+        if cell.dataset != "cifar10":
+            return self._scale.other_tests
+        return self._scale.tests if cell.piece == "supervised" else self._scale.ssl_tests

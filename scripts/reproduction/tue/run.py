@@ -15,9 +15,10 @@ from typing import Any
 import torch
 
 from reproduction.store import Row, Store
+from reproduction.tue.cells import Cell
 from reproduction.tue.files import Files
 from reproduction.tue.pieces import Pieces
-from reproduction.tue.plan import SCALES, Cell
+from reproduction.tue.plan import SCALES
 
 
 def run(
