@@ -2,33 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ue_cli.cli.methodflags import (
-    CellsOption,
-    ContrastiveOption,
-    CsdOption,
-    DeviceOption,
-    EpsilonOption,
-    GradientOption,
-    LabelsOption,
-    MaxPixelsOption,
-    MethodOption,
-    PerOption,
-    PresetOption,
-    SpaceOption,
-    SurrogateOption,
-)
 from ue_cli.cli.run import (
     HomeOption,
     JobsOption,
     JsonOption,
     OrderOption,
+    RootOption,
     UnitsOption,
     beside,
     home_folder,
@@ -41,6 +26,46 @@ if TYPE_CHECKING:
     from ue_cli.output import Output
 
 
+class Method(StrEnum):
+    """How a perturbation is made."""
+
+    csd = "csd"
+    pue = "pue"
+    em = "em"
+    tue = "tue"
+
+
+class Preset(StrEnum):
+    """TUE's recipe."""
+
+    small = "small"
+    paper = "paper"
+    released_simclr = "released-simclr"
+    released_moco = "released-moco"
+    released_simsiam = "released-simsiam"
+
+
+class Per(StrEnum):
+    """What has a pattern of its own."""
+
+    class_ = "class"
+    photo = "photo"
+
+
+class Space(StrEnum):
+    """Where CSD is optimised."""
+
+    texture = "texture"
+    pixel = "pixel"
+
+
+class Gradient(StrEnum):
+    """Which gradient of CSD the pixel space follows."""
+
+    paper = "paper"
+    released = "released"
+
+
 class Format(StrEnum):
     """What is written."""
 
@@ -51,22 +76,64 @@ class Format(StrEnum):
 
 
 def protect(
-    src: Annotated[Path, typer.Argument(help="Folder of images; never written to.")],
+    src: Annotated[
+        Path, typer.Argument(help="Folder of images, never written to; or cifar10: or cifar100:.")
+    ],
     out: Annotated[
         Path | None,
-        typer.Option("--out", "-o", help="Folder to publish. [default: SRC-protected]"),
+        typer.Option(
+            "--out", "-o", help="Folder to publish. [default: SRC-protected, cifar10-protected]"
+        ),
     ] = None,
-    epsilon: EpsilonOption = "8",
-    labels: LabelsOption = "auto",
-    method: MethodOption = None,
-    space: SpaceOption = None,
-    cells: CellsOption = None,
-    gradient: GradientOption = None,
-    per: PerOption = None,
-    preset: PresetOption = None,
-    surrogate: SurrogateOption = None,
-    contrastive_weight: ContrastiveOption = None,
-    csd_weight: CsdOption = None,
+    root: RootOption = None,
+    epsilon: Annotated[
+        str,
+        typer.Option(help="L∞ budget: 1 or more are 8-bit levels, below 1 a fraction; 8/255 too."),
+    ] = "8",
+    labels: Annotated[
+        str,
+        typer.Option(help="auto, folders, metadata, clusters, single, or a CSV or JSONL file."),
+    ] = "auto",
+    method: Annotated[
+        Method | None,
+        typer.Option(
+            help="csd needs no training; pue, em and tue train a surrogate on the photos. "
+            "[default: csd]"
+        ),
+    ] = None,
+    space: Annotated[
+        Space | None,
+        typer.Option(
+            help="Where CSD separates the classes: textures or pixels. [default: texture]"
+        ),
+    ] = None,
+    cells: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            max=256,
+            help="Pixel space, pue, em, tue: cells per side of a pattern. [default: 8]",
+        ),
+    ] = None,
+    gradient: Annotated[
+        Gradient | None,
+        typer.Option(
+            help="CSD in pixel space: the paper's gradient or the released code's. [default: paper]"
+        ),
+    ] = None,
+    per: Annotated[
+        Per | None,
+        typer.Option(
+            help="pue, em, tue: one pattern per class or per photo. [default: class; tue: photo]"
+        ),
+    ] = None,
+    preset: Annotated[
+        Preset | None,
+        typer.Option(
+            help="tue: small is for CPUs; paper and the released recipes train ResNet-18 for "
+            "hours on a GPU. [default: small]"
+        ),
+    ] = None,
     perturbation: Annotated[
         str | None,
         typer.Option(
@@ -82,7 +149,9 @@ def protect(
         bool,
         typer.Option("--rescale", help="Multiply the published perturbation to fill the budget."),
     ] = False,
-    device: DeviceOption = "auto",
+    device: Annotated[
+        str, typer.Option(help="Pixel space, pue, em, tue: auto, cpu, cuda or mps.")
+    ] = "auto",
     format: Annotated[
         Format, typer.Option("--format", help="keep: every file stays what it is.")
     ] = Format.keep,
@@ -97,7 +166,9 @@ def protect(
         bool,
         typer.Option("--opt-out", help="Write the IPTC/PLUS field that forbids AI training."),
     ] = False,
-    max_pixels: MaxPixelsOption = 200_000_000,
+    max_pixels: Annotated[
+        int, typer.Option(min=1, help="Refuse larger images (decompression bombs).")
+    ] = 200_000_000,
     jobs: JobsOption = None,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Write files anew that are already finished.")
@@ -116,6 +187,7 @@ def protect(
 
     def work(output: Output) -> ExitCode:
         from ue_cli.pipeline.options import ProtectOptions, choose_method
+        from ue_cli.pipeline.packed import find_packed, refuse_root
         from ue_cli.pipeline.protect import protect as run
         from ue_cli.render import protect_rows
         from ue_cli.types import Budget
@@ -127,26 +199,32 @@ def protect(
             gradient=gradient.value if gradient else None,
             per=per.value if per else None,
             preset=preset.value if preset else None,
-            surrogate=surrogate.value if surrogate else None,
-            contrastive_weight=contrastive_weight,
-            csd_weight=csd_weight,
             perturbation=perturbation,
             order=order,
             units=units.value if units else None,
             rescale=rescale,
         )
+        packed = find_packed(src, root)
+        if packed is None:
+            refuse_root(root)
         options = ProtectOptions(
-            src=src,
-            out=out if out is not None else beside(src, "-protected"),
+            src=src if packed is None else packed.images,
+            out=out if out is not None else beside(packed.name if packed else src, "-protected"),
+            packed=packed,
             home=home_folder(home),
             home_given=home is not None,
             budget=Budget.parse(epsilon),
             labels=labels,
-            **asdict(choice),
+            method=choice.method,
             perturbation=perturbation,
             order=order,
             units=units.value if units else None,
             rescale=rescale,
+            space=choice.space,
+            cells=choice.cells,
+            gradient=choice.gradient,
+            per=choice.per,
+            preset=choice.preset,
             device=device,
             format=format.value,
             strip_gps=strip_gps,

@@ -13,9 +13,9 @@ from ue_cli.photos.embedded import MetadataPolicy
 from ue_cli.photos.key import load_or_create_key
 from ue_cli.photos.manifest import ManifestWriter, safe_join
 from ue_cli.photos.names import plan_names
-from ue_cli.photos.places import check_places, check_private, no_files
+from ue_cli.photos.places import check_out, check_places, check_private, no_files
 from ue_cli.photos.purge import purge_collection
-from ue_cli.photos.scan import Scan, scan
+from ue_cli.photos.scan import Scan
 from ue_cli.photos.state import Collection, protected_hashes
 from ue_cli.photos.write import sweep
 from ue_cli.pipeline.aftercare import certify_after
@@ -33,6 +33,7 @@ from ue_cli.pipeline.prepare import (
 from ue_cli.pipeline.published import PublicPerturbation, describe, read_perturbation
 from ue_cli.pipeline.results import ProtectResult, Run
 from ue_cli.pipeline.summary import report_folder, write_summary
+from ue_cli.pipeline.unpack import scan_source
 from ue_cli.pipeline.workers import Crashed, WorkerPool
 from ue_cli.types import FileRecord, Phases, PhotoSet, Skipped
 
@@ -48,12 +49,10 @@ def protect(options: ProtectOptions, phases: Phases) -> ProtectResult:
             then is whole, and the same call goes on from there.
     """
     started = time.monotonic()
-    check_places(options.src, options.out)
+    _check_places(options)
     check_private(options.src, options.out, report_folder(options.out), options.home)
     public = read_perturbation(options)
-    phases.start("Scanning", 1)
-    found = scan(options.src)
-    phases.step()
+    found = scan_source(options.src, options.packed, phases, dry_run=options.dry_run)
     if not found.files:
         raise no_files(options.src)
     fingerprint, info = known_collection(options)
@@ -111,6 +110,20 @@ def protect(options: ProtectOptions, phases: Phases) -> ProtectResult:
         with suppress(OSError):  # it was there before, with something harmless in it
             options.out.rmdir()
     raise _nothing_usable(run)
+
+
+def _check_places(options: ProtectOptions) -> None:
+    if options.packed is None:
+        check_places(options.src, options.out)
+        return
+    for folder in (options.packed.tests, options.packed.images):
+        check_out(folder, options.out)
+    if options.dry_run and options.labels == "clusters":
+        raise UeError(
+            "flags-clash",
+            "--labels clusters looks at the images, but a dry run does not unpack them.",
+            f"Leave --dry-run or --labels out: {options.packed.name} has labels of its own.",
+        )
 
 
 def _write_files(

@@ -62,8 +62,9 @@ def evaluate_command(options: ProtectOptions) -> str:
 
 
 def _command(name: str, options: ProtectOptions) -> str:
-    words = ["ue", name, str(options.out), "--original", str(options.src)]
-    return shlex.join([*words, *(["--home", str(options.home)] if options.home_given else [])])
+    test = [] if options.packed is None else ["--test", str(options.packed.tests)]
+    home = ["--home", str(options.home)] if options.home_given else []
+    return shlex.join(["ue", name, str(options.out), "--original", str(options.src), *test, *home])
 
 
 def write_summary(
