@@ -2,12 +2,28 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ue_cli.cli.methodflags import (
+    CellsOption,
+    ContrastiveOption,
+    CsdOption,
+    DeviceOption,
+    EpsilonOption,
+    GradientOption,
+    LabelsOption,
+    MaxPixelsOption,
+    MethodOption,
+    PerOption,
+    PresetOption,
+    SpaceOption,
+    SurrogateOption,
+)
 from ue_cli.cli.run import (
     HomeOption,
     JobsOption,
@@ -24,46 +40,6 @@ from ue_cli.errors import ExitCode
 
 if TYPE_CHECKING:
     from ue_cli.output import Output
-
-
-class Method(StrEnum):
-    """How a perturbation is made."""
-
-    csd = "csd"
-    pue = "pue"
-    em = "em"
-    tue = "tue"
-
-
-class Preset(StrEnum):
-    """TUE's recipe."""
-
-    small = "small"
-    paper = "paper"
-    released_simclr = "released-simclr"
-    released_moco = "released-moco"
-    released_simsiam = "released-simsiam"
-
-
-class Per(StrEnum):
-    """What has a pattern of its own."""
-
-    class_ = "class"
-    photo = "photo"
-
-
-class Space(StrEnum):
-    """Where CSD is optimised."""
-
-    texture = "texture"
-    pixel = "pixel"
-
-
-class Gradient(StrEnum):
-    """Which gradient of CSD the pixel space follows."""
-
-    paper = "paper"
-    released = "released"
 
 
 class Format(StrEnum):
@@ -86,54 +62,17 @@ def protect(
         ),
     ] = None,
     root: RootOption = None,
-    epsilon: Annotated[
-        str,
-        typer.Option(help="L∞ budget: 1 or more are 8-bit levels, below 1 a fraction; 8/255 too."),
-    ] = "8",
-    labels: Annotated[
-        str,
-        typer.Option(help="auto, folders, metadata, clusters, single, or a CSV or JSONL file."),
-    ] = "auto",
-    method: Annotated[
-        Method | None,
-        typer.Option(
-            help="csd needs no training; pue, em and tue train a surrogate on the photos. "
-            "[default: csd]"
-        ),
-    ] = None,
-    space: Annotated[
-        Space | None,
-        typer.Option(
-            help="Where CSD separates the classes: textures or pixels. [default: texture]"
-        ),
-    ] = None,
-    cells: Annotated[
-        int | None,
-        typer.Option(
-            min=1,
-            max=256,
-            help="Pixel space, pue, em, tue: cells per side of a pattern. [default: 8]",
-        ),
-    ] = None,
-    gradient: Annotated[
-        Gradient | None,
-        typer.Option(
-            help="CSD in pixel space: the paper's gradient or the released code's. [default: paper]"
-        ),
-    ] = None,
-    per: Annotated[
-        Per | None,
-        typer.Option(
-            help="pue, em, tue: one pattern per class or per photo. [default: class; tue: photo]"
-        ),
-    ] = None,
-    preset: Annotated[
-        Preset | None,
-        typer.Option(
-            help="tue: small is for CPUs; paper and the released recipes train ResNet-18 for "
-            "hours on a GPU. [default: small]"
-        ),
-    ] = None,
+    epsilon: EpsilonOption = "8",
+    labels: LabelsOption = "auto",
+    method: MethodOption = None,
+    space: SpaceOption = None,
+    cells: CellsOption = None,
+    gradient: GradientOption = None,
+    per: PerOption = None,
+    preset: PresetOption = None,
+    surrogate: SurrogateOption = None,
+    contrastive_weight: ContrastiveOption = None,
+    csd_weight: CsdOption = None,
     perturbation: Annotated[
         str | None,
         typer.Option(
@@ -149,9 +88,7 @@ def protect(
         bool,
         typer.Option("--rescale", help="Multiply the published perturbation to fill the budget."),
     ] = False,
-    device: Annotated[
-        str, typer.Option(help="Pixel space, pue, em, tue: auto, cpu, cuda or mps.")
-    ] = "auto",
+    device: DeviceOption = "auto",
     format: Annotated[
         Format, typer.Option("--format", help="keep: every file stays what it is.")
     ] = Format.keep,
@@ -166,9 +103,7 @@ def protect(
         bool,
         typer.Option("--opt-out", help="Write the IPTC/PLUS field that forbids AI training."),
     ] = False,
-    max_pixels: Annotated[
-        int, typer.Option(min=1, help="Refuse larger images (decompression bombs).")
-    ] = 200_000_000,
+    max_pixels: MaxPixelsOption = 200_000_000,
     jobs: JobsOption = None,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Write files anew that are already finished.")
@@ -199,6 +134,9 @@ def protect(
             gradient=gradient.value if gradient else None,
             per=per.value if per else None,
             preset=preset.value if preset else None,
+            surrogate=surrogate.value if surrogate else None,
+            contrastive_weight=contrastive_weight,
+            csd_weight=csd_weight,
             perturbation=perturbation,
             order=order,
             units=units.value if units else None,
@@ -215,16 +153,11 @@ def protect(
             home_given=home is not None,
             budget=Budget.parse(epsilon),
             labels=labels,
-            method=choice.method,
+            **asdict(choice),
             perturbation=perturbation,
             order=order,
             units=units.value if units else None,
             rescale=rescale,
-            space=choice.space,
-            cells=choice.cells,
-            gradient=choice.gradient,
-            per=choice.per,
-            preset=choice.preset,
             device=device,
             format=format.value,
             strip_gps=strip_gps,

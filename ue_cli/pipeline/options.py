@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -12,6 +13,7 @@ from ue_cli.perturbation.texture import TextureRecipe
 from ue_cli.photos.write import Requested
 from ue_cli.pipeline.limits import MAX_PIXELS
 from ue_cli.pipeline.packed import Packed
+from ue_cli.training.ssl_recipes import SslName
 from ue_cli.types import Budget, Making, TuePreset
 
 CELLS = 8
@@ -20,12 +22,20 @@ Method = Literal[Making, "published"]
 """``published``: none of ours; the perturbation is read from a file."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class MethodChoice:
     """A method and the flags that go with it, none of them contradicting another.
 
     Attributes:
-        method, space, cells, gradient, per, preset: as in `ProtectOptions`.
+        method: ``csd``, or ``pue``, ``em`` or ``tue``, which train a surrogate, or ``published``.
+        space: ``texture`` or ``pixel``: where CSD separates the classes; what is learned is pixel.
+        cells: pixel space: cells per side of a pattern.
+        gradient: CSD in pixel space, and tue: ``paper`` or ``released``.
+        per: pue, em and tue: a pattern per ``class`` or per ``photo``.
+        preset: tue: its recipe.
+        surrogate: tue: the learner; None: the preset's, as for the weights.
+        contrastive_weight: tue: w of eq. 5.
+        csd_weight: tue: λ.
     """
 
     method: Method = "csd"
@@ -34,6 +44,9 @@ class MethodChoice:
     gradient: Literal["paper", "released"] = "paper"
     per: Literal["class", "photo"] = "class"
     preset: TuePreset | None = None
+    surrogate: SslName | None = None
+    contrastive_weight: float | None = None
+    csd_weight: float | None = None
 
 
 def choose_method(
@@ -44,6 +57,9 @@ def choose_method(
     gradient: Literal["paper", "released"] | None = None,
     per: Literal["class", "photo"] | None = None,
     preset: TuePreset | None = None,
+    surrogate: SslName | None = None,
+    contrastive_weight: float | None = None,
+    csd_weight: float | None = None,
     perturbation: str | None = None,
     order: str | None = None,
     units: Units | None = None,
@@ -52,14 +68,18 @@ def choose_method(
     """Fill in what was not asked for; None stands for a flag that was not given.
 
     Raises:
-        UeError: a flag that the method has no use for.
+        UeError: a flag that the method has no use for, or a value that it cannot have.
     """
+    own: dict[str, object] = {
+        "preset": preset,
+        "surrogate": surrogate,
+        "contrastive-weight": contrastive_weight,
+        "csd-weight": csd_weight,
+    }
     if perturbation is not None:
-        making = (("method", method), ("space", space), ("cells", cells), ("gradient", gradient))
-        for name, asked in (*making, ("per", per), ("preset", preset)):
-            if asked is not None:
-                raise _clash("--perturbation brings a finished one", f"--{name} {asked}")
-        return MethodChoice("published", "pixel")
+        making = {"method": method, "space": space, "cells": cells, "gradient": gradient}
+        _refuse("--perturbation brings a finished one", {**making, "per": per, **own})
+        return MethodChoice(method="published", space="pixel")
     for name, given in (("order", order), ("units", units), ("rescale", rescale)):
         if given:
             raise _clash("There is no published perturbation to read", f"--{name}")
@@ -67,21 +87,55 @@ def choose_method(
     learned = method != "csd"
     if learned and space == "texture":
         raise _clash(f"--method {method} makes cells", "--space texture")
-    if learned and gradient is not None:
-        raise _clash(f"--method {method} has no CSD", f"--gradient {gradient}")
-    if not learned and per is not None:
-        raise _clash("--method csd draws for every photo by itself", f"--per {per}")
-    if preset is not None and method != "tue":
-        raise _clash(f"--method {method} has no presets", f"--preset {preset}")
+    if method in ("pue", "em"):
+        _refuse(f"--method {method} has no CSD", {"gradient": gradient})
+    if not learned:
+        _refuse("--method csd draws for every photo by itself", {"per": per})
+    if method != "tue":
+        _refuse(f"--method {method} is not tue", own)
     space = space or ("pixel" if learned else "texture")
-    if space == "texture" and cells is not None:
-        raise _clash("Textures have no cells", f"--cells {cells}")
-    if space == "texture" and gradient is not None:
-        raise _clash("Textures follow no gradient", f"--gradient {gradient}")
-    cells, gradient = cells or CELLS, gradient or "paper"
-    if method == "tue":  # a pattern per photo, as published
-        return MethodChoice(method, space, cells, gradient, per or "photo", preset or "small")
-    return MethodChoice(method, space, cells, gradient, per or "class")
+    if space == "texture":
+        _refuse("Textures have no cells", {"cells": cells})
+        _refuse("Textures follow no gradient", {"gradient": gradient})
+    cells = cells or CELLS
+    if method != "tue":
+        return MethodChoice(
+            method=method,
+            space=space,
+            cells=cells,
+            gradient=gradient or "paper",
+            per=per or "class",
+        )
+    from ue_cli.methods.tue_presets import tue
+
+    preset = preset or "small"
+    recipe = tue(
+        preset,
+        surrogate,
+        cells=cells,
+        per_class=1,
+        contrastive=contrastive_weight,
+        separation=csd_weight,
+        gradient=gradient,
+    )
+    return MethodChoice(
+        method=method,
+        space=space,
+        cells=cells,
+        gradient=recipe.gradient,
+        per=per or "photo",  # as published
+        preset=preset,
+        surrogate=surrogate,
+        contrastive_weight=contrastive_weight,
+        csd_weight=csd_weight,
+    )
+
+
+def _refuse(what: str, flags: Mapping[str, object]) -> None:
+    """Raise where any of them was given."""
+    for name, asked in flags.items():
+        if asked is not None:
+            raise _clash(what, f"--{name} {asked}")
 
 
 def _clash(what: str, flag: str) -> UeError:
@@ -89,38 +143,51 @@ def _clash(what: str, flag: str) -> UeError:
         "flags-clash",
         f"{what}, but {flag} was given.",
         "Leave that flag out. --cells goes with --space pixel, pue, em and tue, --gradient with "
-        "--space pixel, --per with pue, em and tue, --preset with tue, --order, --units and "
-        "--rescale with --perturbation.",
+        "--space pixel and tue, --per with pue, em and tue, --preset, --surrogate, "
+        "--contrastive-weight and --csd-weight with tue, --order, --units and --rescale with "
+        "--perturbation.",
     )
 
 
-@dataclass(frozen=True, slots=True)
-class ProtectOptions:
-    """The flags of `ue protect`, typed.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MakingOptions(MethodChoice):
+    """What decides a perturbation that is made on a folder of photos.
 
     Attributes:
         src: folder of originals; opened read-only.
-        out: folder to publish.
         home: folder of the owner's key and state.
         budget: the L∞ ball.
         labels: ``auto``, ``folders``, ``metadata``, ``clusters``, ``single`` or a table's path.
-        method: ``csd``, or ``pue``, ``em`` or ``tue``, which train a surrogate, or ``published``.
+        selection: ``csd``, or ``random``: codes as drawn, the baseline that CSD has to beat.
+        recipe: texture space: what a class's code may be.
+        device: pixel space: ``auto``, ``cpu``, ``cuda`` or ``mps``.
+        max_pixels: larger images are refused.
+        jobs: worker processes.
+    """
+
+    src: Path
+    home: Path
+    budget: Budget = field(default_factory=lambda: Budget(8))
+    labels: str = "auto"
+    selection: str = "csd"
+    recipe: TextureRecipe = field(default_factory=TextureRecipe)
+    device: str = "auto"
+    max_pixels: int = MAX_PIXELS
+    jobs: int = 2
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProtectOptions(MakingOptions):
+    """The flags of `ue protect`, typed.
+
+    Attributes:
+        out: folder to publish.
         perturbation: ``published``: a path, a name or an ``hf://`` address.
         order: of a published array: whose its rows are; see `read_order`.
         units: of a published array: what its values are; None: found from them.
         rescale: multiply a published perturbation to fill the budget.
-        space: ``texture`` or ``pixel``: where CSD separates the classes; what is learned is pixel.
-        selection: ``csd``, or ``random``: codes as drawn, the baseline that CSD has to beat.
-        recipe: texture space: what a class's code may be.
-        cells: pixel space: cells per side of a pattern.
-        gradient: CSD in pixel space: ``paper`` or ``released``.
-        per: pue, em and tue: a pattern per ``class`` or per ``photo``.
-        preset: tue: its recipe.
-        device: pixel space: ``auto``, ``cpu``, ``cuda`` or ``mps``.
         format: ``keep``, ``png``, ``webp`` or ``jpeg``.
         strip_gps, strip_metadata, opt_out: what happens to the metadata.
-        max_pixels: larger images are refused.
-        jobs: worker processes.
         overwrite: write finished files anew.
         dry_run: only say what would be done.
         certify: make the certificate, where that is quick.
@@ -128,30 +195,15 @@ class ProtectOptions:
         packed: the data set whose ``images`` are ``src``: unpacked first, if that is not done.
     """
 
-    src: Path
     out: Path
-    home: Path
-    budget: Budget = field(default_factory=lambda: Budget(8))
-    labels: str = "auto"
-    method: Method = "csd"
     perturbation: str | None = None
     order: str | None = None
     units: Units | None = None
     rescale: bool = False
-    space: str = "texture"
-    selection: str = "csd"
-    recipe: TextureRecipe = field(default_factory=TextureRecipe)
-    cells: int = CELLS
-    gradient: Literal["paper", "released"] = "paper"
-    per: Literal["class", "photo"] = "class"
-    preset: TuePreset | None = None
-    device: str = "auto"
     format: Requested = "keep"
     strip_gps: bool = False
     strip_metadata: bool = False
     opt_out: bool = False
-    max_pixels: int = MAX_PIXELS
-    jobs: int = 2
     overwrite: bool = False
     dry_run: bool = False
     certify: bool = True
