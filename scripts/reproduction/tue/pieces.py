@@ -13,8 +13,9 @@ from reproduction.store import Row, Store
 from reproduction.tue.cells import Cell
 from reproduction.tue.files import Files
 from reproduction.tue.plan import Arm, Scale, arms_of, as_json, recipe_of
+from ue_cli.training.contrastive import build_contrast
 from ue_cli.training.ssl_recipes import SslRecipe
-from ue_cli.training.ssl_victims import ssl_victim
+from ue_cli.training.ssl_victims import Readout, read_out, ssl_victim
 from ue_cli.training.supervised import train_victim
 
 
@@ -118,9 +119,21 @@ class Pieces:
             "knn": result.knn,
             "fit": result.fit,
             "floor": asdict(result.floor),
+            "encoder": asdict(self._read_by_originals(result.state, recipe, cell)),
             "losses": [round(value, 4) for value in result.losses],
             "training_seconds": round(result.seconds, 1),
         }
+
+    def _read_by_originals(
+        self, state: dict[str, Tensor], recipe: SslRecipe, cell: Cell
+    ) -> Readout:
+        """What the encoder itself is worth: a probe on protected files may use what they carry."""
+        photos = self._files.photos(cell.dataset)
+        asked, truth = photos.asked(self._tests(cell))
+        net = build_contrast(recipe, seed=cell.seed).to(self._device)
+        net.load_state_dict(state)
+        shown = [each.to(self._device) for each in (photos.images, photos.labels, asked, truth)]
+        return read_out(net, *shown, seed=cell.seed)
 
     def _train_on(self, cell: Cell) -> tuple[Tensor, Tensor]:
         assert cell.correspondence is not None

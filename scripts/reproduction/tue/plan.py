@@ -120,7 +120,7 @@ SCALES: Mapping[str, Scale] = {
         other_per_class=500,
         other_tests=50,
         changes={"epochs": 20},
-        ssl_changes={"epochs": 25},
+        ssl_changes={"epochs": 20},
         tue_changes={"max_rounds": 12, "batches": 20, "steps": 1},
         em=Em(surrogate=SMALL, max_rounds=12),
     ),
