@@ -1,4 +1,4 @@
-"""Banks on disk: one safetensors file, self-describing, refused with a sentence where it is not.
+"""Banks on disk: a safetensors file or shards of one, refused with a sentence where it is neither.
 
 The tensor ``delta`` holds int8 levels; the metadata entry ``ue`` holds everything else as one JSON
 string (safetensors metadata maps strings to strings). No clock and no path goes into the file, so
@@ -8,16 +8,25 @@ the same bank always gives the same bytes.
 from __future__ import annotations
 
 import json
-import os
-import tempfile
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
 from ue_cli.errors import ExitCode, UeError
+from ue_cli.perturbation.arrayfile import unusable
+from ue_cli.perturbation.shards import (
+    SHARD_FORMAT,
+    index_of,
+    load_shards,
+    no_constant,
+    save_shards,
+    shard_files,
+    write_file,
+)
 from ue_cli.types import Bank, Budget, Provenance
 
 __all__ = ["FORMAT_VERSION", "Bank", "Budget", "Provenance", "load_bank", "save_bank"]
@@ -27,8 +36,17 @@ FORMAT_VERSION = 1
 """Raised by every change that an older reader would misread."""
 
 
-def save_bank(bank: Bank, path: Path) -> None:
+def save_bank(bank: Bank, path: Path, *, most: int | None = None) -> tuple[Path, ...]:
     """Write a bank, whole or not at all.
+
+    Args:
+        bank: what is written.
+        path: ends in ``.safetensors``.
+        most: bytes of values per file; a larger bank becomes several and an index (`shards`).
+            None: one file, however large.
+
+    Returns:
+        The files, the one to name first. Those of an earlier bank of this name are gone.
 
     Raises:
         UeError: the provenance is not JSON (NaN and infinity are not).
@@ -53,36 +71,45 @@ def save_bank(bank: Bank, path: Path) -> None:
             "Keep to finite numbers, strings, lists and maps.",
             exit_code=ExitCode.PERTURBATION_UNAVAILABLE,
         ) from error
-    payload = save({"delta": np.ascontiguousarray(bank.delta)}, metadata={"ue": text})
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".ue-", suffix=".tmp")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(payload)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(temporary).replace(path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
+    earlier = {path, *shard_files(path)}
+    if most is not None and bank.delta.nbytes > most:
+        files = save_shards(bank.delta, meta, path, most)
+    else:
+        write_file(path, save({"delta": np.ascontiguousarray(bank.delta)}, metadata={"ue": text}))
+        files = (path,)
+    for old in earlier.difference(files):
+        old.unlink(missing_ok=True)
+    return files
 
 
 def load_bank(path: Path) -> Bank:
     """Read a bank and check all that it says about itself.
 
+    Args:
+        path: of its file, or of the index of its shards, with or without ``.index.json``.
+
     Raises:
         UeError: with exit code 4, saying what was expected and what the file holds.
     """
+    index = index_of(path)
+    if index is not None:
+        raw, delta = load_shards(index)
+        return _built(index, _described(index, raw), delta)
     try:
         with safe_open(path, framework="numpy") as file:
             meta = _metadata(path, file.metadata())
             if list(file.keys()) != ["delta"]:
-                raise _unusable(path, "it does not hold exactly one tensor named delta")
+                raise unusable(path, "it does not hold exactly one tensor named delta")
             delta = np.array(file.get_tensor("delta"))
     except FileNotFoundError:
-        raise _unusable(path, "there is no such file") from None
+        raise unusable(path, "there is no such file") from None
     except (OSError, SafetensorError) as error:
         # A directory, a truncated download, a pickle or a web page under this name.
-        raise _unusable(path, f"it is not a whole safetensors file ({error})") from error
+        raise unusable(path, f"it is not a whole safetensors file ({error})") from error
+    return _built(path, meta, delta)
+
+
+def _built(path: Path, meta: dict[str, Any], delta: NDArray[np.int8]) -> Bank:
     try:
         return Bank(
             delta,
@@ -91,7 +118,7 @@ def load_bank(path: Path) -> Bank:
             Provenance(meta["method"], meta["space"], meta["recipe"], meta["created_by"]),
         )
     except UeError as error:
-        raise _unusable(path, error.message) from error
+        raise unusable(path, error.message) from error
 
 
 FIELDS = {
@@ -105,36 +132,33 @@ FIELDS = {
 
 
 def _metadata(path: Path, raw: dict[str, str] | None) -> dict[str, Any]:
-    """The JSON metadata, its version and the type of each of its fields checked."""
+    """The JSON metadata of a file, checked."""
     try:
         meta = json.loads((raw or {})["ue"], parse_constant=no_constant)
     except (KeyError, ValueError, RecursionError):
-        raise _unusable(path, "it carries no readable description of a perturbation") from None
+        raise unusable(path, "it carries no readable description of a perturbation") from None
+    return _described(path, meta)
+
+
+def _described(path: Path, meta: Any) -> dict[str, Any]:
+    """A description, its version and the type of each of its fields checked."""
+    if isinstance(meta, dict) and meta.get("format") == SHARD_FORMAT:
+        raise unusable(
+            path,
+            "it is one of several files of a bank",
+            f"Name their index instead: {meta.get('index')}",
+        )
     if not isinstance(meta, dict) or meta.get("format") != FORMAT:
-        raise _unusable(path, "it is a safetensors file of something else")
+        raise unusable(path, "it is a safetensors file of something else")
     if meta.get("version") != FORMAT_VERSION:
-        raise _unusable(
+        raise unusable(
             path,
             f"its format has version {meta.get('version')!r} and this program reads "
             f"version {FORMAT_VERSION}",
         )
     for name, kind in FIELDS.items():
         if type(meta.get(name)) is not kind:
-            raise _unusable(path, f"its field {name!r} is missing or not a {kind.__name__}")
+            raise unusable(path, f"its field {name!r} is missing or not a {kind.__name__}")
     if not all(isinstance(name, str) for name in meta["classes"]):
-        raise _unusable(path, "its class names are not all strings")
+        raise unusable(path, "its class names are not all strings")
     return meta
-
-
-def no_constant(text: str) -> float:
-    """For `json.loads`: NaN and infinity are no JSON."""
-    raise ValueError(f"{text} is not a finite number")
-
-
-def _unusable(path: Path, why: str) -> UeError:
-    return UeError(
-        "perturbation-unreadable",
-        f"{path.name} cannot be used as a perturbation: {why}.",
-        "Get the file again from where it came.",
-        exit_code=ExitCode.PERTURBATION_UNAVAILABLE,
-    )

@@ -24,6 +24,7 @@ from ue_cli.perturbation.cards import (
     unavailable,
 )
 from ue_cli.perturbation.remote import SCHEME, Address, Cached, cached, download, missing
+from ue_cli.perturbation.shards import index_of
 
 Source = Literal["path", "bundle", "cache", "hub"]
 
@@ -82,7 +83,7 @@ def resolve_every(text: str, *, refresh: bool = False, bundle: Path = BUNDLE) ->
     """Everything that a text names, the best first; see `resolve`."""
     if text.startswith(SCHEME):
         return (_from_hub(Address.parse(text), refresh),)
-    path = Path(text)
+    path = index_of(Path(text)) or Path(text)
     if path.is_file():
         return (Found(path, "path", file_sha256(path), card=_card_beside(path)),)
     cards = bundled(bundle)
