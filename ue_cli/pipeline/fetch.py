@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ue_cli.perturbation.arrayfile import SUFFIXES, read_array
+from ue_cli.perturbation.arrayfile import read_array
 from ue_cli.perturbation.bank import load_bank
-from ue_cli.perturbation.cards import Card
+from ue_cli.perturbation.cards import BANK_SUFFIX, Card
 from ue_cli.perturbation.hub import BUNDLE, RULE, Found, Source, bundled, resolve_every
 from ue_cli.perturbation.shards import index_of, shard_files
 
@@ -114,7 +114,8 @@ def _listed(card: Card, bundle: Path) -> Listed:
 
 def _fetched(found: Found) -> Listed:
     method = levels = None
-    if found.path.suffix.lower() not in SUFFIXES:
+    sharded = index_of(found.path) is not None
+    if sharded or found.path.suffix.lower() == BANK_SUFFIX:
         bank = load_bank(found.path)
         if found.card is not None:
             found.card.check_bank(bank)
@@ -122,7 +123,7 @@ def _fetched(found: Found) -> Listed:
         method, levels = bank.provenance.method, bank.budget.levels
     else:
         shape = read_array(found.path)[0].shape
-    files = shard_files(found.path) if index_of(found.path) else (found.path,)
+    files = shard_files(found.path) if sharded else (found.path,)
     return Listed(
         name=found.name,
         source=found.source,
