@@ -211,7 +211,8 @@ def test_every_arm_and_victim_of_the_smallest_scale_runs(tmp_path: Path) -> None
 def a_row(arm: str, victim: Victim, seed: int, accuracy: float, **other: Any) -> Row:
     """One training on CIFAR-10 at the middle scale."""
     recipe = as_json(asdict(recipe_of(CPU, victim, "cifar10", 10_000)))
-    found = {"probe": accuracy, "floor": {"probe": 0.3, "fit": 0.3, "knn": 0.3}}
+    found: Row = {"probe": accuracy, "floor": {"probe": 0.3}}
+    found["encoder"] = {"probe": accuracy + 0.05}
     if victim == "supervised":
         found = {"last": accuracy, "best": accuracy + 0.1}
     row = {
@@ -250,7 +251,7 @@ def test_figures_are_of_one_measurement_and_of_todays_settings() -> None:
     results = Results(rows, "cpu")
     clean, csd = results.of("clean", "supervised"), results.of("csd-32-image", "supervised")
     assert clean is not None and csd is not None
-    assert clean.values == (72.0, 70.0) and csd.values == (30.0,) and csd.best == (40.0,)
+    assert clean.values == (72.0, 70.0) and csd.values == (30.0,) and csd.beside == (40.0,)
     swapped = results.of("csd-32-image", "supervised", swap="intra-class")
     assert swapped is not None and swapped.values == (31.0,)
     assert results.of("em", "supervised") is None and results.others == 2
@@ -259,9 +260,12 @@ def test_figures_are_of_one_measurement_and_of_todays_settings() -> None:
 
 def test_a_difference_counts_only_beyond_what_seeds_differ_by() -> None:
     low, high = Figures((10.0, 12.0, 14.0)), Figures((15.0, 17.0))
-    assert compared(low, high).endswith("4.0 points lower, more than seeds differ by")
-    assert compared(high, Figures((13.0, 16.0))).endswith("which is within what seeds differ by")
-    assert compared(low, Figures((90.0,))).endswith("not known what seeds differ by")
+    words = "12.0 % against 16.0 % of EM: 4.0 points lower, more than seeds differ by"
+    assert compared(low, high, "EM") == words
+    assert compared(high, Figures((13.0, 16.0)), "em").endswith(
+        "higher, within what seeds differ by"
+    )
+    assert compared(low, Figures((90.0,)), "em").endswith("lower, of one seed")
     assert shown(None) == "not measured" and shown(Figures((1.0,), (3.0,))).endswith("epoch 3.0")
     assert shown(low) == "12.0 (10.0–14.0, n = 3)"
 
@@ -277,13 +281,17 @@ def test_the_page_and_the_picture_say_what_the_rows_say(tmp_path: Path) -> None:
     rows = [a_row(arm, v, s, x + s / 100) for arm, v, x in victims for s in (0, 1)]
     results = Results(rows, "cpu")
     text = page(results, "cpu", "csd.svg")
-    assert "| `tue-simclr` | not measured | *10.67* | 30.5 (30.0–31.0, n = 2) | *52.38* |" in text
-    against = "- `tue-simclr` against `csd-32-image`, SimCLR's probe: 30.5 % against 45.5 %, 15.0"
-    assert f"{against} points lower, more than seeds differ by." in text
-    assert "`tue-simclr` against `csd-32-image` (with labels, MoCo, SimSiam)" in text
-    assert "SimCLR's probe: lowest is `tue-simclr`" in text and "with labels: not measured" in text
-    assert "On untrained encoders the probe of clean files has 30.0 (SimCLR)" in text
-    assert "- `em`, intra-class against original: not measured." in text
+    line = "| `tue-simclr` | not measured | *10.67* | 30.5 (30.0–31.0, n = 2), by originals 35.5 |"
+    assert f"{line} *52.38* |" in text
+    fitted = "- Fitted to the originals, `tue-simclr` against `csd-32-image`, in points: SimCLR's"
+    assert f"{fitted} probe −15.0 (more than seeds differ by); MoCo's probe, " in text
+    against = "- `tue-simclr` against `csd-32-image`, in points: SimCLR's probe −15.0 (more than"
+    missing = "with labels, MoCo's probe, SimSiam's probe (not measured)."
+    assert f"{against} seeds differ by); {missing}" in text
+    lowest = "- SimCLR's probe: `tue-simclr` is lowest, 30.5 % against 50.5 % of `clean`: 20.0"
+    assert lowest in text and "- with labels: not measured." in text
+    assert "the probe has 30.0 (SimCLR)" in text
+    assert "- `em`, intra-class: not measured." in text
     assert "](csd.svg)" in text
     for name in ("a.svg", "b.svg"):
         draw(results, tmp_path / name)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import product
+from statistics import fmean
 
 from reproduction.grid.page import victim_words
 from reproduction.tue import published
@@ -57,8 +58,8 @@ def page(results: Results, scale: str, picture: str) -> str:
     return "\n\n".join(parts) + "\n"
 
 
-def cell(figures: Figures | None) -> str:
-    """The mean, and in brackets the range and the count; with labels the best epoch's mean, too."""
+def cell(figures: Figures | None, beside: str = "best epoch") -> str:
+    """The mean, and in brackets the range and the count; then the mean of what is beside it."""
     if figures is None:
         return MISSING
     low, high = min(figures.values), max(figures.values)
@@ -66,21 +67,31 @@ def cell(figures: Figures | None) -> str:
         text = f"{figures.mean:.1f} (n = 1)"
     else:
         text = f"{figures.mean:.1f} ({low:.1f}–{high:.1f}, n = {figures.count})"
-    if figures.best:
-        text += f", best epoch {sum(figures.best) / len(figures.best):.1f}"
+    if figures.beside:
+        text += f", {beside} {fmean(figures.beside):.1f}"
     return text
 
 
-def compared(first: Figures, second: Figures) -> str:
-    """The difference of two arms in words, and whether seeds explain it."""
-    apart = first.mean - second.mean
-    text = f"{first.mean:.1f} % against {second.mean:.1f} %, "
-    text += f"{abs(apart):.1f} points {'lower' if apart < 0 else 'higher'}"
+def verdict(first: Figures, second: Figures) -> str:
+    """Whether seeds explain a difference."""
     if min(first.count, second.count) == 1:
-        return f"{text}; with one seed it is not known what seeds differ by"
-    if first.meets(second):
-        return f"{text}, which is within what seeds differ by"
-    return f"{text}, more than seeds differ by"
+        return "of one seed"
+    return "within what seeds differ by" if first.meets(second) else "more than seeds differ by"
+
+
+def compared(first: Figures, second: Figures, of: str) -> str:
+    """The difference of two arms in words.
+
+    Args:
+        first: asked about.
+        second: beside it.
+        of: what the second one is.
+    """
+    apart = first.mean - second.mean
+    return (
+        f"{first.mean:.1f} % against {second.mean:.1f} % of {of}: {abs(apart):.1f} points "
+        f"{'lower' if apart < 0 else 'higher'}, {verdict(first, second)}"
+    )
 
 
 def _setting(results: Results) -> str:
@@ -89,7 +100,7 @@ def _setting(results: Results) -> str:
     if row is not None:
         lines.append(
             f"With labels: {row['train_images']:,} images train, {row['test_images']:,} test; "
-            f"{victim_words(row['recipe'])} The figure is the **last epoch's**; the best epoch's "
+            f"{victim_words(row['recipe'])}. The figure is the **last epoch's**; the best epoch's "
             "stands behind it."
         )
     found = {
@@ -104,7 +115,9 @@ def _setting(results: Results) -> str:
             f"Without: {'; '.join(found)}, on the same images with a "
             f"{'small ResNet' if net == 'small' else 'ResNet-18'} in batches of "
             f"{some['recipe']['batch']}; the figure is that of a **linear probe**, fitted to the "
-            f"protected images and their labels, on {some['test_images']:,} test images."
+            f"protected images and their labels, on {some['test_images']:,} test images. Such a "
+            "probe may itself learn what the images carry; so behind it stands the same encoder's "
+            "probe fitted to the *originals*: what is left of the encoder."
         )
         floors = [
             f"{figures.mean:.1f} ({WORDS[victim]})"
@@ -112,7 +125,10 @@ def _setting(results: Results) -> str:
             if (figures := results.floor(victim)) is not None
         ]
         if floors:
-            lines.append(f"On untrained encoders the probe of clean files has {', '.join(floors)}.")
+            lines.append(
+                "On clean files and encoders as they are before their first step the probe has "
+                f"{', '.join(floors)}: only what is above that was learned."
+            )
     lines.append(f"Guessing gets {results.chance():.0f}. A seed is a perturbation and a victim.")
     return " ".join(lines)
 
@@ -120,19 +136,29 @@ def _setting(results: Results) -> str:
 def _short(results: Results) -> Iterator[str]:
     """The lowest arm for each victim, beside the control and the lowest random codes."""
     for victim in VICTIMS:
-        found = {arm.name: results.of(arm.name, victim) for arm in results.arms.values()}
+        found = {name: results.of(name, victim) for name in results.arms}
         known = {name: figures for name, figures in found.items() if figures is not None}
         clean = known.pop("clean", None)
         if clean is None or not known:
             yield f"{_subject(victim)}: {MISSING}."
             continue
-        name = min(known, key=lambda name: known[name].mean)
-        text = f"{_subject(victim)}: lowest is `{name}`, {compared(known[name], clean)}, of `clean`"
-        random = [name for name in known if name.startswith("random-")]
-        if random and not name.startswith("random-"):
-            best = min(random, key=lambda name: known[name].mean)
-            text += f". Of random codes `{best}` is lowest: {compared(known[name], known[best])}"
-        yield f"{text}."
+        yield f"{_subject(victim)}: {_lowest(known, clean)}."
+        own = results.encoder("clean", victim)
+        others = {name: results.encoder(name, victim) for name in known}
+        if own is not None:
+            read = {name: figures for name, figures in others.items() if figures is not None}
+            yield f"{_subject(victim)}, fitted to the originals: {_lowest(read, own)}."
+
+
+def _lowest(known: Mapping[str, Figures], clean: Figures) -> str:
+    name = min(known, key=lambda name: known[name].mean)
+    text = f"`{name}` is lowest, {compared(known[name], clean, '`clean`')}"
+    random = [name for name in known if name.startswith("random-")]
+    if random and name not in random:
+        best = min(random, key=lambda name: known[name].mean)
+        more = compared(known[name], known[best], f"`{best}`")
+        text += f". Beside the lowest random codes: {more}"
+    return text
 
 
 def _everything(results: Results) -> Iterator[str]:
@@ -143,7 +169,7 @@ def _everything(results: Results) -> Iterator[str]:
         [
             (
                 f"`{name}`" if name in results.arms else "SN, synthetic noise",
-                *(part for v in VICTIMS for part in (cell(results.of(name, v)), _told(name, v))),
+                *(part for v in VICTIMS for part in (_ours(name, v, results), _told(name, v))),
             )
             for name in names
             if name in published.ACCURACY or any(results.of(name, v) for v in VICTIMS)
@@ -156,9 +182,17 @@ def _everything(results: Results) -> Iterator[str]:
     )
 
 
+def _ours(name: str, victim: Victim, results: Results) -> str:
+    return _cell(name, victim, results) if name in results.arms else ""
+
+
+def _cell(name: str, victim: Victim, results: Results) -> str:
+    beside = "best epoch" if victim == "supervised" else "by originals"
+    return cell(results.of(name, victim), beside)
+
+
 def _told(name: str, victim: Victim) -> str:
-    value = published.ACCURACY.get(name, {}).get(victim)
-    return "" if value is None else f"*{value:.2f}*"
+    return _italic(published.ACCURACY.get(name, {}).get(victim))
 
 
 def _study(study: Study, results: Results) -> Iterator[str]:
@@ -168,30 +202,38 @@ def _study(study: Study, results: Results) -> Iterator[str]:
     yield _rows(
         ("arm", "mean \\|δ\\|", "CSD of δ", *(WORDS[v] for v in VICTIMS)),
         [
-            (f"`{name}`", *_strength(name, results), *(cell(results.of(name, v)) for v in VICTIMS))
+            (f"`{name}`", *_strength(name, results), *(_cell(name, v, results) for v in VICTIMS))
             for name in known
         ],
     )
-    lines, missing = [], []
-    for (first, second), victim in product(study.pairs, VICTIMS):
-        one, other = results.of(first, victim), results.of(second, victim)
-        if one is None or other is None:
-            missing.append((first, second, victim))
-        else:
-            words = compared(one, other)
-            lines.append(f"- `{first}` against `{second}`, {_subject(victim)}: {words}.")
-    if missing:
-        lines.append(f"- {MISSING.capitalize()}: {_listed(missing)}.")
+    pairs = [pair for pair in study.pairs if set(pair) <= set(known)]
+    lines = [f"- {_difference(*pair, results.of, VICTIMS)}" for pair in pairs]
+    lines += [
+        f"- Fitted to the originals, {_difference(*pair, results.encoder, SSL_NAMES)}"
+        for pair in pairs
+        if any(results.encoder(pair[0], v) and results.encoder(pair[1], v) for v in SSL_NAMES)
+    ]
     yield "\n".join(lines)
 
 
-def _listed(missing: Sequence[tuple[str, str, Victim]]) -> str:
-    pairs = dict.fromkeys((first, second) for first, second, _ in missing)
-    return "; ".join(
-        f"`{first}` against `{second}` "
-        f"({', '.join(WORDS[v] for a, b, v in missing if (a, b) == (first, second))})"
-        for first, second in pairs
-    )
+def _difference(
+    first: str,
+    second: str,
+    of: Callable[[str, Victim], Figures | None],
+    victims: Sequence[Victim],
+) -> str:
+    """One pair under some victims, by what can be said of it."""
+    said: dict[str, list[str]] = {}
+    for victim in victims:
+        one, other = of(first, victim), of(second, victim)
+        if one is None or other is None:
+            said.setdefault(MISSING, []).append(_subject(victim))
+        else:
+            apart = f"{one.mean - other.mean:+.1f}".replace("-", "−")
+            said.setdefault(verdict(one, other), []).append(f"{_subject(victim)} {apart}")
+    order = sorted(said, key=lambda words: (words == MISSING, "within" in words))
+    text = "; ".join(f"{', '.join(said[words])} ({words})" for words in order)
+    return f"`{first}` against `{second}`, in points: {text}."
 
 
 def _strength(name: str, results: Results) -> tuple[str, str]:
@@ -208,29 +250,22 @@ def _swapped(results: Results) -> Iterator[str]:
         "Victims learn with labels; in italics what is published."
     )
     names = [name for name in TABLES[5].arms if name in results.arms]
-    yield _rows(
-        ("arm", *(part for swap in SWAPS for part in (swap, "*published*"))),
-        [
-            (
-                f"`{name}`",
-                *(
-                    part
-                    for swap in SWAPS
-                    for part in (
-                        cell(results.of(name, "supervised", swap=swap)),
-                        _italic(published.SWAPPED.get(name, {}).get(swap)),
-                    )
-                ),
-            )
-            for name in ("clean", *names)
-        ],
-    )
+    found = {
+        (name, swap): results.of(name, "supervised", swap=swap) for name in names for swap in SWAPS
+    }
+    rows = [("`clean`", cell(results.of("clean", "supervised")), *[""] * (2 * len(SWAPS) - 1))]
+    for name in names:
+        told = published.SWAPPED.get(name, {})
+        parts = (part for s in SWAPS for part in (cell(found[name, s]), _italic(told.get(s))))
+        rows.append((f"`{name}`", *parts))
+    yield _rows(("arm", *(part for swap in SWAPS for part in (swap, "*published*"))), rows)
     lines = []
     for name, swap in product(names, SWAPS[1:]):
-        own = results.of(name, "supervised")
-        swapped = results.of(name, "supervised", swap=swap)
-        words = MISSING if own is None or swapped is None else compared(swapped, own)
-        lines.append(f"- `{name}`, {swap} against original: {words}.")
+        own, swapped = found[name, "original"], found[name, swap]
+        words = MISSING
+        if own is not None and swapped is not None:
+            words = compared(swapped, own, "the original")
+        lines.append(f"- `{name}`, {swap}: {words}.")
     yield "\n".join(lines)
 
 
@@ -247,7 +282,7 @@ def _moved(results: Results) -> Iterator[str]:
     if row is not None:
         about += (
             f" {row['train_images']:,} images train, {row['test_images']:,} test; "
-            f"{victim_words(row['recipe'])}"
+            f"{victim_words(row['recipe'])}."
         )
     yield about
     names = [name for name in TABLES[6].arms if name in results.arms]
@@ -256,8 +291,8 @@ def _moved(results: Results) -> Iterator[str]:
     clean, lines = figures.get("clean"), []
     for name in names[1:]:
         own = figures[name]
-        words = MISSING if own is None or clean is None else compared(own, clean)
-        lines.append(f"- `{name}` against `clean`: {words}.")
+        words = MISSING if own is None or clean is None else compared(own, clean, "`clean`")
+        lines.append(f"- `{name}`: {words}.")
     yield "\n".join(lines)
     told = "; ".join(
         f"{name.upper() if name in ('em', 'sn') else name} {'/'.join(f'{v:.2f}' for v in values)}"

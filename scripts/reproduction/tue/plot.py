@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from statistics import fmean
 
 import matplotlib as mpl
 from matplotlib.axes import Axes
@@ -15,7 +16,7 @@ from reproduction.tue.plan import VICTIMS, Victim
 from reproduction.tue.tables import Results
 
 _INK, _QUIET, _RULE = "#1f2933", "#66727f", "#dde2e7"
-_CLEAN, _OURS, _BEST, _RANDOM = "#8b95a1", "#2a7f6f", "#b5d9d1", "#b27a12"
+_CLEAN, _OURS, _RANDOM = "#8b95a1", "#2a7f6f", "#b27a12"
 _LABELS, _PANEL, _ROW, _HEAD, _FOOT = 1.75, 2.05, 0.25, 0.75, 0.75
 """Inches: row labels, a panel, a row, what is above the panels, axis and legend."""
 _DOTS = (0, (1, 1.2))
@@ -62,7 +63,7 @@ def _panel(
     axes.set_ylim(len(names) - 0.4, -0.6)
     axes.set_title(WORDS[victim], size=9, weight="bold", color=_INK, loc="left", pad=4)
     axes.set_yticks(range(len(names)), names if labelled else [""] * len(names))
-    axes.set_xticks((0, 25, 50, 75, 100))
+    axes.set_xticks((0, 25, 50, 75))
     axes.tick_params(length=0, labelsize=8, labelcolor=_INK)
     axes.set_axisbelow(True)
     axes.grid(axis="x", color=_RULE, lw=0.6)
@@ -80,9 +81,8 @@ def _panel(
         if figures is None:
             continue
         hue = _CLEAN if name == "clean" else _RANDOM if name.startswith("random-") else _OURS
-        if figures.best:
-            best = sum(figures.best) / len(figures.best)
-            axes.plot([best], [row], marker="|", ms=8, mec=hue, mew=1.2, lw=0)
+        if figures.beside:
+            axes.plot([fmean(figures.beside)], [row], marker="|", ms=8, mec=hue, mew=1.2, lw=0)
         ends = [min(figures.values), max(figures.values)]
         axes.plot(ends, [row, row], color=hue, lw=1.6, solid_capstyle="butt")
         axes.plot([figures.mean], [row], marker="o", ms=5, mfc=hue, mec=hue, lw=0)
@@ -95,10 +95,10 @@ def _legend(figure: Figure, height: float) -> None:
 
     figure.legend(
         handles=[
-            mark("mean of the seeds (line: range)", "o", _OURS),
+            mark("mean (line: range)", "o", _OURS),
             mark("random codes", "o", _RANDOM),
-            mark("best epoch", "|", _OURS),
-            mark("published (ResNet-18, 200 or 1,000 epochs)", "D", _QUIET, filled=False),
+            mark("best epoch; probe fitted to the originals", "|", _OURS),
+            mark("published (ResNet-18, 200/1,000 epochs)", "D", _QUIET, filled=False),
             Line2D([], [], color=_CLEAN, lw=1, label="clean control"),
             Line2D([], [], color=_INK, lw=0.8, ls=_DOTS, label="guessing"),
         ],
@@ -106,8 +106,8 @@ def _legend(figure: Figure, height: float) -> None:
         bbox_to_anchor=(0.5, height),
         ncols=6,
         frameon=False,
-        fontsize=7.5,
+        fontsize=7.2,
         labelcolor=_INK,
         handlelength=1.4,
-        columnspacing=1.6,
+        columnspacing=1.2,
     )

@@ -17,11 +17,11 @@ class Figures:
 
     Attributes:
         values: after the last epoch, or of the linear probe; by seed.
-        best: the best epochs, where a test was made after each.
+        beside: the best epochs; or of probes of the same encoders that are fitted to the originals.
     """
 
     values: tuple[float, ...]
-    best: tuple[float, ...] = ()
+    beside: tuple[float, ...] = ()
 
     @property
     def mean(self) -> float:
@@ -98,18 +98,24 @@ class Results:
         some = self._find(wanted)
         if not some:
             return None
-        if victim != "supervised":
-            return Figures(tuple(100 * row["probe"] for row in some))
+        if victim == "supervised":
+            return Figures(_percent(r["last"] for r in some), _percent(r["best"] for r in some))
         return Figures(
-            tuple(100 * row["last"] for row in some), tuple(100 * row["best"] for row in some)
+            _percent(row["probe"] for row in some),
+            _percent(row["encoder"]["probe"] for row in some),
         )
+
+    def encoder(self, arm: str, victim: Victim) -> Figures | None:
+        """What an arm left of encoders, read out with the originals; None: not measured."""
+        figures = None if victim == "supervised" else self.of(arm, victim)
+        return None if figures is None else Figures(figures.beside)
 
     def floor(self, victim: Victim) -> Figures | None:
         """The probe of untrained encoders on the originals."""
         some = self._find({"arm": "clean", "victim": victim, "dataset": "cifar10"})
         if victim == "supervised" or not some:
             return None
-        return Figures(tuple(100 * row["floor"]["probe"] for row in some))
+        return Figures(_percent(row["floor"]["probe"] for row in some))
 
     def strength(self, arm: str) -> Strength | None:
         """Of an arm's δ; None: not made."""
@@ -142,6 +148,10 @@ class Results:
 
 _SAME = ("recipe", "train_images", "test_images", "classes")
 _STRENGTH = ("mean_abs", "csd", "making_seconds")
+
+
+def _percent(shares: Iterable[float]) -> tuple[float, ...]:
+    return tuple(100 * share for share in shares)
 
 
 def _place(row: Row) -> tuple[object, ...]:
