@@ -65,6 +65,7 @@ def test_only_one_file_imports_each_edge_library() -> None:
             "fetch.py",
             "keys.py",
             "methodflags.py",
+            "optimize.py",
             "protect.py",
             "run.py",
             "subject.py",

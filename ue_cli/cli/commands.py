@@ -15,6 +15,7 @@ from ue_cli.cli.certify import certify
 from ue_cli.cli.evaluate import evaluate, names
 from ue_cli.cli.fetch import fetch_perturbations
 from ue_cli.cli.keys import keys
+from ue_cli.cli.optimize import optimize
 from ue_cli.cli.protect import protect
 from ue_cli.cli.run import (
     HomeOption,
@@ -62,6 +63,7 @@ def root(
 
 
 app.command()(protect)
+app.command()(optimize)
 
 
 @app.command()

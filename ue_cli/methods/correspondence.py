@@ -6,7 +6,11 @@ and when whole classes do; one that depends on the image beneath does not.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from ue_cli.errors import UeError
@@ -55,3 +59,31 @@ def correspondence(labels: Tensor, kind: Correspondence, *, seed: int) -> Tensor
     source = torch.empty_like(order)
     source[order] = order[starts[which] + rank % sizes[which]]
     return source
+
+
+def swapped(
+    delta: NDArray[np.int8], counts: Sequence[int], kind: Correspondence, *, seed: int
+) -> NDArray[np.int8]:
+    """A bank's entries after its images have swapped theirs.
+
+    Args:
+        delta: (classes, per_class, 3, h, w).
+        counts: of each class, how many entries some image has; what follows them repeats them in
+            turn, before and after. A class without images takes part with its first entry.
+        kind: see `correspondence`.
+        seed: likewise.
+
+    Returns:
+        The same shape, a copy.
+
+    Raises:
+        UeError: ``correspondence-classes``.
+    """
+    sizes = np.maximum(counts, 1)
+    starts = sizes.cumsum() - sizes
+    classes = np.repeat(np.arange(len(sizes)), sizes)
+    own = delta[classes, np.arange(len(classes)) - starts[classes]]
+    source = correspondence(torch.from_numpy(classes), kind, seed=seed).numpy()
+    slots = starts[:, None] + np.arange(delta.shape[1]) % sizes[:, None]
+    out: NDArray[np.int8] = own[source[slots]]
+    return out

@@ -19,7 +19,8 @@ from ue_cli.pipeline.pattern import PLACES, CellPattern, place
 from ue_cli.types import Bank, Phases, Photo, PhotoSet
 
 MOST = 5000
-"""Photos that the surrogate sees; more would cost time and change little."""
+"""Photos that the surrogate sees; more would cost time and change little. TUE's published recipes
+see all: they make a pattern for each."""
 
 VERSION = 1
 """Of the way from the key to the seed of a search."""
@@ -50,7 +51,7 @@ def learn_cells(
         UeError: fewer than two classes have readable photos.
     """
     method = _method(options)
-    chosen = _chosen(photos, secret)
+    chosen = _chosen(photos, secret, options)
     kept, images = load_readable(
         [photo.path for photo in chosen],
         method.size,
@@ -120,8 +121,10 @@ def _method(options: MakingOptions) -> Alternation | Tue:
     return kind(cells=options.cells)
 
 
-def _chosen(photos: PhotoSet, secret: Subkey) -> list[Photo]:
-    """Up to ``MOST`` photos, as many of each class as there are; sorted by name."""
+def _chosen(photos: PhotoSet, secret: Subkey, options: MakingOptions) -> list[Photo]:
+    """The photos that take part, of large classes as many as of each other; sorted by name."""
+    if options.preset not in (None, "small"):
+        return sorted(photos.photos, key=lambda photo: photo.name)
     by_class: dict[str, list[Photo]] = {name: [] for name in photos.classes}
     for photo in photos.photos:
         by_class[photo.label or ""].append(photo)

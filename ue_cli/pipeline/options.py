@@ -155,6 +155,7 @@ class MakingOptions(MethodChoice):
 
     Attributes:
         src: folder of originals; opened read-only.
+        packed: the data set whose ``images`` are ``src``: unpacked first, if that is not done.
         home: folder of the owner's key and state.
         budget: the L∞ ball.
         labels: ``auto``, ``folders``, ``metadata``, ``clusters``, ``single`` or a table's path.
@@ -167,6 +168,7 @@ class MakingOptions(MethodChoice):
 
     src: Path
     home: Path
+    packed: Packed | None = None
     budget: Budget = field(default_factory=lambda: Budget(8))
     labels: str = "auto"
     selection: str = "csd"
@@ -192,7 +194,6 @@ class ProtectOptions(MakingOptions):
         dry_run: only say what would be done.
         certify: make the certificate, where that is quick.
         home_given: ``home`` was asked for; commands that are shown have to name it.
-        packed: the data set whose ``images`` are ``src``: unpacked first, if that is not done.
     """
 
     out: Path
@@ -208,4 +209,3 @@ class ProtectOptions(MakingOptions):
     dry_run: bool = False
     certify: bool = True
     home_given: bool = False
-    packed: Packed | None = None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from hashlib import sha256
 from typing import Protocol
 
 from ue_cli.perturbation.layout import cell_field
@@ -57,6 +58,16 @@ PLACES = "places"
 def place(seed: bytes) -> str:
     """A photo's name in ``PLACES``: of its seed, which says nothing about its path."""
     return seed[:8].hex()
+
+
+SAMPLES = "samples"
+"""The same in the recipe of a bank that was saved for reuse."""
+
+
+def sample_key(label: str, name: str) -> str:
+    """A photo's name in ``SAMPLES``: of its class and its name in the folder."""
+    said = f"{label}\0{name}".encode("utf-8", "surrogatepass")
+    return sha256(said).hexdigest()[:16]
 
 
 @dataclass(frozen=True, slots=True)

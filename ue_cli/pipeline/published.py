@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -24,7 +25,7 @@ from ue_cli.perturbation.legacy import (
 from ue_cli.perturbation.transfer import mixed_classes, transfer_bank, with_budget
 from ue_cli.photos.key import Subkey
 from ue_cli.pipeline.options import ProtectOptions
-from ue_cli.pipeline.pattern import PLACES, place
+from ue_cli.pipeline.pattern import PLACES, SAMPLES, place, sample_key
 from ue_cli.report import PUBLIC_CAUTION, Caution, PublicNote, Table
 from ue_cli.types import Bank, Budget, PhotoSet
 
@@ -168,8 +169,8 @@ def fit_to_photos(
     """Its transfer to the photos' classes; nothing of ``frozen``, the collection's own, changes.
 
     Of a class-wise perturbation every photo of a class carries the same entry. Of a sample-wise
-    one a class's photos carry its samples in turn, sorted by name, and photos that join later
-    carry the next ones.
+    one the photos that it was made on, if it says which, carry their own samples. The others of a
+    class carry the next ones in turn, sorted by name, and so do photos that join later.
 
     Raises:
         UeError: it has too few classes to mix.
@@ -177,19 +178,25 @@ def fit_to_photos(
     places = {} if frozen is None else dict(frozen.provenance.recipe.get(PLACES, {}))
     per_class = None
     if public.bank.delta.shape[1] > 1:
-        per_class = _give_samples(photos, secret, places)
+        own = public.bank.provenance.recipe.get(SAMPLES, {})
+        per_class = _give_samples(photos, secret, own, places)
     bank = transfer_bank(public.bank, photos.classes, per_class=per_class, frozen=frozen)
     said = {PUBLIC: True, "file": public.name, "sha256": public.sha256}
     recipe = dict(bank.provenance.recipe) | said | ({PLACES: places} if places else {})
+    recipe["source"] = {k: v for k, v in recipe["source"].items() if k != SAMPLES}
     return replace(bank, provenance=replace(bank.provenance, recipe=recipe))
 
 
-def _give_samples(photos: PhotoSet, secret: Subkey, places: dict[str, int]) -> int:
+def _give_samples(
+    photos: PhotoSet, secret: Subkey, own: Mapping[str, int], places: dict[str, int]
+) -> int:
     """Add to ``places`` the photos that have none; returns how many samples a class needs."""
     waiting: dict[str, list[str]] = {}
     following: dict[str, int] = {}
     for photo in photos.photos:
         label, key = photo.label or "", place(secret.photo_seed(photo.name))
+        if key not in places and (known := own.get(sample_key(label, photo.name))) is not None:
+            places[key] = known
         if key in places:
             following[label] = max(following.get(label, 0), places[key] + 1)
         else:
