@@ -142,6 +142,8 @@ def evaluate_rows(result: EvaluateResult) -> tuple[Rows, Lists]:
         control = _percentages([one.last for one in cell.control], tests)
         if cell.alone:
             control += f", clean files alone {_percentages([a.last for a in cell.alone], tests)}"
+        if untrained := [one.encoding.floor for one in cell.control if one.encoding]:
+            control += f", untrained {_percentages(untrained, tests)}"
         lines.append(
             f"{cell.victim}, {cell.countermeasure}, {cell.coverage} %: "
             f"{_percentages([one.last for one in cell.protected], tests)}, best epoch "

@@ -173,10 +173,16 @@ def here() -> Iterator[None]:
 def short(monkeypatch: pytest.MonkeyPatch) -> None:
     """A tiny network that trains for a moment, and an estimate from less than that."""
     from ue_cli.pipeline import trialplan
-    from ue_cli.training import victims
+    from ue_cli.training import readout, ssl_recipes, victims
     from ue_cli.training.supervised import VictimRecipe
 
     monkeypatch.setattr(victims, "STEPS", (1, 4))
     monkeypatch.setattr(victims, "EPOCHS", (1, 2, 2))
     monkeypatch.setitem(victims.RECIPES, "small", VictimRecipe(widths=(8, 16)))
+    monkeypatch.setattr(victims, "ENCODER_STEPS", (1, 8))
+    monkeypatch.setattr(victims, "ENCODER_EPOCHS", (1, 2, 2))
+    monkeypatch.setattr(readout, "DECAYS", (1e-2,))
+    tiny = {"widths": (8, 16), "projection": (16, 8), "batch": 16}
+    monkeypatch.setattr(ssl_recipes, "_SMALL", ssl_recipes._SMALL | tiny)
+    monkeypatch.setattr(ssl_recipes, "_OWN", {name: {} for name in ssl_recipes.SSL_NAMES})
     monkeypatch.setattr(trialplan, "_MEASURE", 0.01)

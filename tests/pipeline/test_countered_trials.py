@@ -15,6 +15,7 @@ from ue_cli.countermeasures.adversarial import AdversarialTraining
 from ue_cli.countermeasures.filters import Grayscale
 from ue_cli.countermeasures.registry import Spec
 from ue_cli.errors import UeError
+from ue_cli.pipeline.trialplan import Costs
 from ue_cli.pipeline.trials import (
     Trial,
     TrialData,
@@ -136,9 +137,9 @@ def test_another_version_of_a_countermeasure_is_trained_anew(
 def test_an_estimate_tries_each_kind_of_step_once(monkeypatch: pytest.MonkeyPatch) -> None:
     tried: list[type] = []
 
-    def measure(*arguments: object) -> tuple[float, float]:
+    def measure(*arguments: object) -> Costs:
         tried.append(type(arguments[-1]))
-        return (1.0 if tried[-1] is Plain else 8.0), 0.0
+        return Costs(1.0 if tried[-1] is Plain else 8.0, 0.0)
 
     monkeypatch.setattr("ue_cli.pipeline.trialplan.measure", measure)
     names = [None, "none", "jpeg-50", "dilution-20", "adversarial-2", "adversarial-4"]

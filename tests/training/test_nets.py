@@ -10,20 +10,19 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from ue_cli.errors import UeError
-from ue_cli.training.architectures import ARCHITECTURES, VICTIMS, VictimName
+from ue_cli.training.architectures import ARCHITECTURES, FROM_SCRATCH, VICTIMS, VictimName
 from ue_cli.training.nets import NETS, small_resnet
 from ue_cli.training.scales import weight_scales
 from ue_cli.training.supervised import VictimRecipe, build_net, make_optimiser
 
 CLASSES = 3
-SCRATCH = [name for name in VICTIMS if not ARCHITECTURES[name].pretrained]
 
 
 def rows(*sizes: int, heavy: tuple[VictimName, ...]) -> list[object]:
     """Every network at every size; all but the lightest leave the fast tier."""
     return [
         pytest.param(name, size, marks=[pytest.mark.slow] if name in heavy else [])
-        for name in SCRATCH
+        for name in FROM_SCRATCH
         for size in sizes
     ]
 
@@ -39,7 +38,7 @@ def seen(count: int, size: int) -> Tensor:
 
 def test_every_name_is_described_and_can_be_built() -> None:
     assert set(ARCHITECTURES) == set(VICTIMS)
-    assert set(SCRATCH) == {"small", *NETS}
+    assert set(FROM_SCRATCH) == {"small", *NETS}
 
 
 @pytest.mark.parametrize(("name", "size"), rows(32, heavy=("resnet50",)))

@@ -113,7 +113,7 @@ def certify(options: CertifyOptions, phases: Phases) -> CertifyResult:
         test_files=len(found.test),
         test_source=found.test_source,
         device=device.upper(),
-        recipe=describe_recipe(plan.plain["protected"].recipe, found.side),
+        recipe=describe_recipe(plan.plain["protected"].classifier, found.side),
         data_sha256=found.sha256,
         seconds=time.monotonic() - started,
     )

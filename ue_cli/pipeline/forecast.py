@@ -101,11 +101,11 @@ def forecast(
         jobs=options.jobs,
         device=device,
     )
-    surrogate = wanted.plain["protected"].recipe
+    surrogate = wanted.plain["protected"].classifier
     each = estimate_draws(surrogate, options.setting(), classes, tests, device)
     total += 2 * len(wanted.runs) * each
     if "clean" in wanted.runs:
         # One attack after another, each on all threads.
-        step, _ = measure(surrogate, options.square, classes, 1, options.jobs, device)
-        total += 2 * attack_steps(train_files) * step
+        costs = measure(surrogate, options.square, classes, 1, options.jobs, device)
+        total += 2 * attack_steps(train_files) * costs.step
     return total

@@ -195,7 +195,7 @@ def _bounded(
     within = eta_grid(setting.sigma, reach)
     return SurrogateCertificate(
         arm=result.trial.arm,
-        training="robust" if result.trial.recipe.noise else "plain",
+        training="robust" if result.trial.classifier.noise else "plain",
         correct=correct,
         fit=result.fit,
         weight_norm=weight_norm(net, setting.scaling),

@@ -26,7 +26,9 @@ from ue_cli.pipeline.limits import SIDE
 from ue_cli.pipeline.trials import Trial
 from ue_cli.report import Certification, Statements
 from ue_cli.training.architectures import ARCHITECTURES, VictimName
+from ue_cli.training.ssl_recipes import SslRecipe
 from ue_cli.training.supervised import VictimRecipe
+from ue_cli.training.victims import Recipe
 from ue_cli.types import CertifyReport, EtaBound, LearnabilityCertificate, Verdict
 
 CONFIDENCE = 0.95
@@ -91,8 +93,13 @@ def describe_recipe(recipe: VictimRecipe, side: int = SIDE) -> str:
     )
 
 
-def describe_views(recipe: VictimRecipe) -> str:
+def describe_views(recipe: Recipe) -> str:
     """The augmentation of a training in words."""
+    if isinstance(recipe, SslRecipe):
+        return (
+            f"two views of each: random resized crops (at least {recipe.min_scale:g} of the area) "
+            f"to {recipe.size} pixels, flips, colour jitter and gray"
+        )
     if recipe.augment == "shift":
         return f"shifts by up to {recipe.reach} of {recipe.size} pixels and flips"
     return (
@@ -113,8 +120,8 @@ def describe_runs(trials: Sequence[Trial], victims: Sequence[VictimName], side: 
     drawn = "first weights, order, crops and flips are drawn anew in each"
     if len(victims) == 1:
         same = f"{drawn} {seeds}, files and recipe are the same"
-        return f"{describe_recipe(trials[0].recipe, side)}; {same}"
-    recipes = {trial.recipe.net: trial.recipe for trial in trials}
+        return f"{describe_recipe(trials[0].classifier, side)}; {same}"
+    recipes = {trial.classifier.net: trial.classifier for trial in trials}
     each = "; ".join(describe_recipe(recipes[name], side) for name in victims if name in recipes)
     of = ", ".join(ARCHITECTURES[name].title for name in victims)
     return (

@@ -8,7 +8,7 @@ import tempfile
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from multiprocessing import get_context
 from multiprocessing.synchronize import Event, Semaphore
 from pathlib import Path
@@ -26,8 +26,11 @@ from ue_cli.pipeline.trialdata import Trial, TrialData
 from ue_cli.pipeline.workers import Crashed, WorkerPool
 from ue_cli.training.hooks import PLAIN, Knowledge
 from ue_cli.training.publicbank import PublicBank
-from ue_cli.training.supervised import train_victim
-from ue_cli.types import Phases
+from ue_cli.training.ssl_recipes import SslRecipe
+from ue_cli.training.ssl_victims import SslVictimResult, ssl_victim
+from ue_cli.training.supervised import VictimResult, train_victim
+from ue_cli.training.victims import READOUTS
+from ue_cli.types import Encoding, Phases
 
 _DRAFT = "data-"
 _KNOWN = "known-"
@@ -58,23 +61,11 @@ def train_one(
     before = torch.get_num_threads()
     torch.set_num_threads(threads)
     try:
-        tensors = {name: torch.from_numpy(array) for name, array in arrays.items()}
-        victim = train_victim(
-            tensors["images"],
-            tensors["labels"],
-            tensors["test"],
-            tensors["test_labels"],
-            trial.recipe,
-            seed=trial.seed,
-            device=device,
-            hooks=PLAIN if trial.countermeasure is None else build(trial.countermeasure),
-            known=_knowledge(known),
-            on_epoch=lambda *_: on_epoch(),
-        )
+        victim = _victim(trial, arrays, _knowledge(known), device, on_epoch)
     finally:
         torch.set_num_threads(before)
     tests, trained = len(arrays["test"]), len(arrays["images"])
-    numbers = {
+    numbers: dict[str, Any] = {
         # Shares are quotients of counts: this is exact.
         "correct": [round(share * tests) for share in victim.accuracy],
         "tests": tests,
@@ -83,7 +74,44 @@ def train_one(
         "classes": 1 + int(max(arrays["labels"].max(), arrays["test_labels"].max())),
         "seconds": victim.seconds,
     }
+    if isinstance(victim, SslVictimResult):
+        numbers["encoding"] = asdict(_encoding(victim, tests))
     store(cache, key, trial, numbers, victim.state)
+
+
+def _victim(
+    trial: Trial,
+    arrays: Mapping[str, NDArray[Any]],
+    known: Knowledge,
+    device: str,
+    on_epoch: Callable[[], None],
+) -> VictimResult | SslVictimResult:
+    """Train with labels or without, as the recipe says."""
+    recipe = trial.recipe
+    images, labels, test, test_labels = (
+        torch.from_numpy(arrays[name]) for name in ("images", "labels", "test", "test_labels")
+    )
+    how: dict[str, Any] = {
+        "seed": trial.seed,
+        "device": device,
+        "hooks": PLAIN if trial.countermeasure is None else build(trial.countermeasure),
+        "known": known,
+        "on_epoch": lambda *_: on_epoch(),
+    }
+    if isinstance(recipe, SslRecipe):
+        how["readouts"] = READOUTS
+        return ssl_victim(images, labels, test, test_labels, recipe, **how)
+    return train_victim(images, labels, test, test_labels, recipe, **how)
+
+
+def _encoding(victim: SslVictimResult, tests: int) -> Encoding:
+    return Encoding(
+        tests=tests,
+        epochs=victim.epochs,
+        neighbours=round(victim.knn * tests),
+        floor=round(victim.floor.probe * tests),
+        floor_neighbours=round(victim.floor.knn * tests),
+    )
 
 
 def _knowledge(known: Mapping[Need, Mapping[str, NDArray[Any]]]) -> Knowledge:

@@ -17,6 +17,8 @@ from ue_cli import __version__
 from ue_cli.countermeasures.registry import identity
 from ue_cli.photos.private import explain_write, write_whole
 from ue_cli.pipeline.trialdata import Trial
+from ue_cli.training.ssl_recipes import SslRecipe
+from ue_cli.training.victims import READOUTS
 
 TRAINING_VERSION = 1
 """Of what a training does with a recipe and a seed; a new one makes every cached trial anew."""
@@ -41,7 +43,9 @@ def trial_key(
         "device": device,
         "training": TRAINING_VERSION,
     }
-    if not trial.recipe.backbone:  # as it was before there were any: trainings keep their keys
+    if isinstance(trial.recipe, SslRecipe):
+        parts["readouts"] = READOUTS
+    elif not trial.recipe.backbone:  # as it was before there were any: trainings keep their keys
         del parts["trial"]["recipe"]["backbone"]
     if trial.countermeasure is not None:
         parts["countermeasure"] = identity(trial.countermeasure)
@@ -69,7 +73,7 @@ def store(
         key: of `trial_key`.
         trial: for whoever reads the JSON.
         numbers: ``correct`` (integers), ``tests``, ``fitted``, ``trained``, ``classes``,
-            ``seconds``.
+            ``seconds``; of an encoder ``encoding``, as `Encoding` has it.
         state: the network's weights and buffers.
 
     Raises:

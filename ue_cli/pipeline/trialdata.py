@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from ue_cli.countermeasures.registry import Need, build, find
 from ue_cli.training.supervised import VictimRecipe
+from ue_cli.training.victims import Recipe
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,8 +29,19 @@ class Trial:
 
     arm: Literal["protected", "clean"]
     seed: int
-    recipe: VictimRecipe
+    recipe: Recipe
     countermeasure: str | None = None
+
+    @property
+    def classifier(self) -> VictimRecipe:
+        """Its recipe, where it learns from the labels.
+
+        Raises:
+            ValueError: it learns without.
+        """
+        if not isinstance(self.recipe, VictimRecipe):
+            raise ValueError("an encoder's recipe is none of a classifier")
+        return self.recipe
 
     @property
     def needs(self) -> tuple[Need, ...]:

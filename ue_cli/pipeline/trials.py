@@ -16,8 +16,11 @@ from ue_cli.pipeline.traininglanes import train_one, train_side_by_side
 from ue_cli.pipeline.trialcache import fetch, trial_key, weights_path
 from ue_cli.pipeline.trialdata import Trial, TrialData
 from ue_cli.pipeline.trialplan import estimate_seconds
+from ue_cli.report.values import rebuild
+from ue_cli.training.contrastive import build_contrast
+from ue_cli.training.ssl_recipes import SslRecipe
 from ue_cli.training.supervised import build_net
-from ue_cli.types import Phases
+from ue_cli.types import Encoding, Phases
 
 __all__ = [
     "Trial",
@@ -45,6 +48,7 @@ class TrialResult:
         sha256: of ``weights``.
         weights: the file of its last weights (safetensors).
         cached: it was trained before.
+        encoding: what else is known of an encoder; None: it is a classifier.
     """
 
     trial: Trial
@@ -57,6 +61,7 @@ class TrialResult:
     sha256: str
     weights: Path
     cached: bool
+    encoding: Encoding | None = None
 
     @property
     def last(self) -> int:
@@ -74,8 +79,13 @@ class TrialResult:
         return self.fitted / self.trained
 
     def load_net(self) -> nn.Module:
-        """The trained network, on the CPU, in eval mode."""
-        net = build_net(self.trial.recipe, self.classes, seed=self.trial.seed)
+        """The trained network, on the CPU, in eval mode; of an encoder it gives the features."""
+        recipe, seed = self.trial.recipe, self.trial.seed
+        net: nn.Module
+        if isinstance(recipe, SslRecipe):
+            net = build_contrast(recipe, seed=seed)
+        else:
+            net = build_net(recipe, self.classes, seed=seed)
         net.load_state_dict(load_file(self.weights))
         return net.eval()
 
@@ -119,7 +129,7 @@ def run_trials(
     wanted = {key: trial.canonical() for key, trial in zip(keys, trials, strict=True)}
     missing = {key: trial for key, trial in wanted.items() if known[key] is None}
     phases.start(title, sum(trial.recipe.epochs for trial in wanted.values()))
-    phases.step(sum(len(body["correct"]) for body in known.values() if body is not None))
+    phases.step(sum(trial.recipe.epochs for key, trial in wanted.items() if known[key]))
     found: dict[Trial, TrialResult] = {}
 
     def keep(key: str) -> None:
@@ -193,4 +203,5 @@ def _result(trial: Trial, body: dict[str, Any] | None, weights: Path, fresh: boo
         sha256=body["weights_sha256"],
         weights=weights,
         cached=not fresh,
+        encoding=rebuild(Encoding, body["encoding"]) if "encoding" in body else None,
     )

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from ue_cli.report.effectchart import bars, epochs
 from ue_cli.report.effectrecord import PROBES, Evaluation
-from ue_cli.report.effecttables import Named, alone, reached, several
+from ue_cli.report.effecttables import Named, alone, encoders, reached, several
 from ue_cli.report.markup import Html, join, p, table, tag, to_do
 from ue_cli.report.verdicts import VERDICTS, figures
 from ue_cli.report.words import count, percent
@@ -42,6 +42,7 @@ def victims(evaluation: Evaluation | None, command: str) -> Html:
             + several(measured.cells),
             class_="note",
         ),
+        *encoders(named),
         *alone(named, tests),
         *_lines(named, worst, tests, measured.chance),
         *_detectability(evaluation),

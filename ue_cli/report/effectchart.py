@@ -79,7 +79,7 @@ def _at(accuracy: float) -> str:
 
 
 def epochs(cell: EffectCell, tests: int, chance: float) -> Html:
-    """Accuracy after each epoch, one line per training.
+    """Accuracy after each epoch that was tested, one line per training.
 
     Args:
         cell: whose trainings.
@@ -90,9 +90,9 @@ def epochs(cell: EffectCell, tests: int, chance: float) -> Html:
         A figure; empty where nothing was tested more than once.
     """
     arms = {"protected": cell.protected, "control": cell.control}
-    last = max(len(one.correct) for one in cell.protected)
-    if last < 2:
+    if max(len(one.correct) for one in cell.protected) < 2:
         return Html("")
+    last = max(one.epochs[-1] for one in cell.protected)
     drawn = {name: trainings for name, trainings in arms.items() if trainings}
     paths = [
         tag("path", class_=name, d=_path(one, tests))
@@ -128,10 +128,10 @@ def epochs(cell: EffectCell, tests: int, chance: float) -> Html:
 
 
 def _path(one: Training, tests: int) -> str:
-    steps = max(1, len(one.correct) - 1)
+    steps = max(1, one.epochs[-1] - 1)
     points = (
-        f"{_UNITS * i / steps:.1f} {_UNITS * (1 - right / tests):.1f}"
-        for i, right in enumerate(one.correct)
+        f"{_UNITS * (epoch - 1) / steps:.1f} {_UNITS * (1 - right / tests):.1f}"
+        for epoch, right in zip(one.epochs, one.correct, strict=True)
     )
     return "M" + " L".join(points)
 

@@ -97,6 +97,10 @@ class Evaluation:
 
 def _whole(one: Training, tests: int) -> bool:
     counted = bool(one.correct) and all(0 <= right <= tests for right in one.correct)
+    counted = counted and len(one.epochs) == len(one.correct)
+    if (of := one.encoding) is not None:
+        shown = (of.neighbours, of.floor, of.floor_neighbours)
+        counted = counted and of.tests == tests and all(0 <= right <= tests for right in shown)
     return counted and tests > 0 and 0 <= one.fitted <= one.trained and one.trained > 0
 
 
@@ -142,6 +146,8 @@ def summary(evaluation: Evaluation) -> dict[str, Any]:
                 "fit": [one.fit for one in cell.protected],
                 "control_last": [one.last / tests for one in cell.control],
                 "control_fit": [one.fit for one in cell.control],
+                "encodings": [plain(one.encoding) for one in cell.protected if one.encoding],
+                "control_encodings": [plain(one.encoding) for one in cell.control if one.encoding],
                 "unprotected_alone": [one.last / tests for one in cell.alone],
                 "recipe": cell.recipe,
             }

@@ -70,6 +70,44 @@ def alone(named: Named, tests: int) -> list[Html]:
     ]
 
 
+def encoders(named: Named) -> list[Html]:
+    """What encoders are worth beside their linear probes; nothing where there are none."""
+    rows = [
+        (name, *_encodings(cell.protected), *_encodings(cell.control))
+        for name, cell in named
+        if any(one.encoding is not None for one in cell.protected)
+    ]
+    if not rows:
+        return []
+    return [
+        tag("h3", "Encoders that learned without labels"),
+        p(
+            "An encoder learns from the files alone. A linear probe is then fitted to its features "
+            "and the labels of the same files: its accuracy is the one above, its fit that of "
+            "whole frames. Neighbours: a vote of the nearest files instead. Untrained: the same "
+            "encoder before its first step; what goes beyond that it has learned from the files."
+        ),
+        table(
+            ("Trainer", *2 * ("Probe", "Neighbours", "Untrained, probe", "neighbours")),
+            rows,
+            numeric=frozenset(range(1, 9)),
+            groups=(("", 1), ("Protected", 4), ("Control", 4)),
+            narrow=True,
+        ),
+    ]
+
+
+def _encodings(trainings: Sequence[Training]) -> tuple[str, str, str, str]:
+    """The last probe, the last neighbours, and both before the first step."""
+    known = [(one, one.encoding) for one in trainings if one.encoding is not None]
+    return (
+        _range([one.last / of.tests for one, of in known]),
+        _range([of.neighbours / of.tests for _, of in known]),
+        _range([of.floor / of.tests for _, of in known]),
+        _range([of.floor_neighbours / of.tests for _, of in known]),
+    )
+
+
 def several(cells: Sequence[EffectCell]) -> str:
     """What more than one seed means for the numbers."""
     seeds = max(len(cell.protected) for cell in cells)

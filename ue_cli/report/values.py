@@ -38,7 +38,8 @@ def rebuild(kind: type[T], value: Any) -> T:
 
     Args:
         kind: a dataclass whose fields are numbers, texts, tuples, mappings, literals, options and
-            dataclasses of these.
+            dataclasses of these. A field that is None by default may be missing, as it is from
+            records that are older than it.
         value: from a file that anybody may have damaged.
 
     Raises:
@@ -52,9 +53,10 @@ def _build(kind: Any, value: Any) -> Any:
     origin, parts = get_origin(kind), get_args(kind)
     if is_dataclass(kind):
         hints = get_type_hints(kind)
-        if not isinstance(value, dict) or value.keys() != hints.keys():
+        later = {field.name for field in fields(kind) if field.default is None}
+        if not isinstance(value, dict) or not hints.keys() - later <= value.keys() <= hints.keys():
             raise _unfit(kind, value)
-        return kind(**{name: _build(hint, value[name]) for name, hint in hints.items()})  # type: ignore[operator]
+        return kind(**{name: _build(hints[name], item) for name, item in value.items()})  # type: ignore[operator]
     if origin is tuple and isinstance(value, list):
         if parts[-1] is Ellipsis:
             return tuple(_build(parts[0], item) for item in value)

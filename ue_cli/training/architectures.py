@@ -1,4 +1,4 @@
-"""The victims' networks by name. Nothing here needs torch: flags and help texts read this."""
+"""The victims by name. Nothing here needs torch: flags and help texts read this."""
 
 from __future__ import annotations
 
@@ -9,7 +9,16 @@ from typing import Literal, get_args
 from ue_cli.errors import unknown_name
 
 VictimName = Literal[
-    "small", "resnet18", "resnet50", "densenet121", "vit-tiny", "probe", "fine-tune"
+    "small",
+    "resnet18",
+    "resnet50",
+    "densenet121",
+    "vit-tiny",
+    "probe",
+    "fine-tune",
+    "simclr",
+    "moco",
+    "simsiam",
 ]
 
 VICTIMS: tuple[VictimName, ...] = get_args(VictimName)
@@ -17,19 +26,22 @@ VICTIMS: tuple[VictimName, ...] = get_args(VictimName)
 
 @dataclass(frozen=True, slots=True)
 class Architecture:
-    """What is to be said about a network before it is built.
+    """What is to be said about a victim before it is built.
 
     Attributes:
         title: its usual name.
         paper: where it comes from.
-        optimiser: what it is trained with: ``sgd`` (Nesterov) or ``adamw``.
+        optimiser: what it is trained with: ``sgd`` (Nesterov) or ``adamw``; of an encoder its
+            recipe says it.
         pretrained: it begins with weights that have to be on the disk (`backbones`).
+        encoder: it learns without labels (`ssl_recipes`), and is read out with them.
     """
 
     title: str
     paper: str
     optimiser: Literal["sgd", "adamw"] = "sgd"
     pretrained: bool = False
+    encoder: bool = False
 
 
 ARCHITECTURES: dict[VictimName, Architecture] = {
@@ -44,11 +56,19 @@ ARCHITECTURES: dict[VictimName, Architecture] = {
     "fine-tune": Architecture(
         "fine-tuned pretrained network", "Kornblith et al., CVPR 2019", pretrained=True
     ),
+    "simclr": Architecture("SimCLR encoder", "Chen et al., ICML 2020", encoder=True),
+    "moco": Architecture(
+        "MoCo v2 encoder", "He et al., CVPR 2020; Chen et al., 2020", encoder=True
+    ),
+    "simsiam": Architecture("SimSiam encoder", "Chen & He, CVPR 2021", encoder=True),
 }
 
 
-FROM_SCRATCH = tuple(name for name, one in ARCHITECTURES.items() if not one.pretrained)
-"""Victims whose first weights are drawn, so that trainings of them are independent."""
+CLASSIFIERS = tuple(name for name, one in ARCHITECTURES.items() if not one.encoder)
+"""Victims that learn from the labels."""
+
+FROM_SCRATCH = tuple(name for name in CLASSIFIERS if not ARCHITECTURES[name].pretrained)
+"""Classifiers whose first weights are drawn, so that trainings of them are independent."""
 
 
 def find_victim(name: str, among: Sequence[VictimName] = VICTIMS) -> VictimName:

@@ -5,10 +5,20 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 
-from ue_cli.training.architectures import ARCHITECTURES, VictimName, find_victim, patch_side
+from ue_cli.training.architectures import (
+    ARCHITECTURES,
+    CLASSIFIERS,
+    VictimName,
+    find_victim,
+    patch_side,
+)
 from ue_cli.training.backbones import SIZE as PRETRAINED_SIZE
 from ue_cli.training.backbones import find_backbone
+from ue_cli.training.ssl_recipes import SslRecipe, small_ssl
 from ue_cli.training.supervised import VictimRecipe
+
+Recipe = VictimRecipe | SslRecipe
+"""Of any victim: with labels, or without."""
 
 STEPS = (2_000, 12_000)
 EPOCHS = (10, 30, 300)
@@ -31,6 +41,13 @@ On such files (2,000 steps, one seed) the small one ends at 38.0 % like that and
 batches of 64, on the originals at 69.5 % and 69.0 %, for 156 and 276 s of one core. Reading 32
 instead of 48 pixels, it misses the perturbation (55.0 %).
 """
+
+ENCODER_STEPS = (1_000, 12_000)
+ENCODER_EPOCHS = (20, 60, 200)
+"""As `STEPS` and `EPOCHS`, of encoders, whose steps see twice 128 views."""
+
+READOUTS = 10
+"""How often an encoder is read out, so that an adversary can stop early: it costs a tenth."""
 
 _SGD = VictimRecipe(batch=128)
 _DEIT_RATE, _DEIT_BATCH = 1e-3, 1_024
@@ -60,8 +77,49 @@ et al. (CVPR 2019) search. All with the trainer's linear warm-up.
 """
 
 
+def recipe_of(name: str, *, train_files: int, side: int) -> Recipe:
+    """Of any of `architectures.VICTIMS`: `victim_recipe` or `encoder_recipe`.
+
+    Args:
+        name: of the victim.
+        train_files: that it trains on.
+        side: of the squares that it reads, in pixels.
+
+    Raises:
+        UeError: ``victim-unknown``; ``backbone-missing``.
+    """
+    known = find_victim(name)
+    make = encoder_recipe if ARCHITECTURES[known].encoder else victim_recipe
+    return make(known, train_files=train_files, side=side)
+
+
+def encoder_recipe(name: str, *, train_files: int, side: int) -> SslRecipe:
+    """An encoder for CPUs (`small_ssl`) that learns without labels, long enough for its data.
+
+    60 epochs; more (up to 200) for few files, so that there are 1,000 steps; fewer (down to 20)
+    for many, so that there are at most 12,000. Its views have the sides of a classifier's. MoCo
+    keeps the keys of half of the files at most, so that an image seldom meets one of its own.
+
+    Args:
+        name: of the learner.
+        train_files: that it learns from.
+        side: of the squares that it reads, in pixels.
+
+    Raises:
+        UeError: ``ssl-unknown``.
+    """
+    recipe = small_ssl(name)
+    steps = max(1, train_files // recipe.batch)
+    return replace(
+        recipe,
+        epochs=_epochs(steps, ENCODER_STEPS, ENCODER_EPOCHS),
+        size=side if side <= 32 else _cropped(side),
+        queue=min(recipe.queue, max(recipe.batch, train_files // 2)),
+    )
+
+
 def victim_recipe(name: str, *, train_files: int, side: int) -> VictimRecipe:
-    """A victim of `architectures.VICTIMS`, trained long enough for its data.
+    """One of `architectures.CLASSIFIERS`, trained long enough for its data.
 
     30 epochs; more (up to 300) for few files, so that there are 2,000 steps of a batch; fewer
     (down to 10) for many, so that there are at most 12,000 steps. Few files are stepped on in
@@ -78,22 +136,33 @@ def victim_recipe(name: str, *, train_files: int, side: int) -> VictimRecipe:
     Raises:
         UeError: ``victim-unknown``; ``backbone-missing``: no pretrained weights are on the disk.
     """
-    recipe = RECIPES[find_victim(name)]
+    recipe = RECIPES[find_victim(name, CLASSIFIERS)]
     architecture = ARCHITECTURES[recipe.net]
     if train_files <= FEW and not architecture.pretrained:
         share = FEW_BATCH / recipe.batch
         rate = share if architecture.optimiser == "sgd" else math.sqrt(share)
         recipe = replace(recipe, batch=FEW_BATCH, lr=recipe.lr * rate)
     steps = max(1, train_files // recipe.batch)
-    fewest, usual, most = EPOCHS
     if recipe.net in PRETRAINED_STEPS:
+        fewest, _, most = EPOCHS
         epochs = min(max(fewest, math.ceil(PRETRAINED_STEPS[recipe.net] / steps)), most)
         return replace(recipe, epochs=epochs, backbone=find_backbone().name)
-    epochs = min(max(usual, math.ceil(STEPS[0] / steps)), most)
-    epochs = max(min(epochs, STEPS[1] // steps), fewest)
+    epochs = _epochs(steps, STEPS, EPOCHS)
     if side <= 32 and (name != "vit-tiny" or side % patch_side(side) == 0):
         return replace(recipe, epochs=epochs, size=side, augment="shift", reach=max(1, side // 8))
-    size = 8 * round(side * 0.75 / 8)
+    size = _cropped(side)
     if name == "vit-tiny":
         size = max(1, round(size / patch_side(size))) * patch_side(size)
     return replace(recipe, epochs=epochs, size=size)
+
+
+def _epochs(steps: int, bounds: tuple[int, int], epochs: tuple[int, int, int]) -> int:
+    """As many as there are usually, but for the fewest and most steps of all, if within reach."""
+    fewest, usual, most = epochs
+    wanted = min(max(usual, math.ceil(bounds[0] / steps)), most)
+    return max(min(wanted, bounds[1] // steps), fewest)
+
+
+def _cropped(side: int) -> int:
+    """Three quarters of a side, as a multiple of 8: networks halve it three times."""
+    return 8 * round(side * 0.75 / 8)

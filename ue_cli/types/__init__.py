@@ -4,7 +4,7 @@ from ue_cli.types.arrays import PENDING, FloatArray, OnStep, Phases, PixelArray,
 from ue_cli.types.budget import Budget
 from ue_cli.types.certificates import BudgetCertificate, Difference, Fidelity, FidelitySummary
 from ue_cli.types.detectability import Detectability, Separability
-from ue_cli.types.effect import EffectCell, EffectReport, EffectVerdict, Training
+from ue_cli.types.effect import EffectCell, EffectReport, EffectVerdict, Encoding, Training
 from ue_cli.types.learnability import (
     CertifyReport,
     EtaBound,
@@ -34,6 +34,7 @@ __all__ = [
     "EffectCell",
     "EffectReport",
     "EffectVerdict",
+    "Encoding",
     "EtaBound",
     "Fidelity",
     "FidelitySummary",

@@ -11,17 +11,41 @@ EffectVerdict = Literal["protected", "weak", "not-shown", "inconclusive"]
 
 
 @dataclass(frozen=True, slots=True)
+class Encoding:
+    """What an encoder that learned without labels is worth beside its linear probe, in counts.
+
+    The labelled files that the probe is fitted to are those that the encoder learned from.
+
+    Attributes:
+        tests: clean test images.
+        epochs: after which it was read out, one for each of `Training.correct`.
+        neighbours: test images that nearest neighbours get right on its features, at the end.
+        floor: that a linear probe gets right on the same encoder before its first step.
+        floor_neighbours: that nearest neighbours get right there.
+    """
+
+    tests: int
+    epochs: tuple[int, ...]
+    neighbours: int
+    floor: int
+    floor_neighbours: int
+
+
+@dataclass(frozen=True, slots=True)
 class Training:
     """One finished training, in counts.
 
     Attributes:
         seed: of weights, order and augmentation.
-        correct: clean test images that it gets right after each epoch.
-        fitted: of its own training files, augmented as in training, that it gets right at the end.
+        correct: clean test images that it gets right after each epoch; of an encoder, that a
+            linear probe on its features gets right, after some of them.
+        fitted: of its own training files, augmented as in training, that it gets right at the end;
+            of an encoder's probe, whole frames.
         trained: of how many.
         last_interval: Clopper–Pearson interval of its accuracy after the last epoch.
         best_interval: the same after the best epoch; its lower end is too high, because that epoch
             was picked on the test images.
+        encoding: of an encoder that learned without labels; None: it is a classifier.
     """
 
     seed: int
@@ -30,6 +54,7 @@ class Training:
     trained: int
     last_interval: tuple[float, float]
     best_interval: tuple[float, float]
+    encoding: Encoding | None = None
 
     @property
     def last(self) -> int:
@@ -40,6 +65,12 @@ class Training:
     def best(self) -> int:
         """After the best epoch: what stopping early on clean test images reaches at most."""
         return max(self.correct)
+
+    @property
+    def epochs(self) -> tuple[int, ...]:
+        """After which epoch each of ``correct`` was counted."""
+        every = range(1, len(self.correct) + 1)
+        return tuple(every) if self.encoding is None else self.encoding.epochs
 
     @property
     def fit(self) -> float:

@@ -6,12 +6,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from ue_cli.countermeasures.registry import Spec, find
+from ue_cli.countermeasures.registry import SPECS, Spec, build, find
 from ue_cli.errors import UeError
 from ue_cli.pipeline.evaluation.files import Source, alone_count, side_of
 from ue_cli.pipeline.evaluation.options import EvaluateOptions
 from ue_cli.pipeline.trialdata import Trial
-from ue_cli.training.architectures import VictimName
+from ue_cli.training.architectures import ARCHITECTURES, VictimName
+from ue_cli.training.hooks import treats_files_alone
 
 Role = Literal["protected", "control", "alone"]
 """What a training of a cell sees: the published files, the originals, or the clean ones alone."""
@@ -43,14 +44,43 @@ class Task:
 def plan_cells(
     specs: Sequence[Spec], victims: Sequence[VictimName], coverages: Sequence[int]
 ) -> list[Cell]:
-    """Every combination, the fullest coverage first; early stopping is read off each of them."""
+    """Every combination that there is (`suits`), the fullest coverage first.
+
+    Early stopping is read off each of them.
+    """
     return [
         Cell(victim, spec.name, coverage)
         for coverage in sorted(coverages, reverse=True)
         for victim in victims
         for spec in specs
-        if spec.kind != "readout"
+        if spec.kind != "readout" and suits(victim, spec)
     ]
+
+
+def suits(victim: VictimName, spec: Spec) -> bool:
+    """Whether there is such a training: encoders take no steps on labelled files to be changed."""
+    if not ARCHITECTURES[victim].encoder or spec.kind in ("files", "readout"):
+        return True
+    return spec.kind == "training" and treats_files_alone(build(spec.name))
+
+
+def unsuited(
+    specs: Sequence[Spec], victims: Sequence[VictimName], asked: Sequence[str] = ()
+) -> tuple[str, ...]:
+    """What is not tried on the encoders among some victims.
+
+    Args:
+        specs: countermeasures.
+        victims: all of them.
+        asked: countermeasures that were asked for by name.
+
+    Raises:
+        UeError: ``countermeasure-encoder``: one that was asked for suits none of the victims.
+    """
+    for spec in specs:
+        if spec.name in asked and not any(suits(victim, spec) for victim in victims):
+            raise _encoder(spec, victims)
+    return tuple(s.name for s in specs if not all(suits(victim, s) for victim in victims))
 
 
 def possible(
@@ -105,6 +135,17 @@ def check_coverages(coverages: Sequence[int], labels: Sequence[int]) -> None:
             )
 
 
+def _encoder(spec: Spec, victims: Sequence[VictimName]) -> UeError:
+    going = (one.name for one in SPECS if all(suits(victim, one) for victim in victims))
+    return UeError(
+        "countermeasure-encoder",
+        f"{spec.name} changes how a classifier learns from labels, but {', '.join(victims)} "
+        f"{'learns' if len(victims) == 1 else 'learn'} without them.",
+        f"Add a classifier, such as --victim small, or choose what treats the files: "
+        f"{', '.join(going)}.",
+    )
+
+
 def _needs(spec: Spec) -> UeError:
     if "bank" in spec.needs:
         return UeError(
@@ -148,7 +189,7 @@ def tasks_of(
             yield Task("control", Source(copy, 100, side=side), Trial("clean", seed, whole, name))
         published = round(cell.coverage * (100 - spec.diluted) / 100)
         rest = alone_count(labels, published)
-        if originals and rest:
+        if originals and rest >= (2 if ARCHITECTURES[cell.victim].encoder else 1):
             few = options.recipe(cell.victim, train_files=rest, side=side)
             trial = Trial("protected", seed, few, None if spec.diluted else name)
             yield Task("alone", Source(copy, published, alone=True, side=side), trial)

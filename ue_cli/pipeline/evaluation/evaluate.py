@@ -12,7 +12,13 @@ from ue_cli.photos.private import explain_write
 from ue_cli.pipeline.backend import resolve_device
 from ue_cli.pipeline.dataset import Dataset
 from ue_cli.pipeline.evaluation.bank import collection_bank, for_classes, read_public
-from ue_cli.pipeline.evaluation.cells import check_coverages, plan_cells, possible, tasks_of
+from ue_cli.pipeline.evaluation.cells import (
+    check_coverages,
+    plan_cells,
+    possible,
+    tasks_of,
+    unsuited,
+)
 from ue_cli.pipeline.evaluation.files import load_arrays
 from ue_cli.pipeline.evaluation.judge import CONFIDENCE
 from ue_cli.pipeline.evaluation.measure import (
@@ -26,7 +32,7 @@ from ue_cli.pipeline.evaluation.options import (
     chosen_countermeasures,
     chosen_victims,
 )
-from ue_cli.pipeline.evaluation.words import evaluation_of, few_epochs
+from ue_cli.pipeline.evaluation.words import encoders_without, evaluation_of, few_epochs
 from ue_cli.pipeline.evaluation.work import Work
 from ue_cli.pipeline.statement import duration
 from ue_cli.pipeline.subject import TRAININGS
@@ -91,11 +97,13 @@ def evaluate(options: EvaluateOptions, phases: Watch) -> EvaluateResult:
     if options.bank is None:  # what the files carry, where everyone has that
         options = replace(options, bank=collection_bank(options.dataset, options.home))
     asked, victims = chosen_countermeasures(options), chosen_victims(options)
+    unsuited(asked, victims, options.against)  # before any work
     device = resolve_device(options.device)
     public = read_public(options)
     found = options.read(phases)
     public = None if public is None else for_classes(public, found.classes)
     specs, left_out = possible(asked, options, originals=found.has_control)
+    untried = unsuited(specs, victims)
     cells = plan_cells(specs, victims, options.coverage)
     labels = [item.label for item in found.train]
     check_coverages(options.coverage, labels)
@@ -118,6 +126,8 @@ def evaluate(options: EvaluateOptions, phases: Watch) -> EvaluateResult:
         report=options.folder,
         cautions=(*found.cautions, *few_epochs(options, found)),
     )
+    if untried:
+        phases.note(encoders_without(untried))
     _announce(found, planned, options, device, left_out, phases)
     if options.dry_run:
         return planned
@@ -135,7 +145,7 @@ def evaluate(options: EvaluateOptions, phases: Watch) -> EvaluateResult:
         data_sha256=found.sha256,
         seconds=time.monotonic() - started,
     )
-    evaluation = evaluation_of(report, specs, left_out, asked_for)
+    evaluation = evaluation_of(report, specs, left_out, untried, asked_for)
     with explain_write(options.folder):
         write_evaluation(options.folder, evaluation)
     return replace(planned, evaluation=evaluation)

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from statistics import fmean
 
 from ue_cli.certify.intervals import clopper_pearson
-from ue_cli.types import EffectCell, EffectVerdict, Training
+from ue_cli.types import EffectCell, EffectVerdict, Encoding, Training
 from ue_cli.types.wording import at_least, at_most
 
 CONFIDENCE = 0.95
@@ -37,6 +37,10 @@ RULE = (
     "(where that is beyond reach, under half of the way from g to 100 %), or the victim fits its "
     "own augmented training files more than 2 points less than the control fits its own, each on "
     "average over its trainings. "
+    "Of an encoder, which learns without labels, these are accuracies of a linear probe on its "
+    "features, g is that of a probe on the same encoder before its first step, fitted to the "
+    "originals (the highest of its trainings), and it is inconclusive where C is not above g; fits "
+    "do not count, because a probe always reaches its optimum. "
     "Protected: A is at most g + (C − g)/3, so at most a third of what can be learned is left, "
     "and at least 5 points under C. Weak: A is at least 5 points under C. Not shown: otherwise. "
     "The whole has the gravest verdict of its conclusive cells (not shown, weak, protected); it is "
@@ -87,7 +91,13 @@ def learning_mark(chance: float) -> float:
 
 
 def training(
-    seed: int, correct: Sequence[int], *, tests: int, fitted: int, trained: int
+    seed: int,
+    correct: Sequence[int],
+    *,
+    tests: int,
+    fitted: int,
+    trained: int,
+    encoding: Encoding | None = None,
 ) -> Training:
     """A finished training with the intervals of its last and its best epoch; see `Training`."""
     return Training(
@@ -97,6 +107,7 @@ def training(
         trained=trained,
         last_interval=clopper_pearson(correct[-1], tests, CONFIDENCE),
         best_interval=clopper_pearson(max(correct), tests, CONFIDENCE),
+        encoding=encoding,
     )
 
 
@@ -120,29 +131,63 @@ def judge_cell(
             "trainings on the originals can show whether that is little. Give the originals.",
         )
     lower = min(one.last_interval[0] for one in control)
-    verdict, reason = _judge(protected, control, upper, lower, chance)
-    return Judged(upper, lower, verdict, reason)
+    floor = _untrained(control)
+    doubt = (
+        _undertrained(protected, control, lower, chance)
+        if floor is None
+        else _no_better(lower, floor)
+    )
+    if doubt:
+        return Judged(upper, lower, "inconclusive", doubt)
+    beyond = ("guessing", chance) if floor is None else ("the untrained encoder", floor)
+    return Judged(upper, lower, *_compared(upper, lower, *beyond))
 
 
-def _judge(
-    protected: Sequence[Training],
-    control: Sequence[Training],
-    upper: float,
-    lower: float,
-    chance: float,
-) -> tuple[EffectVerdict, str]:
+def _undertrained(
+    protected: Sequence[Training], control: Sequence[Training], lower: float, chance: float
+) -> str:
+    """Why classifiers prove nothing; empty where they do."""
     mark = learning_mark(chance)
     if lower < mark - _ROUNDING:
-        return "inconclusive", (
+        return (
             f"The control learns too little to compare with: {at_least(lower)} for certain, where "
             f"{at_least(mark)} are asked for. Train on more files, or test on more images."
         )
     fit, own = fmean(one.fit for one in protected), fmean(one.fit for one in control)
     if fit < own - FIT_SLACK - _ROUNDING:
-        return "inconclusive", (
+        return (
             f"The victim fits {100 * fit:.1f} % of its own files, the control {100 * own:.1f} % of "
             "the originals: it has not learned its files yet, so what it gets wrong proves nothing."
         )
+    return ""
+
+
+def _untrained(control: Sequence[Training]) -> float | None:
+    """What encoders are worth on the originals before their first step; None of classifiers."""
+    known = [one.encoding for one in control if one.encoding is not None]
+    return max((one.floor / one.tests for one in known), default=None)
+
+
+def _no_better(lower: float, floor: float) -> str:
+    """Why encoders prove nothing; empty where they do."""
+    if lower > floor + _ROUNDING:
+        return ""
+    return (
+        f"The control learns too little to compare with: {at_least(lower)} for certain, where the "
+        f"same encoder has {at_least(floor)} before its first step. Train on more files, for "
+        "more epochs, or test on more images."
+    )
+
+
+def _compared(upper: float, lower: float, nothing: str, chance: float) -> tuple[EffectVerdict, str]:
+    """The verdict on a victim that learned its files, beside a control that learned its own.
+
+    Args:
+        upper: A of the `RULE`.
+        lower: C.
+        nothing: what g is the accuracy of.
+        chance: g.
+    """
     compared = f"at most {at_most(upper)}, where the control reaches {at_least(lower)} or more"
     if upper > lower - MARGIN + _ROUNDING:
         return "not-shown", (
@@ -156,7 +201,7 @@ def _judge(
         )
     return "protected", (
         f"The victim reaches {compared}: no more than a third of what can be learned beyond "
-        "guessing."
+        f"{nothing}."
     )
 
 

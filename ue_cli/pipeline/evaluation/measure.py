@@ -82,7 +82,7 @@ def attack_seconds(work: Work, classes: int) -> float:
         left += attacks_left(results, data, device=work.device, cache=work.cache)
         if left:
             total += left * recovery_seconds(
-                tasks[0].trial.recipe,
+                tasks[0].trial.classifier,
                 train_files=files,
                 tests=tests,
                 side=tasks[0].source.side,

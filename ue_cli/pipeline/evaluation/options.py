@@ -10,8 +10,7 @@ from ue_cli.perturbation.legacy import Units
 from ue_cli.pipeline.subject import Subject
 from ue_cli.training.architectures import ARCHITECTURES, VICTIMS, VictimName, find_victim
 from ue_cli.training.backbones import cache_folders, find_backbone, find_backbones
-from ue_cli.training.supervised import VictimRecipe
-from ue_cli.training.victims import victim_recipe
+from ue_cli.training.victims import Recipe, recipe_of
 
 SEEDS: dict[Tier, int] = {"quick": 1, "standard": 3, "full": 3}
 """Trainings of each kind, where ``--seeds`` does not say.
@@ -59,9 +58,9 @@ class EvaluateOptions(Subject):
         """Trainings of each kind."""
         return SEEDS[self.tier] if self.seeds is None else self.seeds
 
-    def recipe(self, victim: VictimName, *, train_files: int, side: int) -> VictimRecipe:
-        """How a victim trains here; see `victim_recipe`."""
-        whole = victim_recipe(victim, train_files=train_files, side=side)
+    def recipe(self, victim: VictimName, *, train_files: int, side: int) -> Recipe:
+        """How a victim trains here; see `recipe_of`."""
+        whole = recipe_of(victim, train_files=train_files, side=side)
         return whole if self.epochs is None else replace(whole, epochs=self.epochs)
 
     def command(self) -> str:

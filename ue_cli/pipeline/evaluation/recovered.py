@@ -64,9 +64,9 @@ def recovery_seconds(
         threads: of torch, on the CPU.
         device: ``cpu``, ``cuda`` or ``mps``.
     """
-    step, test = measure(replace(recipe, batch=RECIPE.batch), side, classes, 1, threads, device)
+    costs = measure(replace(recipe, batch=RECIPE.batch), side, classes, 1, threads, device)
     steps = RECIPE.epochs * math.ceil(int(RECIPE.fraction * train_files) / RECIPE.batch)
-    return len(RADII) * (steps * step + tests * test)
+    return len(RADII) * (steps * costs.step + tests * costs.test)
 
 
 def recover_each(

@@ -19,7 +19,8 @@ from ue_cli.pipeline.evaluation.options import EvaluateOptions, chosen_victims
 from ue_cli.pipeline.statement import describe_views
 from ue_cli.report import PROBES, Caution, Evaluation, Headline
 from ue_cli.training.architectures import ARCHITECTURES
-from ue_cli.training.victims import victim_recipe
+from ue_cli.training.ssl_recipes import SslRecipe
+from ue_cli.training.victims import READOUTS, recipe_of
 from ue_cli.types import Detectability, EffectCell, EffectReport
 
 NOT_COVERED = (
@@ -38,6 +39,7 @@ def evaluation_of(
     measured: EffectReport,
     specs: Sequence[Spec],
     left_out: tuple[str, ...],
+    untried: tuple[str, ...],
     options: EvaluateOptions,
 ) -> Evaluation:
     """Put what was measured into words.
@@ -46,6 +48,7 @@ def evaluation_of(
         measured: by `ue evaluate`.
         specs: what was tried.
         left_out: what could not be tried.
+        untried: what was not tried on encoders.
         options: how.
     """
     manifest = options.dataset / MANIFEST_FILE
@@ -64,12 +67,20 @@ def evaluation_of(
         countermeasures={spec.name: spec.summary for spec in specs},
         left_out=left_out,
         rule=RULE,
-        not_covered=NOT_COVERED,
+        not_covered=(*((encoders_without(untried),) if untried else ()), *NOT_COVERED),
         dataset=options.dataset.absolute().name,
         when=datetime.now(UTC).astimezone().isoformat(timespec="seconds"),
         code_version=f"ue {__version__}, torch {torch.__version__}",
         command=options.command(),
         output_sha256=read_manifest(options.dataset).sha256 if manifest.exists() else None,
+    )
+
+
+def encoders_without(untried: Sequence[str]) -> str:
+    """What is not tried on encoders, in a sentence."""
+    return (
+        "Not tried on encoders, which learn without labels from cropped and recoloured views: "
+        f"{', '.join(untried)}."
     )
 
 
@@ -142,12 +153,21 @@ def describe_training(cell: Cell, task: Task, train_files: int) -> str:
         train_files: of it.
     """
     recipe, side = task.trial.recipe, task.source.side
-    begun = f"({recipe.backbone})" if recipe.backbone else "from scratch"
-    usual = victim_recipe(cell.victim, train_files=train_files, side=side).epochs
+    begun, readout = "from scratch", ""
+    if isinstance(recipe, SslRecipe):
+        begun = f"({ARCHITECTURES[recipe.net].title}) from scratch, without labels"
+        readout = (
+            f"; read out {min(READOUTS, recipe.epochs)} times, at last after the last epoch, by a "
+            "linear probe that is fitted to the same files and their labels"
+        )
+    elif recipe.backbone:
+        begun = f"({recipe.backbone})"
+    usual = recipe_of(cell.victim, train_files=train_files, side=side).epochs
     asked = "" if recipe.epochs == usual else f" instead of {usual}"
     return (
         f"{ARCHITECTURES[cell.victim].title} {begun}, {recipe.epochs} epochs{asked} in batches of "
-        f"{recipe.batch}, files at {side} pixels, {describe_views(recipe)}; {cell.spec.summary}"
+        f"{recipe.batch}, files at {side} pixels, {describe_views(recipe)}{readout}; "
+        f"{cell.spec.summary}"
     )
 
 
@@ -162,7 +182,7 @@ def few_epochs(options: EvaluateOptions, found: Dataset) -> tuple[Caution, ...]:
     if asked is None:
         return ()
     usual = {
-        victim: victim_recipe(
+        victim: recipe_of(
             victim, train_files=len(found.train), side=side_of(victim, found.side)
         ).epochs
         for victim in chosen_victims(options)

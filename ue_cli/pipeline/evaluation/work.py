@@ -145,4 +145,5 @@ def counted(result: TrialResult) -> Training:
         tests=result.tests,
         fitted=result.fitted,
         trained=result.trained,
+        encoding=result.encoding,
     )
