@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from reproduce import main
 from reproduction.store import Store
 from reproduction.tue.cells import TABLES, Cell, cells_of
@@ -36,7 +37,7 @@ from reproduction.tue.tables import Figures, Results
 from tests.pipeline.conftest import picture
 from ue_cli.methods.csd import PixelCsd
 from ue_cli.methods.tue import Tue
-from ue_cli.types import Bank, Provenance
+from ue_cli.types import Bank, Correspondence, Provenance
 
 Row = dict[str, Any]
 CPU = SCALES["cpu"]
@@ -297,3 +298,26 @@ def test_the_page_and_the_picture_say_what_the_rows_say(tmp_path: Path) -> None:
         draw(results, tmp_path / name)
     drawn = (tmp_path / "a.svg").read_bytes()
     assert drawn == (tmp_path / "b.svg").read_bytes() and b"<svg" in drawn
+
+
+def test_swapped_and_moved_patterns_are_the_ones_that_were_made(tmp_path: Path) -> None:
+    photos_in(tmp_path)
+    for path in tmp_path.rglob("*.png"):
+        Image.new("RGB", (64, 64), (100, 110, 120)).save(path)  # nothing is clipped
+    files = Files("smoke", SCALES["smoke"], tmp_path, tmp_path / "work", "cpu")
+    codes = arms_of(SCALES["smoke"])["random-8"]
+
+    def delta(dataset: str, swap: Correspondence) -> torch.Tensor:
+        shown = files.protected(codes, 3, dataset, swap)
+        return torch.sub(shown.to(torch.int16), files.photos(dataset).images)
+
+    labels = files.photos("cifar10").labels
+    own = delta("cifar10", "original")
+    assert own.abs().max() == 8 and torch.equal(delta("cifar10", "intra-class"), own)
+    following = torch.stack([own[labels == (k + 1) % 3][0] for k in range(3)])
+    assert torch.equal(delta("cifar10", "inter-class"), following[labels])
+    moved, others = delta("tiny-imagenet-10", "original"), files.photos("tiny-imagenet-10").labels
+    assert moved.shape == (24, 3, 64, 64)
+    first = torch.stack([own[labels == k][0] for k in range(3)])
+    wide = first.repeat_interleave(2, 2).repeat_interleave(2, 3)
+    assert torch.equal(moved, wide[others])
