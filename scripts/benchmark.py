@@ -6,12 +6,14 @@
     python scripts/benchmark.py large                           # one 100-megapixel JPEG and PNG
     python scripts/benchmark.py bank                            # pretrained against keyed banks
     python scripts/benchmark.py certify --device cuda           # noisy copies against a plain loop
+    python scripts/benchmark.py tue                             # CSD, and a surrogate's steps
 
 The bare loop is what any tool must do that changes a file's coefficients and checks the result:
 read the file, read its coefficients, write them, fsync, and decode both files once, with the same
 codecs and the same number of processes. Inputs are 2,000 copies of the sample photos and 20 photos
 of 12 megapixels, enlarged from them with sensor noise. Timings are wall seconds; the two alternate.
-`certify` and `train` have controls of their own, in benchmark_certify.py and benchmark_train.py.
+`certify`, `train` and `tue` have controls of their own, in benchmark_certify.py, benchmark_train.py
+and benchmark_tue.py.
 """
 
 from __future__ import annotations
@@ -30,6 +32,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
+from importlib import import_module
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -289,27 +292,26 @@ BENCHMARKS: dict[str, Callable[[Path, int, int], dict[str, Any]]] = {
     "large": large,
     "bank": bank,
 }
+ON_TORCH = ("certify", "train", "tue")
+"""Functions of that name in ``benchmark_NAME.py``."""
 
 
 def main() -> None:
     """Run one benchmark; merge its result into a JSON file."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0] if __doc__ else None)
-    parser.add_argument("benchmark", choices=sorted([*BENCHMARKS, "certify", "train"]))
-    parser.add_argument("--jobs", type=int, default=2, help="processes; threads of certify, train")
+    parser.add_argument("benchmark", choices=sorted([*BENCHMARKS, *ON_TORCH]))
+    parser.add_argument(
+        "--jobs", type=int, default=2, help=f"processes; threads of {', '.join(ON_TORCH)}"
+    )
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--out", type=Path, help="JSON file to merge the result into")
     parser.add_argument(
-        "--device", default="cpu", choices=["cpu", "cuda"], help="of certify, train"
+        "--device", default="cpu", choices=["cpu", "cuda"], help=f"of {', '.join(ON_TORCH)}"
     )
     arguments = parser.parse_args()
-    if arguments.benchmark == "certify":
-        from benchmark_certify import certify
-
-        measured = certify(arguments.device, arguments.jobs, arguments.repeats)
-    elif arguments.benchmark == "train":
-        from benchmark_train import train
-
-        measured = train(arguments.device, arguments.jobs, arguments.repeats)
+    if arguments.benchmark in ON_TORCH:
+        run_on = getattr(import_module(f"benchmark_{arguments.benchmark}"), arguments.benchmark)
+        measured = run_on(arguments.device, arguments.jobs, arguments.repeats)
     else:
         with tempfile.TemporaryDirectory(prefix="ue-benchmark-") as work:
             run = BENCHMARKS[arguments.benchmark]

@@ -54,15 +54,21 @@ def csd(delta: Tensor, labels: Tensor, *, gradient: Gradient = "paper") -> Tenso
 
 def _value(centroids: Tensor, spreads: Tensor, gradient: Gradient) -> Tensor:
     """CSD of M centroids (M, d) and spreads (M,)."""
-    offset, m = _OFFSET[gradient], len(centroids)
-    apart = ~torch.eye(m, dtype=torch.bool, device=centroids.device)
-    # Not by matrix product: the cancellation in ‖a‖² + ‖b‖² − 2ab loses close centroids.
-    # torch gives the distance of coinciding points the gradient 0.
-    distances = torch.cdist(centroids, centroids, compute_mode="donot_use_mm_for_euclid_dist")[
-        apart
-    ]
-    sums = (spreads[:, None] + spreads)[apart]
-    return ((sums + offset) / (distances + offset)).mean()
+    offset = _OFFSET[gradient]
+    i, j = _pairs(centroids)
+    sums = spreads[i] + spreads[j]
+    return ((sums + offset) / (torch.pdist(centroids) + offset)).mean()
+
+
+def _pairs(centroids: Tensor) -> tuple[Tensor, Tensor]:
+    """First and second of each pair, once, in the order of `torch.pdist`.
+
+    That function and not a matrix product, as the cancellation in ‖a‖² + ‖b‖² − 2ab loses close
+    centroids; `torch.cdist`, told so, is many times slower. Points that coincide get gradient 0.
+    """
+    m = len(centroids)
+    i, j = torch.triu_indices(m, m, 1, device=centroids.device)
+    return i, j
 
 
 def _norm(rows: Tensor) -> Tensor:
@@ -106,9 +112,9 @@ class Summary:
         ∂/∂c_i = −a Σ_j (σ_i + σ_j) w_ij² (c_i − c_j)/d_ij.
         """
         offset, m = _OFFSET[gradient], len(self.centroids)
-        distances = torch.cdist(
-            self.centroids, self.centroids, compute_mode="donot_use_mm_for_euclid_dist"
-        )
+        i, j = _pairs(self.centroids)
+        distances = self.centroids.new_zeros(m, m)
+        distances[i, j] = distances[j, i] = torch.pdist(self.centroids)
         scale = 2 / (m * (m - 1))
         inverse = (1 / (distances + offset)).fill_diagonal_(0)
         unit = torch.where(distances > 0, inverse / distances.clamp_min(1e-30), 0)
@@ -186,14 +192,14 @@ def _unit(rows: Tensor) -> Tensor:
     return torch.where(length > 0, rows / length, 0)
 
 
-BLOCK_VALUES = 1 << 20
-"""Values handled at a time: bounds what is needed beside δ itself, and 4 MB stay near the core."""
+BLOCK_VALUES = 1 << 19
+"""Values handled at a time: bounds what is needed beside δ itself, and 2 MB stay near the core."""
 
 
 def _blocks(delta: Tensor) -> Iterator[tuple[slice, slice]]:
     """Views of a (classes, per_class, d) tensor: several classes at once, or a part of one."""
     m, per_class, d = delta.shape
-    room = BLOCK_VALUES if delta.device.type == "cpu" else BLOCK_VALUES << 4
+    room = BLOCK_VALUES if delta.device.type == "cpu" else BLOCK_VALUES << 5
     classes = max(1, room // (per_class * d))
     samples = per_class if classes > 1 else max(1, min(per_class, room // d))
     for a in range(0, m, classes):
