@@ -29,7 +29,7 @@ from ue_cli.report.effect import victims
 from ue_cli.report.effectchart import bars, epochs
 from ue_cli.report.effectrecord import dump, load
 from ue_cli.report.markup import visible
-from ue_cli.types import EffectVerdict, FileRecord
+from ue_cli.types import EffectVerdict, Encoding, FileRecord, Training
 
 
 def test_everything_that_was_measured_is_said(evaluation: Evaluation) -> None:
@@ -107,6 +107,30 @@ def test_a_bar_is_as_long_as_the_accuracy() -> None:
     ends = re.findall(r'<line x1="([^"]*)" x2="([^"]*)" [^>]*class="(\w+)"', drawn)
     assert ("43.60%", "50.60%", "whisker") in ends and ("75.20%", "82.20%", "control") in ends
     assert "none: 46.6 %, control 78.2 %: weak" in drawn
+
+
+def encoded(one: Training) -> Training:
+    """The same counts as an encoder's, read out after epochs 1, 20 and 40."""
+    return replace(one, encoding=Encoding(TESTS, (1, 20, 40), 180, 140, 90))
+
+
+def test_encoders_stand_above_what_they_were_untrained(evaluation: Evaluation) -> None:
+    plain, *others = evaluation.measured.cells
+    protected, control = ([*map(encoded, arm)] for arm in (plain.protected, plain.control))
+    ours = replace(plain, victim="moco", protected=tuple(protected), control=tuple(control))
+    of = replace(evaluation, measured=replace(evaluation.measured, cells=(ours, *others)))
+    text = check_safe(victims(of, "")).text
+    told = text[text.index("Encoders that learned without labels") :]
+    shares = "18.2 % untrained 28.0 % 36.0 % untrained 18.0 % 78.2–80.0 % untrained 28.0 %"
+    assert f"none, moco, 100 % protected {shares}" in told
+    assert "Encoders that learned" not in check_safe(victims(evaluation, "")).text
+    assert load(dump(of)).measured.cells[0] == ours
+    (drawn, *_) = lines(epochs(ours, TESTS, 0.1))
+    assert [round(x) for x, _ in drawn[1]] == [0, 487, 1000]
+    with pytest.raises(ValueError, match="counts of test images"):
+        late = replace(protected[0], encoding=Encoding(TESTS, (1, 40), 180, 140, 90))
+        cells = (replace(ours, protected=(late,)), *others)
+        replace(of, measured=replace(of.measured, cells=cells))
 
 
 def lines(source: str) -> list[tuple[str, list[tuple[float, float]]]]:

@@ -167,3 +167,9 @@ def test_a_countermeasure_treats_the_files_and_the_tests_and_nothing_else() -> N
     assert result.losses == by_hand.losses
     with pytest.raises(ValueError, match="Mixup changes steps"):
         ssl_victim(images, labels, asked, truth, recipe, seed=3, hooks=Mixup())
+
+
+def test_a_training_that_diverges_is_no_result() -> None:
+    with pytest.raises(UeError, match="should have a finite loss, but has nan in epoch") as caught:
+        train_ssl(gratings(64)[0], replace(tiny("moco", 3), lr=math.inf), seed=0)
+    assert caught.value.code == "ssl-diverged" and caught.value.hint

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated
 
@@ -12,6 +13,7 @@ from ue_cli.cli.run import (
     JobsOption,
     JsonOption,
     OrderOption,
+    RootOption,
     UnitsOption,
     home_folder,
     process_count,
@@ -32,7 +34,7 @@ from ue_cli.cli.subject import (
 from ue_cli.countermeasures.registry import SPECS, TIERS
 from ue_cli.errors import ExitCode
 from ue_cli.pipeline.limits import MAX_PIXELS, MIN_TEST, TEST_SHARE
-from ue_cli.training.architectures import VICTIMS
+from ue_cli.training.architectures import CLASSIFIERS, VICTIMS
 
 if TYPE_CHECKING:
     from ue_cli.output import Output
@@ -52,13 +54,18 @@ def names() -> str:
     for tier in TIERS:
         held = [spec.name for spec in SPECS if spec.tier == tier]
         parts.append(f"{tier}{' adds' if parts else ''} {', '.join(held)}")
-    return f"Countermeasures: {'; '.join(parts)}. Victims: {', '.join(VICTIMS)}."
+    encoders = ", ".join(name for name in VICTIMS if name not in CLASSIFIERS)
+    return (
+        f"Countermeasures: {'; '.join(parts)}. Victims: {', '.join(CLASSIFIERS)}; learning "
+        f"without labels: {encoders}."
+    )
 
 
 def evaluate(
     dataset: DatasetArgument,
     original: OriginalOption = None,
     test: TestOption = None,
+    root: RootOption = None,
     tier: Annotated[
         Tier,
         typer.Option(
@@ -77,7 +84,7 @@ def evaluate(
         list[str] | None,
         typer.Option(
             metavar="NAME",
-            help="A network, instead of the tier's; repeatable.",
+            help="Who learns from the files, instead of the tier's; repeatable.",
         ),
     ] = None,
     coverage: Annotated[
@@ -138,6 +145,7 @@ def evaluate(
         chosen = resolve_device(device)  # before anything imports torch without a sentence for it
         from ue_cli.pipeline.evaluation.evaluate import evaluate as run
         from ue_cli.pipeline.evaluation.options import EvaluateOptions, parse_coverage
+        from ue_cli.pipeline.unpack import clean_folders
         from ue_cli.render import evaluate_rows
 
         options = EvaluateOptions(
@@ -166,7 +174,8 @@ def evaluate(
             home_given=home is not None,
         )
         with output.phases() as phases:
-            result = run(options, phases)
+            originals, tests = clean_folders(original, test, root, phases)
+            result = run(replace(options, original=originals, test=tests), phases)
         rows, lists = evaluate_rows(result)
         output.result(result.to_json(), rows, lists=lists, exit_code=result.exit_code)
         return result.exit_code

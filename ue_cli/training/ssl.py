@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
+from ue_cli.errors import ExitCode, UeError
 from ue_cli.training.augment import whole
 from ue_cli.training.contrastive import Contrast, build_contrast
 from ue_cli.training.ssl_recipes import SslRecipe
@@ -85,6 +86,9 @@ def train_ssl(
 
     Returns:
         The weights and the losses.
+
+    Raises:
+        UeError: ``ssl-diverged``: the loss of an epoch is not finite.
     """
     began = time.perf_counter()
     images = images.to(device)
@@ -104,6 +108,15 @@ def train_ssl(
                 group["lr"] = recipe.lr * _decay(share, recipe)
             total += learn(net, optimiser, *views(images[chosen], recipe, generator))
         losses.append(float(total) / per_epoch)
+        if not math.isfinite(losses[-1]):
+            # What nothing was learned from would pass for protected.
+            raise UeError(
+                "ssl-diverged",
+                f"A training without labels ({recipe.ssl}, seed {seed}) should have a finite loss, "
+                f"but has {losses[-1]} in epoch {epoch}.",
+                "Take another seed or another learner.",
+                exit_code=ExitCode.BUG,
+            )
         if look is not None:
             look(epoch, net)
             net.train()

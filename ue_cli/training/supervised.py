@@ -38,7 +38,8 @@ class VictimRecipe:
         momentum: of Nesterov SGD; AdamW has its usual ones.
         weight_decay: on weights of two or more dimensions.
         label_smoothing: of the cross-entropy.
-        net: ``small`` (a `SmallResNet` of the next three) or another of `architectures.VICTIMS`.
+        net: ``small`` (a `SmallResNet` of the next three) or another of
+            `architectures.CLASSIFIERS`.
         widths: channels per stage.
         blocks: blocks per stage.
         stem_stride: of its first convolution.

@@ -191,8 +191,8 @@ def few_epochs(options: EvaluateOptions, found: Dataset) -> tuple[Caution, ...]:
     if not short:
         return ()
     text = (
-        f"--epochs {asked} is less than the recipes have ({', '.join(short)}): a short "
-        "training learns the content first, and its control has not reached its plateau."
+        f"--epochs {asked} is less than the recipes have ({', '.join(short)}): a short training "
+        "with labels learns the content first, and no control has reached its plateau."
     )
     hint = "Read the verdicts as those of a short training, or leave --epochs out."
     return (Caution("few-epochs", text, hint),)
