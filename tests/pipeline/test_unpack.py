@@ -335,6 +335,23 @@ def test_a_full_disk_leaves_nothing_half(
     _holds(cifar.folder / "cifar10-images", cifar.expected("train"))
 
 
+@pytest.mark.parametrize("command", ["evaluate", "certify"])
+def test_it_names_the_clean_images_elsewhere_too(cifar: Fake, ue: Ue, command: str) -> None:
+    """They are unpacked for it; three are too few to test on, which shows whose they are."""
+    root = cifar.folder
+    unpack(Packed("cifar10", root), Notes())
+    shutil.copytree(root / "cifar10-images", "other")
+    shutil.rmtree(root / "cifar10-test-images")
+    done = ue(command, "other", "--test", "cifar10:", "--root", root)
+    assert f"{root / 'cifar10-test-images'} has {TEST}" in done.envelope["error"]["message"]
+    done = ue(command, "other", "--original", "cifar10:", "--root", root)
+    assert f"{TRAIN} of {TRAIN} are the same" in done.envelope["error"]["message"]
+    done = ue(command, "other", "--original", "other", "--root", root)
+    assert done.envelope["error"]["code"] == "flags-clash"
+    done = ue(command, "other", "--test", "cifar1:", "--root", root)
+    assert done.envelope["error"]["message"].startswith("--test should be")
+
+
 def test_what_a_killed_run_left_is_swept(cifar: Fake) -> None:
     half = cifar.folder / ".ue-cifar10" / "work" / "train" / "train" / "cat"
     half.mkdir(parents=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,6 +12,7 @@ from ue_cli.cli.run import (
     HomeOption,
     JobsOption,
     JsonOption,
+    RootOption,
     home_folder,
     process_count,
     run_command,
@@ -53,6 +55,7 @@ def certify(
     dataset: DatasetArgument,
     original: OriginalOption = None,
     test: TestOption = None,
+    root: RootOption = None,
     preset: Annotated[
         Preset,
         typer.Option(help="paper: ResNet-18, σ 0.25 absolute, q 0.9, N 1000, confidence 0.99."),
@@ -107,6 +110,7 @@ def certify(
         chosen = resolve_device(device)  # before anything imports torch without a sentence for it
         from ue_cli.pipeline.certify import certify as run
         from ue_cli.pipeline.certifyoptions import CertifyOptions
+        from ue_cli.pipeline.unpack import clean_folders
         from ue_cli.render import certify_rows
 
         options = CertifyOptions(
@@ -133,7 +137,8 @@ def certify(
             max_pixels=max_pixels,
         )
         with output.phases() as phases:
-            result = run(options, phases)
+            originals, tests = clean_folders(original, test, root, phases)
+            result = run(replace(options, original=originals, test=tests), phases)
         rows, lists = certify_rows(result)
         output.result(result.to_json(), rows, lists=lists, exit_code=result.exit_code)
         return result.exit_code

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Sequence
 from dataclasses import asdict
 from enum import StrEnum
 from pathlib import Path
@@ -137,13 +138,14 @@ def optimize(
         )
         with output.phases() as phases:
             result = optimise(options, phases)
-        output.result(result.to_json(), _rows(result, src))
+        source = [str(src), *(["--root", str(root)] if root is not None else [])]
+        output.result(result.to_json(), _rows(result, source))
         return ExitCode.DONE
 
     run_command("optimize", as_json, work)
 
 
-def _rows(result: OptimizeResult, src: Path) -> list[tuple[str, str]]:
+def _rows(result: OptimizeResult, source: Sequence[str]) -> list[tuple[str, str]]:
     first, count = result.files[0], len(result.files) - 1
     classes, per_class, _, rows, columns = result.shape
     return [
@@ -157,5 +159,5 @@ def _rows(result: OptimizeResult, src: Path) -> list[tuple[str, str]]:
         *((name, str(value)) for name, value in result.words.items()),
         ("SHA-256", result.sha256),
         ("Time", f"{result.seconds:.1f} s"),
-        ("Apply it", shlex.join(["ue", "protect", str(src), "--perturbation", str(first)])),
+        ("Apply it", shlex.join(["ue", "protect", *source, "--perturbation", str(first)])),
     ]

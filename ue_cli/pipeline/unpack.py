@@ -19,7 +19,7 @@ from typing import Any, Literal
 from ue_cli.errors import ExitCode, UeError
 from ue_cli.photos.private import explain_write, lock_folder, sync_folder
 from ue_cli.photos.scan import Scan, scan
-from ue_cli.pipeline.packed import ROOT, Packed
+from ue_cli.pipeline.packed import ROOT, Packed, find_packed, refuse_root
 from ue_cli.types import Phases, Photo
 
 Split = Literal["train", "test"]
@@ -51,6 +51,33 @@ def scan_source(src: Path, packed: Packed | None, phases: Phases, *, dry_run: bo
     found = scan(src)
     phases.step()
     return found
+
+
+def clean_folders(
+    original: Path | None, test: Path | None, root: Path | None, phases: Phases
+) -> tuple[Path | None, Path | None]:
+    """The folders that ``--original`` and ``--test`` mean, either of which may name a data set.
+
+    Args:
+        original: a folder, or a data set for its training images.
+        test: a folder, or a data set for its test images.
+        root: ``--root``.
+        phases: told about it.
+
+    Raises:
+        UeError: as `find_packed`, `refuse_root` and `unpack`.
+    """
+    given = (("--original", original), ("--test", test))
+    sets = [None if path is None else find_packed(path, root, flag) for flag, path in given]
+    if not any(sets):
+        refuse_root(root)
+    for packed in {one for one in sets if one is not None}:
+        unpack(packed, phases)
+    originals, tests = sets
+    return (
+        original if originals is None else originals.images,
+        test if tests is None else tests.tests,
+    )
 
 
 def unpack(packed: Packed, phases: Phases) -> None:
