@@ -17,8 +17,9 @@ from tests.pipeline.test_trials import Counter, make_data, numbers
 from ue_cli.countermeasures.filters import Grayscale
 from ue_cli.countermeasures.registry import SPECS, find
 from ue_cli.errors import UeError
-from ue_cli.pipeline.evaluation.cells import plan_cells, suits, unsuited
+from ue_cli.pipeline.evaluation.cells import plan_cells, suits, tasks_of, unsuited
 from ue_cli.pipeline.evaluation.judge import judge_cell, training
+from ue_cli.pipeline.evaluation.options import EvaluateOptions
 from ue_cli.pipeline.trials import Trial, TrialResult, estimate_seconds, pending, run_trials
 from ue_cli.report import read_evaluation
 from ue_cli.training.architectures import ARCHITECTURES, FROM_SCRATCH
@@ -26,7 +27,7 @@ from ue_cli.training.contrastive import Contrast
 from ue_cli.training.hooks import NOTHING
 from ue_cli.training.ssl_recipes import SSL_NAMES, small_ssl
 from ue_cli.training.ssl_victims import read_out, ssl_victim
-from ue_cli.training.victims import READOUTS
+from ue_cli.training.victims import READOUTS, encoder_recipe
 from ue_cli.types import Encoding, Training
 
 TINY = replace(small_ssl("simclr"), widths=(8, 16), size=16, batch=32, epochs=2, projection=(16, 8))
@@ -122,6 +123,23 @@ def test_encoders_take_what_treats_the_files_and_nothing_else() -> None:
         unsuited(specs, ("moco", "simsiam"), ("mixup",))
     assert refused.value.code == "countermeasure-encoder"
     assert "jpeg-50" in refused.value.hint and "cutmix" not in refused.value.hint
+
+
+def test_unprotected_files_are_tried_alone_where_an_encoder_can_learn_from_them(
+    tmp_path: Path,
+) -> None:
+    asked = EvaluateOptions(tmp_path, None, None, home=tmp_path, device="cpu", jobs=1)
+    for coverage, alone in ((50, 500), (99, 10), (100, 0)):
+        (cell,) = plan_cells([find("none")], ("moco",), (coverage,))
+        tasks = tasks_of(cell, asked, [0, 1] * 500, side=32, originals=True)
+        found = {task.role: task.trial.recipe for task in tasks}
+        assert set(found) == {"protected", "control", *(["alone"] if alone else [])}
+        if alone:
+            expected = encoder_recipe("moco", train_files=alone, side=32)
+            assert found["alone"] == expected != found["protected"]
+    (cell,) = plan_cells([find("none")], ("moco",), (99,))
+    tasks = tasks_of(cell, asked, [0] * 100, side=32, originals=True)
+    assert {task.role for task in tasks} == {"protected", "control"}  # one file is no batch
 
 
 TESTS = 1000
