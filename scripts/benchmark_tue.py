@@ -1,6 +1,6 @@
 """TUE's two costs against the loops that one would write first: CSD, and steps of a surrogate.
 
-**CSD.** 20 signed-gradient steps make a bank (`methods.discriminant.descend`); a few are timed, on
+**CSD.** 20 signed-gradient steps make a bank (`methods.descent.descend`); a few are timed, on
 5,000 random starts of 3 × 32 × 32, a tenth of CIFAR's, in 10 and in 100 classes. The control says
 eq. 2-4 of the paper class by class and pair by pair, on the whole set's centroids, and lets
 autograd do the rest; a class's samples are handled at once and nothing is copied. A second control
@@ -37,7 +37,7 @@ from torch.nn import functional
 from torch.utils.data import DataLoader, Dataset
 from torchvision import transforms
 
-from ue_cli.methods.discriminant import descend
+from ue_cli.methods.descent import descend
 from ue_cli.methods.search import Search
 from ue_cli.training.augment import MEAN, SPREAD
 from ue_cli.training.contrastive import SimSiam, build_contrast
@@ -214,10 +214,9 @@ def ours_seconds(on: Search, recipe: SslRecipe, device: str) -> float:
     """One epoch of S1."""
     net = fresh(recipe, device).to(memory_format=torch.channels_last)
     optimiser = ssl_optimiser(net, recipe)
-    stream = on.endless(recipe.batch)
     began = clock(device)
-    for _ in range(len(on.images) // recipe.batch):
-        chosen = next(stream)
+    order = torch.randperm(len(on.images), generator=on.generator).to(device)
+    for chosen in torch.split(order, recipe.batch):
         seen = on.carrying(chosen, on.entries.of(chosen))
         learn(net, optimiser, *views(seen, recipe, on.generator))
     return clock(device) - began

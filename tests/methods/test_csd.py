@@ -11,7 +11,8 @@ from torch import Tensor
 
 from ue_cli.errors import UeError
 from ue_cli.methods.csd import Gradient, PixelCsd, csd, keyed_start
-from ue_cli.methods.discriminant import Summary, descend, pull_of, summarise
+from ue_cli.methods.descent import descend
+from ue_cli.methods.discriminant import Summary, pull_of, summarise
 from ue_cli.types import Budget
 
 BUDGET = Budget(8)

@@ -13,7 +13,8 @@ from torch import Tensor
 
 from ue_cli import __version__
 from ue_cli.errors import UeError
-from ue_cli.methods.discriminant import Gradient, Summary, csd, descend, summarise
+from ue_cli.methods.descent import descend
+from ue_cli.methods.discriminant import Gradient, Summary, csd, summarise
 from ue_cli.types import Bank, Budget, FloatArray, OnStep, Provenance
 
 __all__ = ["Gradient", "PixelCsd", "csd", "keyed_start"]

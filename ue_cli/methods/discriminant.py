@@ -1,4 +1,4 @@
-"""CSD, the Classwise Separability Discriminant, and the descent on it (Ren et al., ICLR 2023).
+"""CSD, the Classwise Separability Discriminant, and its slope (Ren et al., ICLR 2023).
 
     CSD = 1/M Σ_i 1/(M−1) Σ_{j≠i} (σ_i + σ_j) / d_ij          (eq. 2–4; lower: more separable)
 
@@ -9,7 +9,7 @@ It is 0 for *any* distinct class-wise constants, so a low CSD is no evidence of 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import torch
@@ -17,7 +17,6 @@ from torch import Tensor
 from torch.nn import functional
 
 from ue_cli.errors import UeError
-from ue_cli.types import OnStep
 
 Gradient = Literal["paper", "released"]
 """``released``: as the authors' code has it. The spreads are constants to the gradient, so that
@@ -44,7 +43,7 @@ def csd(delta: Tensor, labels: Tensor, *, gradient: Gradient = "paper") -> Tenso
     """
     present, index, counts = torch.unique(labels, return_inverse=True, return_counts=True)
     if len(present) < 2:
-        raise _too_few(len(present))
+        raise too_few(len(present))
     member = functional.one_hot(index, len(present)).to(delta.dtype)
     mean = (member / counts).T
     centroids = mean @ delta
@@ -78,7 +77,8 @@ def _norm(rows: Tensor) -> Tensor:
     return torch.where(some, torch.where(some, square, 1).sqrt(), 0)
 
 
-def _too_few(found: int) -> UeError:
+def too_few(found: int) -> UeError:
+    """What is raised where CSD is undefined."""
     return UeError(
         "csd-classes",
         f"CSD compares classes: it needs samples of at least 2, got {found}.",
@@ -96,7 +96,7 @@ class Summary:
     def value(self, gradient: Gradient = "paper") -> float:
         """CSD. Raises UeError for fewer than two classes."""
         if len(self.centroids) < 2:
-            raise _too_few(len(self.centroids))
+            raise too_few(len(self.centroids))
         return float(_value(self.centroids, self.spreads, gradient))
 
     def joined(self, other: Summary) -> Summary:
@@ -126,7 +126,7 @@ class Summary:
 
 @dataclass(frozen=True, slots=True)
 class Pull:
-    """A whole set's CSD and its slope at any of its samples; see `pull_of`.
+    """A whole set's CSD and its slope at any of its samples; see `pull_of_patterns`.
 
     Attributes:
         value: CSD.
@@ -157,9 +157,7 @@ class Pull:
 
 
 def pull_of(delta: Tensor, labels: Tensor, gradient: Gradient = "paper") -> Pull:
-    """The slope in closed form: n_k ∂CSD/∂δ_i = ∂CSD/∂σ_k (u_i − ū_k) + ∂CSD/∂c_k.
-
-    Here u_i is the unit vector from the centroid to δ_i, and ū_k their mean over the class.
+    """`pull_of_patterns` of samples in any order.
 
     Args:
         delta: (n, d) in units of full scale, every sample of the set.
@@ -170,20 +168,47 @@ def pull_of(delta: Tensor, labels: Tensor, gradient: Gradient = "paper") -> Pull
         UeError: fewer than two classes have a sample.
     """
     present, index, counts = torch.unique(labels, return_inverse=True, return_counts=True)
+    order = index.argsort(stable=True)
+    first = counts.cumsum(0) - counts
+    rank = torch.arange(len(index), device=index.device) - first[index[order]]
+    grouped = delta.new_zeros(len(present), int(counts.max()), delta.shape[1])
+    weights = delta.new_zeros(grouped.shape[:2])
+    grouped[index[order], rank] = delta[order]
+    weights[index[order], rank] = 1
+    pull = pull_of_patterns(grouped, weights, gradient)
+    return replace(pull, present=present)
+
+
+def pull_of_patterns(
+    delta: Tensor, weights: Tensor, gradient: Gradient = "paper", *, unit: float = 1.0
+) -> Pull:
+    """The slope in closed form: n_k ∂CSD/∂δ_i = ∂CSD/∂σ_k (u_i − ū_k) + ∂CSD/∂c_k.
+
+    Here u_i is the unit vector from the centroid to δ_i, and ū_k their mean over the class. Two
+    passes over δ, in blocks.
+
+    Args:
+        delta: (classes, per_class, d), patterns by class.
+        weights: (classes, per_class), how many samples carry each; classes of none are left out.
+        gradient: see `Gradient`.
+        unit: of ``delta``, as a share of full scale. What comes back is in units of full scale.
+
+    Raises:
+        UeError: fewer than two classes have a sample.
+    """
+    counts = weights.sum(1)
+    present = counts.nonzero()[:, 0]
     if len(present) < 2:
-        raise _too_few(len(present))
-
-    def mean(rows: Tensor) -> Tensor:
-        total = rows.new_zeros(len(present), *rows.shape[1:]).index_add_(0, index, rows)
-        share: Tensor = total / counts.view(-1, *[1] * (rows.ndim - 1))
-        return share
-
-    centroids = mean(delta)
-    away = delta - centroids[index]
-    summary = Summary(centroids, mean(_norm(away)))
+        raise too_few(len(present))
+    if len(present) < len(delta):
+        delta, weights, counts = delta[present], weights[present], counts[present]
+    share = weights / counts[:, None]
+    centroids = torch.bmm(share[:, None], delta)[:, 0]
+    spreads, units, _ = spread(delta, centroids, share)
+    summary = Summary(unit * centroids, unit * spreads)
     along, towards = summary.pull(gradient)
-    drift = towards - along[:, None] * mean(_unit(away))
-    return Pull(summary.value(gradient), present, centroids, along, drift)
+    drift = towards - along[:, None] * units
+    return Pull(summary.value(gradient), present, summary.centroids, along, drift)
 
 
 def _unit(rows: Tensor) -> Tensor:
@@ -196,7 +221,7 @@ BLOCK_VALUES = 1 << 19
 """Values handled at a time: bounds what is needed beside δ itself, and 2 MB stay near the core."""
 
 
-def _blocks(delta: Tensor) -> Iterator[tuple[slice, slice]]:
+def blocks(delta: Tensor) -> Iterator[tuple[slice, slice]]:
     """Views of a (classes, per_class, d) tensor: several classes at once, or a part of one."""
     m, per_class, d = delta.shape
     room = BLOCK_VALUES if delta.device.type == "cpu" else BLOCK_VALUES << 5
@@ -214,78 +239,30 @@ def summarise(delta: Tensor) -> Summary:
         delta: (classes, per_class, d).
     """
     centroids = delta.mean(1)
-    return Summary(centroids, _spread(delta, centroids)[0])
+    return Summary(centroids, spread(delta, centroids, equal(delta))[0])
 
 
-def _spread(delta: Tensor, centroids: Tensor) -> tuple[Tensor, Tensor]:
-    """σ, (m,), and the mean over a class of its unit vectors away from the centroid, (m, d)."""
-    spreads, units = torch.zeros_like(centroids[:, 0]), torch.zeros_like(centroids)
-    for a, p in _blocks(delta):
-        away = delta[a, p] - centroids[a, None]
-        length = torch.linalg.vector_norm(away, dim=2)
-        spreads[a] += length.sum(1)
-        inverse = torch.where(length > 0, 1 / length, 0)
-        units[a] += torch.bmm(inverse[:, None], away)[:, 0]
-    return spreads / delta.shape[1], units / delta.shape[1]
+def equal(delta: Tensor) -> Tensor:
+    """Each sample's share in its class, (classes, per_class)."""
+    return delta.new_full((1, 1), 1 / delta.shape[1]).expand(delta.shape[:2])
 
 
-def descend(
-    delta: Tensor,
-    *,
-    radius: float,
-    step: float,
-    steps: int,
-    gradient: Gradient = "paper",
-    fixed: Summary | None = None,
-    on_step: OnStep | None = None,
-) -> None:
-    """Signed-gradient steps on CSD over *all* samples at once, in place.
-
-    Centroids are the whole set's, and exact: batches that start apart do not agree on theirs, and
-    the effect vanishes. The gradient is the closed form (with u the unit vectors δ − c):
-    n_k ∂CSD/∂δ_i = ∂CSD/∂σ_k (u_i − ū_k) + ∂CSD/∂c_k. Two passes over δ per step.
+def spread(delta: Tensor, centroids: Tensor, share: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """What CSD and its slope need of how samples lie around their centroids.
 
     Args:
-        delta: (classes, per_class, d) in units of full scale; start it at random, as CSD has
-            gradient 0 at δ = 0.
-        radius: of the L∞ ball, same units.
-        step: size of a step, same units.
-        steps: how many.
-        gradient: see `Gradient`.
-        fixed: classes that are already there and do not move.
-        on_step: called after each step with the CSD *before* it.
+        delta: (classes, per_class, d).
+        centroids: (classes, d).
+        share: (classes, per_class), of each sample in its class.
 
-    Raises:
-        UeError: fewer than two classes, the fixed ones included.
+    Returns:
+        σ, (classes,); the mean of a class's unit vectors away from its centroid, (classes, d); and
+        every sample's distance to it, (classes, per_class).
     """
-    m, tiny = len(delta), torch.finfo(delta.dtype).tiny
-    total = m + (0 if fixed is None else len(fixed.centroids))
-    if total < 2:
-        raise _too_few(total)
-    centroids = delta.mean(1)
-    for done in range(steps):
-        spreads, units = _spread(delta, centroids)
-        own = Summary(centroids, spreads)
-        every = own if fixed is None else own.joined(fixed)
-        along, towards = every.pull(gradient)
-        following = torch.zeros_like(centroids)
-        if gradient == "paper":
-            # The gradient times n_k |δ_i − c_k| / along_k > 0, which leaves its sign alone:
-            # (δ_i − c_k) + |δ_i − c_k| · drift_k.
-            drift = towards[:m] / along[:m, None] - units
-            for a, p in _blocks(delta):
-                block = delta[a, p]
-                away = block - centroids[a, None]
-                # A sample on its centroid has no direction of its own, but still drifts.
-                length = torch.linalg.vector_norm(away, dim=2, keepdim=True).clamp_min_(tiny)
-                away.addcmul_(length, drift[a, None]).sign_()
-                block.sub_(away, alpha=step).clamp_(-radius, radius)
-                following[a] += block.sum(1)
-        else:
-            move = step * towards[:m].sign()
-            for a, p in _blocks(delta):
-                block = delta[a, p].sub_(move[a, None]).clamp_(-radius, radius)
-                following[a] += block.sum(1)
-        centroids = following / delta.shape[1]
-        if on_step is not None:
-            on_step(done + 1, steps, every.value(gradient))
+    lengths, units = torch.empty_like(delta[:, :, 0]), torch.zeros_like(centroids)
+    for a, p in blocks(delta):
+        away = delta[a, p] - centroids[a, None]
+        length = lengths[a, p] = torch.linalg.vector_norm(away, dim=2)
+        inverse = torch.where(length > 0, share[a, p] / length, 0)
+        units[a] += torch.bmm(inverse[:, None], away)[:, 0]
+    return (share * lengths).sum(1), units, lengths
