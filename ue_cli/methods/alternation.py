@@ -8,19 +8,20 @@ noise, so that nearby weights cannot read the images either. Without noise it is
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ue_cli.methods.search import Found, Learner, Search
+from ue_cli.methods.rounds import Row, Run
+from ue_cli.methods.search import Learner, Search
 from ue_cli.training.augment import augmented, whole
 from ue_cli.training.precision import autocast
 from ue_cli.training.robust import FITTED, WeightNoise, robust_step, sum_over_noise
 from ue_cli.training.supervised import VictimRecipe, build_net, sgd
-from ue_cli.types import OnStep, Scaling
+from ue_cli.types import Scaling
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,75 +73,74 @@ class Alternation(Learner):
         """Images per step of the surrogate."""
         return self.surrogate.batch
 
-    def search(self, on: Search, seed: int, on_step: OnStep | None) -> Found:
-        """See `Learner.search`; ``on_step`` gets the error on the subset."""
-        run = _Run(self, on, seed)
-        return Found(run.rounds(on_step), run.net)
+    def begin(self, on: Search, seed: int) -> Run:
+        """See `Learner.begin`; what is watched is the error on the subset."""
+        net = build_net(self.surrogate, len(on.names), seed=seed).to(on.images.device)
+        return _Run(self, on, net.to(memory_format=torch.channels_last), seed)
 
 
-class _Run:
+class _Run(Run):
     """One search: the surrogate, its optimiser and noise, and the entries."""
 
-    def __init__(self, recipe: Alternation, search: Search, seed: int) -> None:
-        self.recipe, self.search = recipe, search
-        device = search.images.device
-        net = build_net(recipe.surrogate, len(search.names), seed=seed).to(device)
-        self.net: nn.Module = net.to(memory_format=torch.channels_last)
-        self.optimiser = sgd(self.net, recipe.surrogate)
-        self.noise = WeightNoise(self.net, recipe.scaling, seed=seed)
-        self.generator = search.generator
-        share = recipe.subset if recipe.per_class == 1 else 1.0
-        self.subset = _stratified(search.labels.cpu(), share, self.generator).to(device)
-        self.stream = search.endless(recipe.surrogate.batch)
-        self.trained = 0
+    watched = "error"
 
-    def rounds(self, on_step: OnStep | None) -> dict[str, Any]:
-        """Alternate until the error is small enough, or the rounds are over; what happened."""
-        recipe = self.recipe
+    def __init__(self, recipe: Alternation, search: Search, net: nn.Module, seed: int) -> None:
+        self.recipe, self.net = recipe, net
+        self.noise = WeightNoise(net, recipe.scaling, seed=seed)
+        self.sgd = sgd(net, recipe.surrogate)
+        super().__init__(search, net, self.sgd, recipe.batch, [self.noise.generator])
+        share = recipe.subset if recipe.per_class == 1 else 1.0
+        subset = _stratified(search.labels.cpu(), share, self.generator)
+        self.subset = subset.to(search.images.device)
         noisy = max(recipe.noise_levels) > 0
-        least = recipe.min_robust_rounds if noisy else 0
-        error, robust_rounds, fitted, stop = 1.0, 0, False, "rounds"
-        log: list[dict[str, Any]] = []
-        for number in range(1, recipe.max_rounds + 1):
-            # A surrogate that never fits half is made robust in the last rounds all the same.
-            robust = noisy and (fitted or recipe.max_rounds - number < least)
-            self._train(robust)
-            self._improve(robust)
-            error = self._error()
-            robust_rounds += robust
-            log.append({"robust": robust, "error": round(error, 6)})
-            if on_step is not None:
-                on_step(number, recipe.max_rounds, error)
-            fitted = fitted or error < 1 - FITTED
-            if error <= recipe.stop_error and robust_rounds >= least:
-                stop = "error"
-                break
+        self.least = recipe.min_robust_rounds if noisy else 0
+        self.noisy = noisy
+
+    def round(self, log: Sequence[Row]) -> Row:
+        """Train, improve, and take the error.
+
+        A surrogate that never fits half is made robust in the last rounds all the same.
+        """
+        fitted = any(row["error"] < 1 - FITTED for row in log)
+        late = self.recipe.max_rounds - len(log) - 1 < self.least
+        robust = self.noisy and (fitted or late)
+        self._train(robust, len(log))
+        self._improve(robust)
+        return {"robust": robust, "error": round(self._error(), 6)}
+
+    def over(self, log: Sequence[Row]) -> bool:
+        """Whether the error is small enough, after rounds enough under noise."""
+        if not log or log[-1]["error"] > self.recipe.stop_error:
+            return False
+        return sum(bool(row["robust"]) for row in log) >= self.least
+
+    def said(self, log: Sequence[Row]) -> Row:
+        """See `Run.said`."""
         return {
-            "rounds": log,
-            "robust_rounds": robust_rounds,
-            "final_error": round(error, 6),
-            "stopped_by": stop,
+            "rounds": list(log),
+            "robust_rounds": sum(row["robust"] for row in log),
+            "final_error": log[-1]["error"] if log else 1.0,
+            "stopped_by": "error" if self.over(log) else "rounds",
             "images": len(self.search.images),
         }
 
-    def _train(self, robust: bool) -> None:
-        """θ: some batches of x + δ, one step each, or one per noise level."""
+    def _train(self, robust: bool, before: int) -> None:
+        """θ: some batches of x + δ, one step each, or one per noise level, after other rounds."""
         recipe = self.recipe
         levels, draws = (recipe.noise_levels, recipe.draws) if robust else ((0.0,), 1)
         self.net.train().requires_grad_(True)
-        for _ in range(recipe.batches):
+        for step in range(recipe.batches):
             chosen = next(self.stream)
             with torch.no_grad():
                 seen = self._seen(chosen, self.search.entries.of(chosen))
-            done = self.trained / (recipe.max_rounds * recipe.batches)
-            for group in self.optimiser.param_groups:
+            done = (before * recipe.batches + step) / (recipe.max_rounds * recipe.batches)
+            for group in self.sgd.param_groups:
                 group["lr"] = recipe.surrogate.lr * (0.5 + 0.5 * math.cos(math.pi * done))
-            self.trained += 1
 
             def loss(seen: Tensor = seen, chosen: Tensor = chosen) -> Tensor:
                 return self._loss(seen, chosen)
 
-            robust_step(self.net, self.optimiser, loss, self.noise, levels, draws)
+            robust_step(self.net, self.sgd, loss, self.noise, levels, draws)
 
     def _improve(self, robust: bool) -> None:
         """δ: one signed step per batch and noise level, the surrogate as it is at test time."""

@@ -116,6 +116,18 @@ class Entries:
         free = own >= self._fixed
         self._delta[own[free]] = mean[free]
 
+    def start(self) -> tuple[Tensor, Tensor]:
+        """All patterns as they are now, and which of them each image carries."""
+        return self._delta, self._entry
+
+    def state(self) -> Tensor:
+        """All patterns as they are, for `restore`."""
+        return self._delta
+
+    def restore(self, state: Tensor) -> None:
+        """Go on from what `state` gave of the same classes and images."""
+        self._delta.copy_(state)
+
     def levels(self) -> NDArray[np.int8]:
         """Everything as whole levels, (classes, per_class, 3, cells, cells).
 

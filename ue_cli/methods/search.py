@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import json
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from hashlib import sha256
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional
 
 from ue_cli import __version__
 from ue_cli.methods.entries import Entries, check_inputs
+from ue_cli.methods.rounds import Checkpoint, Row, Run
 from ue_cli.types import Bank, Budget, OnStep, Provenance
 
 
@@ -91,13 +94,19 @@ class Search:
         wide = functional.interpolate(delta, size=images.shape[2:], mode="nearest-exact")
         return (images + wide).clamp(0, 255)
 
-    def endless(self, batch: int) -> Iterator[Tensor]:
-        """Batches of indices; every image once before any comes again."""
-        size = min(batch, len(self.images))
-        while True:
-            order = torch.randperm(len(self.images), generator=self.generator)
-            for chosen in torch.split(order[: len(order) // size * size], size):
-                yield chosen.to(self.images.device)
+    def digest(self, recipe: Mapping[str, Any], seed: int) -> str:
+        """SHA-256, hex, of what decides a search that begins now, and of the code that runs it.
+
+        Args:
+            recipe: the hyperparameters.
+            seed: as for `Learner.begin`.
+        """
+        said = [recipe, seed, self.names, self._budget.levels, str(self.images.device)]
+        versions = [__version__, torch.__version__]
+        found = sha256(json.dumps([said, versions, self.images.shape], sort_keys=True).encode())
+        for tensor in (self.images, self.labels, *self.entries.start()):
+            found.update(tensor.cpu().contiguous().numpy().data)
+        return found.hexdigest()
 
     def bank(self, method: str, recipe: Mapping[str, Any]) -> Bank:
         """The patterns in whole levels.
@@ -116,19 +125,6 @@ class Search:
             self._budget,
             Provenance(method, "pixel", said, f"ue {__version__}"),
         )
-
-
-@dataclass(frozen=True, slots=True)
-class Found:
-    """What a search leaves besides the patterns.
-
-    Attributes:
-        said: what happened, for the bank's provenance; JSON.
-        surrogate: the network that it was made with; None where there was none.
-    """
-
-    said: dict[str, Any]
-    surrogate: nn.Module | None
 
 
 class Learner(ABC):
@@ -159,13 +155,12 @@ class Learner(ABC):
         """Images per step of the surrogate."""
 
     @abstractmethod
-    def search(self, on: Search, seed: int, on_step: OnStep | None) -> Found:
-        """Improve the patterns of ``on`` in place.
+    def begin(self, on: Search, seed: int) -> Run:
+        """A search that improves the patterns of ``on`` in place.
 
         Args:
             on: the photos and what they carry.
             seed: of the surrogate and its noise; other draws come from the search's generator.
-            on_step: see `types.OnStep`; after every round.
         """
 
     def optimise(
@@ -180,6 +175,7 @@ class Learner(ABC):
         frozen: Bank | None = None,
         device: str = "cpu",
         on_step: OnStep | None = None,
+        checkpoint: Checkpoint | None = None,
     ) -> Optimised:
         """Make a bank, or let classes join one.
 
@@ -194,6 +190,8 @@ class Learner(ABC):
             frozen: entries that do not change.
             device: for torch.
             on_step: see `types.OnStep`; after every round, with what the method watches.
+            checkpoint: where an interrupted search of the same inputs goes on, with the same
+                result as an uninterrupted one on a CPU.
 
         Returns:
             The frozen entries, then the new ones in the order of ``classes``, and the surrogate.
@@ -213,10 +211,23 @@ class Learner(ABC):
             frozen=frozen,
             device=device,
         )
-        found = self.search(on, seed, on_step)
-        state = {} if found.surrogate is None else found.surrogate.state_dict()
-        recipe = asdict(self) | found.said  # type: ignore[call-overload]
+        run = self.begin(on, seed)
+        hyper = asdict(self)  # type: ignore[call-overload]
+        log: list[Row] = []
+        key = "" if checkpoint is None else on.digest(hyper, seed)
+        if checkpoint is not None and (kept := checkpoint.load(key)) is not None:
+            log = list(kept["log"])
+            run.restore(kept["run"])
+            if on_step is not None:
+                on_step(len(log), self.max_rounds, log[-1][run.watched])
+        while len(log) < self.max_rounds and not run.over(log):
+            log.append(run.round(log))
+            if checkpoint is not None and checkpoint.due():
+                checkpoint.save(key, {"log": log, "run": run.state()})
+            if on_step is not None:
+                on_step(len(log), self.max_rounds, log[-1][run.watched])
+        state = {} if run.surrogate is None else run.surrogate.state_dict()
         return Optimised(
-            on.bank(self.name, recipe),
+            on.bank(self.name, hyper | run.said(log)),
             {name: value.detach().cpu() for name, value in state.items()},
         )

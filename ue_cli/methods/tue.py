@@ -10,20 +10,21 @@ surrogate never touches δ; then it is CSD alone, and no surrogate is trained.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 from torch import Tensor
 
 from ue_cli.errors import UeError
 from ue_cli.methods.discriminant import Gradient, csd, pull_of
-from ue_cli.methods.search import Found, Learner, Search
+from ue_cli.methods.rounds import Row, Run
+from ue_cli.methods.search import Learner, Search
 from ue_cli.training.contrastive import Contrast, build_contrast
 from ue_cli.training.ssl import learn, ssl_optimiser
 from ue_cli.training.ssl_recipes import SslRecipe
 from ue_cli.training.views import views
-from ue_cli.types import OnStep
 
 Centroids = Literal["set", "batch"]
 """Whose classes CSD compares: the whole set's, or, as published, those of the batch alone."""
@@ -100,46 +101,51 @@ class Tue(Learner):
         """Images per step of the surrogate."""
         return self.ssl.batch
 
-    def search(self, on: Search, seed: int, on_step: OnStep | None) -> Found:
-        """See `Learner.search`; ``on_step`` gets the whole set's CSD."""
-        run = _Run(self, on, seed)
-        return Found(run.rounds(on_step), run.surrogate)
+    def begin(self, on: Search, seed: int) -> Run:
+        """See `Learner.begin`; what is watched is the whole set's CSD."""
+        return _Run(self, on, seed)
 
 
-class _Run:
+class _Run(Run):
     """One search: the surrogate, if there is one, and the entries."""
 
+    watched = "csd"
+    surrogate: Contrast | None
+
     def __init__(self, recipe: Tue, search: Search, seed: int) -> None:
-        self.recipe, self.search = recipe, search
-        self.surrogate: Contrast | None = None
+        self.recipe = recipe
+        net, optimiser = None, None
         if recipe.contrastive:
             net = build_contrast(recipe.ssl, seed=seed).to(search.images.device)
-            self.surrogate = net.to(memory_format=torch.channels_last)
-            self.optimiser = ssl_optimiser(self.surrogate, recipe.ssl)
-            self.stream = search.endless(recipe.ssl.batch)
+            net = net.to(memory_format=torch.channels_last)
+            optimiser = ssl_optimiser(net, recipe.ssl)
+        super().__init__(search, net, optimiser, recipe.batch)
+        self.before = self._csd()
 
-    def rounds(self, on_step: OnStep | None) -> dict[str, Any]:
-        """Alternate; what happened."""
-        log: list[dict[str, float]] = []
-        before = self._csd()
-        for number in range(1, self.recipe.max_rounds + 1):
-            said = {} if self.surrogate is None else {"loss": round(self._learn(), 6)}
-            self._perturb()
-            value = self._csd()
-            log.append(said | {"csd": round(value, 6)})
-            if on_step is not None:
-                on_step(number, self.recipe.max_rounds, value)
-        return {"rounds": log, "csd_before": before, "images": len(self.search.images)}
+    def round(self, log: Sequence[Row]) -> Row:
+        """S1, if there is a surrogate, and S2."""
+        said = {} if self.surrogate is None else {"loss": round(self._learn(), 6)}
+        self._perturb()
+        return said | {"csd": round(self._csd(), 6)}
+
+    def said(self, log: Sequence[Row]) -> Row:
+        """See `Run.said`."""
+        return {
+            "rounds": list(log),
+            "csd_before": self.before,
+            "images": len(self.search.images),
+        }
 
     def _learn(self) -> float:
         """S1: some steps of the surrogate on pairs of views of x + δ; the mean loss."""
-        net, losses = self._net(), []
+        net, optimiser, losses = self._net(), self.optimiser, []
+        assert optimiser is not None
         net.train().requires_grad_(True)
         for _ in range(self.recipe.batches):
             chosen = next(self.stream)
             seen = self.search.carrying(chosen, self.search.entries.of(chosen))
             pair = views(seen, self.recipe.ssl, self.search.generator)
-            losses.append(learn(net, self.optimiser, *pair))
+            losses.append(learn(net, optimiser, *pair))
         return float(torch.stack(losses).mean())
 
     def _perturb(self) -> None:

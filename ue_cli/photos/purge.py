@@ -13,6 +13,7 @@ from pathlib import Path
 from ue_cli.errors import UeError
 from ue_cli.photos.collection_info import COLLECTIONS, collection_folder, list_collections
 from ue_cli.photos.key import KEY_FILE
+from ue_cli.photos.pending import SEARCHES
 from ue_cli.photos.private import explain_write, lock_folder
 
 
@@ -49,8 +50,9 @@ def purge_all(home: Path) -> tuple[str, ...]:
     for fingerprint in collections:
         purge_collection(home, fingerprint)
     with explain_write(home):
-        if (home / COLLECTIONS).exists():
-            shutil.rmtree(home / COLLECTIONS)
+        for folder in (home / COLLECTIONS, home / SEARCHES):
+            if folder.exists():
+                shutil.rmtree(folder)
         for path in home.glob(f"{KEY_FILE}*"):
             path.unlink()
     return collections

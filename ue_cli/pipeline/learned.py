@@ -13,9 +13,11 @@ from ue_cli.methods.pue import Pue
 from ue_cli.methods.tue import Tue
 from ue_cli.methods.tue_presets import tue
 from ue_cli.photos.key import Subkey
+from ue_cli.photos.pending import Pending
 from ue_cli.pipeline.images import load_readable
 from ue_cli.pipeline.options import MakingOptions
 from ue_cli.pipeline.pattern import PLACES, CellPattern, place
+from ue_cli.pipeline.resuming import KeptSearch
 from ue_cli.types import Bank, Phases, Photo, PhotoSet
 
 MOST = 5000
@@ -33,6 +35,7 @@ def learn_cells(
     frozen: Bank | None,
     device: str,
     phases: Phases,
+    unfinished: Pending,
 ) -> Bank:
     """Optimise cells with a surrogate that is trained on the photos themselves.
 
@@ -46,6 +49,7 @@ def learn_cells(
         frozen: the bank that new classes join.
         device: for torch.
         phases: told about reading and optimising.
+        unfinished: where an interrupted search goes on.
 
     Raises:
         UeError: fewer than two classes have readable photos.
@@ -78,10 +82,12 @@ def learn_cells(
         method = replace(method, per_class=per_class)
     method = replace(method, batches=min(method.batches, 2 * -(-len(chosen) // method.batch)))
     phases.start("Training against a surrogate", method.max_rounds)
-    done = 0
+    search, done = KeptSearch(unfinished), 0
 
     def on_step(rounds: int, _: int, __: float) -> None:
         nonlocal done
+        if not done and search.resumed:
+            phases.note(f"An interrupted search goes on after its round {rounds}.")
         phases.step(rounds - done)
         done = rounds
 
@@ -96,6 +102,7 @@ def learn_cells(
         frozen=frozen,
         device=device,
         on_step=on_step,
+        checkpoint=search,
     )
     phases.step(method.max_rounds - done)
     if options.per == "class":

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from ue_cli.perturbation.texture import TextureCode, draw_code
 from ue_cli.photos.key import Subkey
+from ue_cli.photos.pending import Pending, pending
 from ue_cli.pipeline.options import MakingOptions
 from ue_cli.report import Caution
 from ue_cli.types import Bank, Phases, PhotoSet
@@ -71,12 +74,24 @@ def make_codes(
     return chosen.codes, Made("cpu", chosen.csd_before, chosen.csd_after, chosen.candidates)
 
 
+@contextmanager
+def search_of(options: MakingOptions, target: Path) -> Iterator[Pending | None]:
+    """What is unfinished of a search for ``target``; None where the method has no surrogate."""
+    if options.method not in ("pue", "em", "tue"):
+        yield None
+        return
+    with pending(options.home, target) as found:
+        yield found
+        found.finished = True
+
+
 def make_cells(
     photos: PhotoSet,
     secret: Subkey,
     options: MakingOptions,
     frozen: Bank | None,
     phases: Phases,
+    unfinished: Pending | None,
 ) -> tuple[Bank, Made]:
     """A bank of cells for the photos' classes; what ``frozen`` holds stays.
 
@@ -86,6 +101,7 @@ def make_cells(
         options: the flags.
         frozen: the collection's bank so far.
         phases: told about the optimisation.
+        unfinished: of methods with a surrogate, where an interrupted search goes on.
 
     Raises:
         UeError: the device is not there, or there are too few classes for a surrogate.
@@ -93,11 +109,11 @@ def make_cells(
     from ue_cli.pipeline.backend import resolve_device
 
     device = resolve_device(options.device)
-    if options.method == "csd":
+    if unfinished is None:
         return _separated(photos.classes, secret, options, frozen, device, phases)
     from ue_cli.pipeline.learned import learn_cells
 
-    bank = learn_cells(photos, secret, options, frozen, device, phases)
+    bank = learn_cells(photos, secret, options, frozen, device, phases, unfinished)
     return bank, Made(device, None, None)
 
 

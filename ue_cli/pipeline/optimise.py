@@ -15,7 +15,7 @@ from ue_cli.perturbation.cards import BANK_SUFFIX, file_sha256
 from ue_cli.perturbation.shards import SHARD_BYTES, shard_files
 from ue_cli.photos.key import ID_BYTES, Subkey, load_or_create_key, subkey
 from ue_cli.photos.places import check_source, no_files, within
-from ue_cli.pipeline.making import learned_words, make_cells
+from ue_cli.pipeline.making import learned_words, make_cells, search_of
 from ue_cli.pipeline.options import MakingOptions
 from ue_cli.pipeline.pattern import PLACES, SAMPLES, place, sample_key
 from ue_cli.pipeline.prepare import label_photos
@@ -108,9 +108,10 @@ def optimise(options: OptimizeOptions, phases: Phases) -> OptimizeResult:
     photos, _ = label_photos(found, options, None, phases)
     phases.note(f"Labels: {photos.label_reason}")
     secret = _secret(options)
-    bank, _ = make_cells(photos, secret, options, None, phases)
-    bank = _portable(bank, photos, secret, options)
-    files = save_bank(bank, options.file, most=options.shard_bytes)
+    with search_of(options, options.file) as unfinished:
+        bank, _ = make_cells(photos, secret, options, None, phases, unfinished)
+        bank = _portable(bank, photos, secret, options)
+        files = save_bank(bank, options.file, most=options.shard_bytes)
     return OptimizeResult(
         files=files,
         sha256=file_sha256(files[0]),

@@ -16,9 +16,17 @@ from ue_cli.photos.collection_info import CollectionInfo, find_collection, new_i
 from ue_cli.photos.key import OwnerKey
 from ue_cli.photos.labels import label
 from ue_cli.photos.manifest import MANIFEST_FILE, read_manifest
+from ue_cli.photos.pending import Pending
 from ue_cli.photos.scan import Scan
 from ue_cli.photos.state import Collection
-from ue_cli.pipeline.making import CODE_VERSION, Made, learned_words, make_cells, make_codes
+from ue_cli.pipeline.making import (
+    CODE_VERSION,
+    Made,
+    learned_words,
+    make_cells,
+    make_codes,
+    search_of,
+)
 from ue_cli.pipeline.options import MakingOptions, ProtectOptions
 from ue_cli.pipeline.pattern import CellPattern, Pattern, TexturePattern
 from ue_cli.pipeline.published import PublicPerturbation, fit_to_photos, public_cautions
@@ -114,8 +122,21 @@ def create_collection(
     phases: Phases,
 ) -> tuple[Collection, Pattern, Made]:
     """Make a new collection's perturbation and its state, before the first image is written."""
+    with search_of(options, options.out) as unfinished:
+        return _created(options, owner, photos, clusters, public, phases, unfinished)
+
+
+def _created(
+    options: ProtectOptions,
+    owner: OwnerKey,
+    photos: PhotoSet,
+    clusters: Clusters | None,
+    public: PublicPerturbation | None,
+    phases: Phases,
+    unfinished: Pending | None,
+) -> tuple[Collection, Pattern, Made]:
     info = CollectionInfo(
-        id=new_id(),
+        id=new_id() if unfinished is None else unfinished.id,
         created=now(),
         source=str(options.src),
         method=options.method,
@@ -131,7 +152,7 @@ def create_collection(
         collection = Collection.create(options.home, owner, info, {BANK_FILE: _bytes(bank)})
         return collection, CellPattern(bank), _taken(public, bank)
     if options.space == "pixel":
-        bank, made = make_cells(photos, secret, options, None, phases)
+        bank, made = make_cells(photos, secret, options, None, phases, unfinished)
         info = replace(info, recipe=info.recipe | learned_words(bank))
         collection = Collection.create(options.home, owner, info, {BANK_FILE: _bytes(bank)})
         return collection, CellPattern(bank), made
@@ -158,8 +179,9 @@ def join_collection(
             return CellPattern(bank), _taken(public, bank)
         if all(name in bank.classes for name in photos.classes):
             return CellPattern(bank), None
-        bank, made = make_cells(photos, collection.subkey, options, bank, phases)
-        save_bank(bank, collection.folder / BANK_FILE)
+        with search_of(options, options.out) as unfinished:
+            bank, made = make_cells(photos, collection.subkey, options, bank, phases, unfinished)
+            save_bank(bank, collection.folder / BANK_FILE)
         return CellPattern(bank), made
     frozen = {name: TextureCode.from_json(x) for name, x in collection.info.codes.items()}
     # What was usual when the collection began holds for all of its photos and classes.

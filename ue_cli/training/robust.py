@@ -25,6 +25,9 @@ class WeightNoise:
         net: on its device; changed only inside `applied`.
         scaling: in units of 1, or of the weights as they are at each draw (`weight_scales`).
         seed: of the draws.
+
+    Attributes:
+        generator: of the draws.
     """
 
     def __init__(self, net: nn.Module, scaling: Scaling, *, seed: int) -> None:
@@ -32,7 +35,7 @@ class WeightNoise:
         self._scaling = scaling
         self._weights: list[Tensor] = list(net.parameters())
         device = self._weights[0].device
-        self._generator = torch.Generator(device).manual_seed(seed)
+        self.generator = torch.Generator(device).manual_seed(seed)
 
     @contextmanager
     def applied(self, level: float) -> Iterator[None]:
@@ -48,7 +51,7 @@ class WeightNoise:
             clean = [weight.clone() for weight in self._weights]
             sizes = [weight.numel() for weight in self._weights]
             flat = torch.randn(
-                sum(sizes), generator=self._generator, device=self._generator.device
+                sum(sizes), generator=self.generator, device=self.generator.device
             ).mul_(level)
             noise = [
                 z.view(w.shape)
