@@ -56,3 +56,18 @@ def test_a_terminal_keeps_the_rows_in_sight_that_are_at_work(
     seen = [int(word[4:]) for word in text.split() if word.startswith("cell")]
     assert seen == list(range(first, last + 1))
     assert "Training [b]x" in text and "10/10" in text
+
+
+def test_rounds_of_minutes_have_an_eta(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Two of ten are done, the second in five minutes: eight more are forty."""
+    now = [0.0]
+    terminal = partial(Console, force_terminal=True, width=100, get_time=lambda: now[0])
+    monkeypatch.setattr("ue_cli.output.Console", terminal)
+    with Output("optimize", as_json=False).phases() as phases:
+        phases.start("Training against a surrogate", 10)
+        for _ in range(2):
+            now[0] += 300
+            phases.step()
+    assert "0:40:00" in capsys.readouterr().err

@@ -25,6 +25,8 @@ from ue_cli.errors import ExitCode, UeError
 from ue_cli.types import PENDING, Watch
 
 SCHEMA = "ue/1"
+_REMEMBERED = 3600.0
+"""Seconds of a phase's steps that its ETA is taken from: a search's round can take many minutes."""
 _BELOW = 8
 """Lines that heads and progress bars take."""
 
@@ -66,6 +68,7 @@ class Output:
             TextColumn("ETA", style="dim"),
             TimeRemainingColumn(),
             console=self._err,
+            speed_estimate_period=_REMEMBERED,
             disable=not self._err.is_terminal,
         )
         with bar:

@@ -29,10 +29,11 @@ from ue_cli.pipeline.choosing import typical_short_side
 from ue_cli.pipeline.evaluation.bank import collection_bank, read_public
 from ue_cli.pipeline.evaluation.options import EvaluateOptions
 from ue_cli.pipeline.options import MethodChoice, ProtectOptions, choose_method
-from ue_cli.pipeline.pattern import CellPattern
+from ue_cli.pipeline.pattern import SAMPLES, CellPattern, sample_key
 from ue_cli.pipeline.protect import protect
-from ue_cli.pipeline.published import describe, read_found, read_perturbation
-from ue_cli.types import Bank, Budget, PhotoSet
+from ue_cli.pipeline.publicnotes import describe, public_cautions
+from ue_cli.pipeline.published import PublicPerturbation, read_found, read_perturbation
+from ue_cli.types import Bank, Budget, Photo, PhotoSet
 
 SIZE = 16
 
@@ -325,6 +326,12 @@ def test_what_cannot_be_used_is_refused_before_any_work(tmp_path: Path) -> None:
     (tmp_path / "cut.pt").write_bytes(good.read_bytes()[:200])
     (tmp_path / "text.safetensors").write_text("<html>")
     single = published(tmp_path / "single.pt", 1)
+    np.save(tmp_path / "nan.npy", np.full((2, 3, 4, 4), np.nan, np.float32))
+    np.save(tmp_path / "gray.npy", np.full((2, 1, 4, 4), 0.03, np.float32))
+    newer = (tmp_path / "bank.safetensors").read_bytes().replace(b'version\\": 1', b'version\\": 9')
+    (tmp_path / "newer.safetensors").write_bytes(newer)
+    shards = save_bank(read_published(good, Budget(8)), tmp_path / "big.safetensors", most=99)
+    shards[1].unlink()
     for words, expected in (
         ((tmp_path / "gone.pt",), (4, "perturbation-missing")),
         ((tmp_path / "cut.pt",), (4, "perturbation-unreadable")),
@@ -336,11 +343,47 @@ def test_what_cannot_be_used_is_refused_before_any_work(tmp_path: Path) -> None:
         ((tmp_path / "bank.safetensors", "--epsilon", 4), (4, "perturbation-over-budget")),
         ((tmp_path / "bank.safetensors", "--units", "levels"), (2, "flags-clash")),
         ((single,), (4, "transfer-classes")),
+        ((tmp_path / "nan.npy",), (4, "perturbation-unreadable")),
+        ((tmp_path / "gray.npy",), (4, "perturbation-unreadable")),
+        ((tmp_path / "newer.safetensors",), (4, "perturbation-unreadable")),
+        ((tmp_path / "big.safetensors",), (4, "perturbation-unreadable")),
+        ((shards[2],), (4, "perturbation-unreadable")),
     ):
         error = ue(tmp_path, "--perturbation", *words, code=expected[0])
         assert error["code"] == expected[1] and error["hint"], error
     assert not (tmp_path / "photos-protected").exists()
     assert not list((tmp_path / "home").glob("collections/*"))
+
+
+def other_data(bank: Bank, *names: str) -> list[str]:
+    """What is said of a bank that is given to such photos."""
+    photos = PhotoSet(
+        Path(),
+        tuple(Photo(Path(name), name, name.split("/")[0]) for name in names),
+        tuple(sorted({name.split("/")[0] for name in names})),
+        "folders",
+        "",
+    )
+    public = PublicPerturbation(bank, "x", "0" * 64, "path")
+    cautions = public_cautions(public, bank, photos)
+    return [one.text for one in cautions if one.code == "other-data"]
+
+
+def test_a_bank_that_was_learned_on_other_photos_is_called_so(tmp_path: Path) -> None:
+    named = ("cat", "dog", "frog", "horse")
+    path = published(tmp_path / "noise.pt")
+    learned = read_published(path, Budget(8), order=named)
+    assert other_data(learned, "Cat/0.png", "boat/1.png") == []
+    (said,) = other_data(learned, "boat/0.png", "car/1.png")
+    assert "none of its classes (cat, dog, frog and 1 more) is one of these (boat, car)" in said
+    assert other_data(read_published(path, Budget(8)), "boat/0.png", "car/1.png") == []
+    drawn = replace(learned, provenance=replace(learned.provenance, method="csd"))
+    assert other_data(drawn, "boat/0.png", "car/1.png") == []
+    recipe = {SAMPLES: {sample_key("cat", "cat/0.png"): 0}}
+    own = replace(learned, provenance=replace(learned.provenance, recipe=recipe))
+    assert other_data(own, "cat/0.png", "dog/0.png") == []
+    (said,) = other_data(own, "cat/1.png", "dog/0.png")
+    assert "of its 1 files none is here" in said
 
 
 @pytest.mark.parametrize(

@@ -29,7 +29,8 @@ from ue_cli.pipeline.making import (
 )
 from ue_cli.pipeline.options import MakingOptions, ProtectOptions
 from ue_cli.pipeline.pattern import CellPattern, Pattern, TexturePattern
-from ue_cli.pipeline.published import PublicPerturbation, fit_to_photos, public_cautions
+from ue_cli.pipeline.publicnotes import public_cautions
+from ue_cli.pipeline.published import PublicPerturbation, fit_to_photos
 from ue_cli.pipeline.workers import Crashed, WorkerPool
 from ue_cli.types import Bank, FloatArray, Phases, PhotoSet
 
@@ -150,7 +151,7 @@ def _created(
     if public is not None:
         bank = fit_to_photos(public, photos, secret, None)
         collection = Collection.create(options.home, owner, info, {BANK_FILE: _bytes(bank)})
-        return collection, CellPattern(bank), _taken(public, bank)
+        return collection, CellPattern(bank), _taken(public, bank, photos)
     if options.space == "pixel":
         bank, made = make_cells(photos, secret, options, None, phases, unfinished)
         info = replace(info, recipe=info.recipe | learned_words(bank))
@@ -176,7 +177,7 @@ def join_collection(
         if public is not None:
             bank = fit_to_photos(public, photos, collection.subkey, bank)
             save_bank(bank, collection.folder / BANK_FILE)
-            return CellPattern(bank), _taken(public, bank)
+            return CellPattern(bank), _taken(public, bank, photos)
         if all(name in bank.classes for name in photos.classes):
             return CellPattern(bank), None
         with search_of(options, options.out) as unfinished:
@@ -202,8 +203,8 @@ def _bytes(bank: Bank) -> bytes:
         return path.read_bytes()
 
 
-def _taken(public: PublicPerturbation, bank: Bank) -> Made:
-    return Made("cpu", None, None, cautions=public_cautions(public, bank))
+def _taken(public: PublicPerturbation, bank: Bank, photos: PhotoSet) -> Made:
+    return Made("cpu", None, None, cautions=public_cautions(public, bank, photos))
 
 
 def _byte_options(options: ProtectOptions, public: PublicPerturbation | None) -> dict[str, Any]:

@@ -30,7 +30,8 @@ from ue_cli.pipeline.prepare import (
     label_photos,
     require_same,
 )
-from ue_cli.pipeline.published import PublicPerturbation, describe, read_perturbation
+from ue_cli.pipeline.publicnotes import describe
+from ue_cli.pipeline.published import PublicPerturbation, read_perturbation
 from ue_cli.pipeline.results import ProtectResult, Run
 from ue_cli.pipeline.summary import report_folder, write_summary
 from ue_cli.pipeline.unpack import scan_source

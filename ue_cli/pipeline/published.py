@@ -22,11 +22,10 @@ from ue_cli.perturbation.legacy import (
     read_order,
     read_published,
 )
-from ue_cli.perturbation.transfer import mixed_classes, transfer_bank, with_budget
+from ue_cli.perturbation.transfer import transfer_bank, with_budget
 from ue_cli.photos.key import Subkey
 from ue_cli.pipeline.options import ProtectOptions
 from ue_cli.pipeline.pattern import PLACES, SAMPLES, place, sample_key
-from ue_cli.report import PUBLIC_CAUTION, Caution, PublicNote, Table
 from ue_cli.types import Bank, Budget, PhotoSet
 
 PUBLIC = "public"
@@ -206,65 +205,3 @@ def _give_samples(
         places |= {key: start + index for index, key in enumerate(keys)}
         following[label] = start + len(keys)
     return max(following.values(), default=1)
-
-
-def describe(public: PublicPerturbation) -> PublicNote:
-    """What is known of it, for the report."""
-    card = public.card
-    return PublicNote(
-        name=public.name,
-        sha256=public.sha256,
-        source=public.source,
-        chosen="" if public.choice is None else str(public.choice),
-        card=None if card is None else card.name,
-        measured=None if card is None or not card.measured else _measured(card),
-        limits=() if card is None else card.limits,
-    )
-
-
-def _measured(card: Card) -> Table:
-    """What a card says that the perturbation did, a row per victim."""
-    rows = tuple(
-        (
-            f"{one.files} of {one.data}",
-            f"{100 * one.control_last:.1f} % ({100 * one.control_best:.1f} %)",
-            f"{100 * one.last:.1f} % ({100 * one.best:.1f} %)",
-            f"{one.victim}, seed {one.seed}",
-            one.date,
-        )
-        for one in card.measured
-    )
-    return Table(
-        caption="Accuracy on clean test images of a victim trained on benchmark files, without and "
-        "with this perturbation: last epoch, and in brackets the best one, which is what a trainer "
-        "who stops early on clean validation images gets.",
-        columns=("Files", "Unprotected", "With it", "Victim", "Date"),
-        rows=rows,
-        note="Measured on these benchmark files, not on yours, and one training each: seeds differ "
-        "by some points.",
-    )
-
-
-def public_cautions(public: PublicPerturbation, bank: Bank) -> tuple[Caution, ...]:
-    """What the owner has to know of it."""
-    found = [
-        Caution(
-            PUBLIC_CAUTION,
-            f"Anyone who has the same perturbation ({public.name}, SHA-256 {public.sha256[:12]}…) "
-            "can lay it over these photos and subtract it. Permuting, flipping or mixing it would "
-            "hide nothing.",
-            "Where that matters, leave --perturbation out: the default is made under your own key. "
-            "ue evaluate shows what the subtraction brings back.",
-        )
-    ]
-    if mixed := mixed_classes(bank):
-        found.append(
-            Caution(
-                "mixed-classes",
-                f"The perturbation has {len(public.bank.classes)} entries for {len(bank.classes)} "
-                f"classes, so that {len(mixed)} of them, such as {mixed[0]}, carry mixtures of two "
-                "entries, which are fainter and lie closer together.",
-                "Choose a perturbation with more classes, or leave --perturbation out.",
-            )
-        )
-    return tuple(found)

@@ -23,7 +23,8 @@ from ue_cli.photos.state import Collection
 from ue_cli.pipeline.benchmarks import effect_table
 from ue_cli.pipeline.making import Made
 from ue_cli.pipeline.options import ProtectOptions
-from ue_cli.pipeline.published import PublicPerturbation, describe
+from ue_cli.pipeline.publicnotes import describe
+from ue_cli.pipeline.published import PublicPerturbation
 from ue_cli.pipeline.results import ProtectResult, Run
 from ue_cli.report import (
     CERTIFICATE_FILE,
