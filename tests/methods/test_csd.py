@@ -12,7 +12,7 @@ from torch import Tensor
 from ue_cli.errors import UeError
 from ue_cli.methods.csd import Gradient, PixelCsd, csd, keyed_start
 from ue_cli.methods.descent import descend
-from ue_cli.methods.discriminant import Summary, pull_of, summarise
+from ue_cli.methods.discriminant import Summary, pull_of, pull_of_patterns, summarise
 from ue_cli.types import Budget
 
 BUDGET = Budget(8)
@@ -83,6 +83,31 @@ def test_the_slope_of_a_set_is_autograds_at_any_of_its_samples(
     assert torch.allclose(
         pull.of(delta[some], labels[some]) / sizes, wanted[some], rtol=1e-7, atol=1e-10
     )
+
+
+@pytest.mark.parametrize("gradient", ["paper", "released"])
+def test_the_slope_of_patterns_counts_whoever_carries_them(gradient: Gradient) -> None:
+    """In levels, with a pattern that nobody carries and a class without a sample."""
+    generator = torch.Generator().manual_seed(0)
+    patterns = torch.randn(4, 3, 5, generator=generator, dtype=torch.float64)
+    weights = torch.tensor([[2, 0, 1], [0, 0, 0], [1, 1, 1], [0, 4, 0]], dtype=torch.float64)
+    times = weights.flatten().long()
+    samples = patterns.flatten(0, 1).repeat_interleave(times, 0)
+    labels = torch.arange(4).repeat_interleave(3).repeat_interleave(times)
+    wanted = pull_of(samples / 255, labels, gradient)
+    found = pull_of_patterns(patterns, weights, gradient, unit=1 / 255)
+    assert found.value == pytest.approx(wanted.value, rel=1e-12)
+    assert torch.allclose(found.of(samples, labels), wanted.of(samples / 255, labels), rtol=1e-9)
+
+
+def test_the_slope_of_class_wise_patterns_is_no_rounding_error() -> None:
+    """Their spreads are 0: what is left pushes centroids apart, and signed steps follow it."""
+    patterns = torch.randn(3, 1, 48, generator=torch.Generator().manual_seed(0))
+    weights, slopes = torch.tensor([[7.0], [1.0], [12.0]]), []
+    for kind in (torch.float32, torch.float64):
+        pull = pull_of_patterns(patterns.to(kind), weights.to(kind), unit=1 / 255)
+        slopes.append(pull.of(patterns[:, 0].to(kind), torch.arange(3)))
+    assert torch.allclose(slopes[0].double(), slopes[1], rtol=1e-4, atol=1e-16)
 
 
 @settings(deadline=None, max_examples=20)

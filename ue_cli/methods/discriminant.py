@@ -131,9 +131,9 @@ class Pull:
     Attributes:
         value: CSD.
         present: (M,) labels of the classes that have a sample, ascending.
-        centroids: (M, d).
-        along: ∂CSD/∂σ_k, (M,).
-        drift: ∂CSD/∂c_k less what the spreads say of it, (M, d).
+        centroids: (M, d), in the set's own unit.
+        along: ∂CSD/∂σ_k, (M,), per unit of full scale.
+        drift: ∂CSD/∂c_k less what the spreads say of it, (M, d), the same.
     """
 
     value: float
@@ -146,7 +146,7 @@ class Pull:
         """n_k ∂CSD/∂δ_i, with n_k the samples of its class in the whole set.
 
         Args:
-            delta: (n, d), samples of the set.
+            delta: (n, d), samples of the set, in its unit.
             labels: (n,), each of a class that has a sample.
 
         Returns:
@@ -191,7 +191,7 @@ def pull_of_patterns(
         delta: (classes, per_class, d), patterns by class.
         weights: (classes, per_class), how many samples carry each; classes of none are left out.
         gradient: see `Gradient`.
-        unit: of ``delta``, as a share of full scale. What comes back is in units of full scale.
+        unit: of ``delta``, as a share of full scale.
 
     Raises:
         UeError: fewer than two classes have a sample.
@@ -208,7 +208,7 @@ def pull_of_patterns(
     summary = Summary(unit * centroids, unit * spreads)
     along, towards = summary.pull(gradient)
     drift = towards - along[:, None] * units
-    return Pull(summary.value(gradient), present, summary.centroids, along, drift)
+    return Pull(summary.value(gradient), present, centroids, along, drift)
 
 
 def _unit(rows: Tensor) -> Tensor:

@@ -95,11 +95,20 @@ class Entries:
             start[: self._fixed] = torch.from_numpy(frozen.delta.astype(np.float32)).flatten(0, 1)
         self._delta = start.to(device)
         variants = _turns(labels) if variants is None else variants.cpu()
-        self._entry = (labels.cpu() * shape[0] + variants % shape[0]).to(device)
+        entry = labels.cpu() * shape[0] + variants % shape[0]
+        carriers = entry.bincount(minlength=len(start)).view(classes, shape[0])
+        self._entry, self._carriers = entry.to(device), carriers.to(device, torch.float32)
 
     def of(self, chosen: Tensor) -> Tensor:
         """The patterns of some images, (k, 3, cells, cells), a copy."""
         return self._delta.index_select(0, self._entry[chosen])
+
+    def weighed(self) -> tuple[Tensor, Tensor]:
+        """All patterns, (classes, per_class, values), and how many images carry each.
+
+        The patterns are no copy; the counts are (classes, per_class).
+        """
+        return self._delta.view(*self._shape[:2], -1), self._carriers
 
     def move(self, chosen: Tensor, updates: Tensor) -> None:
         """Step each image's pattern, stay in the ball, and average where images share one.
@@ -111,7 +120,7 @@ class Entries:
         entry = self._entry[chosen]
         moved = (self._delta.index_select(0, entry) + updates).clamp_(-self._radius, self._radius)
         own, slot = torch.unique(entry, return_inverse=True)
-        total = torch.zeros_like(self._delta[own]).index_add_(0, slot, moved)
+        total = moved.new_zeros(len(own), *moved.shape[1:]).index_add_(0, slot, moved)
         mean = total / slot.bincount()[:, None, None, None]
         free = own >= self._fixed
         self._delta[own[free]] = mean[free]

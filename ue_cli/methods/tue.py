@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from ue_cli.errors import UeError
-from ue_cli.methods.discriminant import Gradient, csd, pull_of
+from ue_cli.methods.discriminant import Gradient, Pull, csd, pull_of_patterns
 from ue_cli.methods.rounds import Row, Run
 from ue_cli.methods.search import Learner, Search
 from ue_cli.training.contrastive import Contrast, build_contrast
@@ -156,31 +156,32 @@ class _Run(Run):
         for chosen in torch.split(order.to(self.search.images.device), self.recipe.ssl.batch):
             for _ in range(self.recipe.steps):
                 delta = self.search.entries.of(chosen)
-                slope = self.recipe.separation * self._separating(chosen, delta / 255)
+                slope = torch.zeros_like(delta)
+                if self.recipe.separation:
+                    slope += self.recipe.separation * self._separating(chosen, delta)
                 if self.surrogate is not None:
                     slope += self.recipe.contrastive * self._agreeing(chosen, delta)
                 self.search.entries.move(chosen, -self.recipe.step * slope.sign())
 
     def _separating(self, chosen: Tensor, delta: Tensor) -> Tensor:
-        """∂CSD/∂δ of a batch, (k, 3, c, c), δ in units of full scale.
+        """∂CSD/∂δ of a batch, (k, 3, c, c), δ in levels; the slope is per unit of full scale.
 
         Against the whole set's centroids it counts as in a batch of these images alone: what moves
         a class's mean is divided by the class's share of the batch, not of the set.
         """
         labels = self.search.labels[chosen]
         if self.recipe.centroids == "set":
-            pull = pull_of(*self._members(), self.recipe.gradient)
-            slope = pull.of(delta.flatten(1), labels)
+            slope = self._pull().of(delta.flatten(1), labels)
             slope /= labels.bincount()[labels][:, None]
             return slope.view(delta.shape)
         if len(set(labels.tolist())) < 2:  # CSD is not defined there
             return torch.zeros_like(delta)
-        leaf = delta.flatten(1).requires_grad_()
+        leaf = (delta / 255).flatten(1).requires_grad_()
         (slope,) = torch.autograd.grad(csd(leaf, labels, gradient=self.recipe.gradient), leaf)
         return slope.view(delta.shape)
 
     def _agreeing(self, chosen: Tensor, delta: Tensor) -> Tensor:
-        """∂L_CL/∂δ of a batch, (k, 3, c, c), δ in units of full scale."""
+        """∂L_CL/∂δ of a batch, as `_separating`."""
         net, leaf = self._net(), (delta / 255).requires_grad_()
         first, second = views(
             self.search.carrying(chosen, 255 * leaf),
@@ -192,14 +193,12 @@ class _Run(Run):
         (slope,) = torch.autograd.grad(loss, leaf)
         return slope
 
-    def _members(self) -> tuple[Tensor, Tensor]:
-        """Every image's δ in units of full scale, (n, d), and its class."""
-        every = torch.arange(len(self.search.labels), device=self.search.labels.device)
-        return self.search.entries.of(every).flatten(1).div_(255), self.search.labels
+    def _pull(self) -> Pull:
+        """Of all images' δ as they are; exact, as steps of one batch move the others' centroids."""
+        return pull_of_patterns(*self.search.entries.weighed(), self.recipe.gradient, unit=1 / 255)
 
     def _csd(self) -> float:
-        delta, labels = self._members()
-        return pull_of(delta, labels, self.recipe.gradient).value
+        return self._pull().value
 
     def _net(self) -> Contrast:
         assert self.surrogate is not None
