@@ -6,10 +6,10 @@ from dataclasses import replace
 from math import ceil
 from pathlib import Path
 
+from ue_cli.pipeline.advice import certify_command
 from ue_cli.pipeline.limits import MIN_TEST, TEST_SHARE
 from ue_cli.pipeline.options import ProtectOptions
 from ue_cli.pipeline.results import Aftercare, ProtectResult
-from ue_cli.pipeline.summary import certify_command
 from ue_cli.types import Phases
 
 LIMIT = 120.0

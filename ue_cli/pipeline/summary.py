@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import platform
-import shlex
 import time
 from collections import Counter
 from collections.abc import Mapping
@@ -20,6 +19,7 @@ from ue_cli.photos.decode import DECODER
 from ue_cli.photos.manifest import read_manifest
 from ue_cli.photos.private import explain_write
 from ue_cli.photos.state import Collection
+from ue_cli.pipeline.advice import certify_command, evaluate_command
 from ue_cli.pipeline.benchmarks import effect_table
 from ue_cli.pipeline.making import Made
 from ue_cli.pipeline.options import ProtectOptions
@@ -50,22 +50,6 @@ def report_folder(out: Path) -> Path:
     """Where the report of OUT lies: beside it, never inside what is published."""
     whole = Path(os.path.abspath(out))  # noqa: PTH100 - `.` and `a/..` have no name of their own
     return whole.with_name(whole.name + ".report")
-
-
-def certify_command(options: ProtectOptions) -> str:
-    """The command line that certifies what was protected, beside its clean control."""
-    return _command("certify", options)
-
-
-def evaluate_command(options: ProtectOptions) -> str:
-    """The command line that trains victims on what was protected."""
-    return _command("evaluate", options)
-
-
-def _command(name: str, options: ProtectOptions) -> str:
-    test = [] if options.packed is None else ["--test", str(options.packed.tests)]
-    home = ["--home", str(options.home)] if options.home_given else []
-    return shlex.join(["ue", name, str(options.out), "--original", str(options.src), *test, *home])
 
 
 def write_summary(
