@@ -17,7 +17,7 @@ from torchvision.transforms.v2 import functional as vision
 
 def brightness(images: Tensor, factor: Tensor) -> Tensor:
     """Multiply by ``factor``."""
-    return blend(images, torch.zeros_like(images), factor)
+    return (factor[:, None, None, None] * images).clamp(0, 255)
 
 
 def luma(images: Tensor) -> Tensor:
@@ -60,27 +60,23 @@ class _Hue(torch.autograd.Function):
         """(n, 3, h, w) and (n,) → (n, 3, h, w)."""
         value, smallest = images.amax(dim=1), images.amin(dim=1)
         chroma = value - smallest
-        red, green, blue = images.unbind(dim=1)
-        safe = chroma.clamp(min=1e-6)
-        sector = torch.where(
-            value == red,
-            (green - blue) / safe,
-            torch.where(value == green, 2 + (blue - red) / safe, 4 + (red - green) / safe),
-        )
+        # Products of numbers are many times faster than choices by masks, here and below.
+        largest = _first_place(images, value)
+        ahead = (largest * (images.roll(-1, dims=1) - images.roll(1, dims=1))).sum(dim=1)
+        sector = ahead / chroma.clamp(min=1e-6) + 2 * largest[:, 1] + 4 * largest[:, 2]
         offsets = torch.tensor([5.0, 3.0, 1.0], device=images.device)[:, None, None]
         k = (offsets + (sector + 6 * turns[:, None, None])[:, None]).remainder(6)
         share = torch.minimum(k, 4 - k).clamp(0, 1)
-        ctx.save_for_backward(images, value, smallest, sector, k, share)
+        ctx.save_for_backward(images, largest, smallest, sector, k, share)
         return value[:, None] - chroma[:, None] * share
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, slope: Tensor) -> tuple[Tensor, None]:
         """With respect to the images alone; where two channels are equal, one is the largest."""
-        images, value, smallest, sector, k, share = ctx.saved_tensors
-        largest, least = _first_place(images, value), _first_place(images, smallest)
-        # Between the corners of F, k moves with the sector, and F with k, up or down. Products
-        # of numbers are many times faster than choices by masks.
+        images, largest, smallest, sector, k, share = ctx.saved_tensors
+        least = _first_place(images, smallest)
+        # Between the corners of F, k moves with the sector, and F with k, up or down.
         between = share.ceil() - share.floor()
         moved = (slope * between * (2 - k).sign()).sum(dim=1)
         low = (slope * share).sum(dim=1) - moved * (sector - 2 * largest[:, 1] - 4 * largest[:, 2])

@@ -91,6 +91,7 @@ def apply_view(images: Tensor, draw: Draw, recipe: SslRecipe) -> Tensor:
         changed = out.index_select(0, which)
         for each in draw.order:
             changed = JITTERS[each](changed, strengths[each])
-        out = out.index_copy(0, which, changed)
-    gray = draw.gray.to(images.device)[:, None, None, None]
-    return normalised(torch.where(gray, colours.luma(out), out))
+        out.index_copy_(0, which, changed)
+    gray = draw.gray.nonzero()[:, 0].to(images.device)
+    out.index_copy_(0, gray, colours.luma(out.index_select(0, gray)).expand(-1, 3, -1, -1))
+    return normalised(out)
