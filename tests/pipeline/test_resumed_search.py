@@ -80,6 +80,7 @@ def test_a_bank_is_the_same_with_an_interruption_and_without(photos: Path, tmp_p
     assert not (tmp_path / "home" / "searches").exists()
 
 
+@pytest.mark.slow
 def test_a_damaged_state_and_other_photos_begin_anew(photos: Path, tmp_path: Path) -> None:
     options = wanted(photos, "home", "bank.safetensors")
     for damage in (True, False):
