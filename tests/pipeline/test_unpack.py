@@ -242,6 +242,7 @@ REFUSED = {
     "missing pickle": ("dataset-damaged", 3, ["incomplete"]),
     "the folder itself": ("dataset-missing", 2, ["is that folder itself", "Give its parent"]),
     "root is a file": ("root-not-folder", 2, ["is not a folder"]),
+    "data is a file": ("root-not-folder", 2, ["data is not a folder"]),
     "root is gone": ("root-not-folder", 2, ["does not exist", "create the folder"]),
     "no name": ("flags-clash", 2, ["no data set was named", "cifar10:, cifar100:"]),
     "unknown": ("dataset-unknown", 2, ["cifar11:", "Did you mean cifar10:", "cifar100:"]),
@@ -274,6 +275,9 @@ def test_what_is_refused_and_why(cifar: Fake, ue: Ue, case: str) -> None:
             words[3] = cifar.pickles
         case "root is a file":
             words[3] = cifar.archive
+        case "data is a file":
+            Path("data").write_text("mine")
+            words[2:] = []
         case "root is gone":
             words[3] = root / "gone"
         case "no name":

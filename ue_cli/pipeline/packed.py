@@ -71,15 +71,17 @@ def find_packed(source: Path, root: Path | None, flag: str = "SRC") -> Packed | 
             f"{name}:",
             [f"{known}:" for known in NAMES],
         )
-    if root is not None and not root.is_dir():
-        what = "is not a folder" if os.path.lexists(root) else "does not exist"
+    place = ROOT if root is None else root
+    there = os.path.lexists(place)
+    if not place.is_dir() and (there or root is not None):  # only the usual one is created
+        what = "is not a folder" if there else "does not exist"
         raise UeError(
             "root-not-folder",
             f"--root should be the folder that holds {name}'s files, or that they shall be "
-            f"downloaded to, but {root} {what}.",
+            f"downloaded to, but {place} {what}.",
             "Check the spelling, or create the folder.",
         )
-    return Packed(name, ROOT if root is None else root)
+    return Packed(name, place)
 
 
 def refuse_root(root: Path | None) -> None:
