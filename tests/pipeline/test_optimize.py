@@ -116,6 +116,20 @@ def test_a_large_bank_is_in_shards_that_every_reader_takes(
     assert "parts-00002-of-00002.safetensors has 0 bytes" in refused.envelope["error"]["message"]
 
 
+@pytest.mark.slow
+def test_a_published_recipe_has_a_pattern_for_every_photo_and_a_small_one_for_some(
+    ue: Ue, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ue_cli.pipeline.learned.MOST", 4)
+    picture(photos / "cats" / "3.png", 33, size=(32, 32))
+    picture(photos / "dogs" / "2.png", 34, size=(32, 32))
+    for preset, most in (("small", 2), ("paper", 4)):
+        file = tmp_path / f"{preset}.safetensors"
+        done = ue("optimize", photos, "-o", file, *ALONE, "--preset", preset)
+        assert done.code == 0, done.err
+        assert done.result["shape"] == [2, most, 3, 4, 4]
+
+
 def test_what_cannot_be_written_is_refused_before_any_work(
     ue: Ue, photos: Path, tmp_path: Path
 ) -> None:
