@@ -233,12 +233,12 @@ def test_a_killed_run_keeps_what_was_finished(tmp_path: Path, how: signal.Signal
         stderr=subprocess.DEVNULL,
         start_new_session=True,
     )
-    while not list(cache.glob("*.json")):
+    while not list(cache.glob("[!.]*.json")):
         assert process.poll() is None
         time.sleep(0.02)
     process.send_signal(how)
     process.wait(timeout=60)
-    kept = len(list(cache.glob("*.json")))
+    kept = len(list(cache.glob("[!.]*.json")))
     assert 0 < kept < 400
     first = run(cache, trials(0))
     assert first[0].cached or first[1].cached
