@@ -130,7 +130,7 @@ def _method(options: MakingOptions) -> Alternation | Tue:
 
 def _chosen(photos: PhotoSet, secret: Subkey, options: MakingOptions) -> list[Photo]:
     """The photos that take part, of large classes as many as of each other; sorted by name."""
-    if options.preset not in (None, "small"):
+    if options.preset == "paper" or (options.preset or "").startswith("released-"):
         return sorted(photos.photos, key=lambda photo: photo.name)
     by_class: dict[str, list[Photo]] = {name: [] for name in photos.classes}
     for photo in photos.photos:
