@@ -189,5 +189,6 @@ def test_the_released_recipes_are_the_tables() -> None:
             assert method.ssl.ssl == learner
             assert (method.gradient, method.centroids) == ("released", "batch")
         else:
-            assert method.ssl.ssl == "moco" and method.contrastive > 0
+            assert method.ssl.ssl == "moco"
+            assert (method.targeted > 0) == (preset == "targeted") == (not method.contrastive)
             assert (method.gradient, method.centroids) == ("paper", "set")

@@ -11,6 +11,7 @@ from ue_cli.pipeline.certifyoptions import CertifyOptions
 from ue_cli.pipeline.forecast import drawn_victims, planned
 from ue_cli.pipeline.statement import describe_recipe, describe_runs
 from ue_cli.training.architectures import VictimName
+from ue_cli.training.supervised import VictimRecipe
 from ue_cli.training.victims import victim_recipe
 
 SEVERAL: tuple[VictimName, ...] = ("small", "resnet18", "vit-tiny")
@@ -26,7 +27,9 @@ def test_one_architecture_makes_the_first_run_the_surrogate() -> None:
     for arm in ("protected", "clean"):
         assert [trial.seed for trial in plan.runs[arm]] == [7, 8, 9, 10, 11]
         assert plan.plain[arm] == plan.runs[arm][0]
-        assert plan.robust[arm].recipe.noise > 0 == plan.plain[arm].recipe.noise
+        recipes = [trials[arm].recipe for trials in (plan.robust, plan.plain)]
+        noises = [recipe.noise for recipe in recipes if isinstance(recipe, VictimRecipe)]
+        assert len(noises) == 2 and noises[0] > 0 == noises[1]
     assert len(plan.trials) == 12
     alone = planned(options(runs=5), 800, with_control=False)
     assert list(alone.runs) == ["protected"] and len(alone.trials) == 6

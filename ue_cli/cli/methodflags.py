@@ -21,6 +21,7 @@ class Preset(StrEnum):
     """TUE's recipe."""
 
     small = "small"
+    targeted = "targeted"
     paper = "paper"
     released_simclr = "released-simclr"
     released_moco = "released-moco"
@@ -96,8 +97,9 @@ PerOption = Annotated[
 PresetOption = Annotated[
     Preset | None,
     typer.Option(
-        help="tue: small is for CPUs; paper and the released recipes train ResNet-18 for hours "
-        "on a GPU. [default: small]"
+        help="tue: small and targeted are for CPUs, targeted against models that learn without "
+        "labels (give it --cells 32); paper and the released recipes train ResNet-18 for "
+        "hours on a GPU. [default: small]"
     ),
 ]
 SurrogateOption = Annotated[

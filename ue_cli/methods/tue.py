@@ -21,6 +21,7 @@ from ue_cli.errors import UeError
 from ue_cli.methods.discriminant import Gradient, Pull, csd, pull_of_patterns
 from ue_cli.methods.rounds import Row, Run
 from ue_cli.methods.search import Learner, Search
+from ue_cli.methods.targeted import Targeted
 from ue_cli.training.contrastive import Contrast, build_contrast
 from ue_cli.training.ssl import learn, ssl_optimiser
 from ue_cli.training.ssl_recipes import SslRecipe
@@ -45,6 +46,7 @@ class Tue(Learner):
         steps: S2: signed steps per batch; every image's turn comes once per round.
         contrastive: w.
         separation: λ.
+        targeted: weight of `targeted.Targeted`'s loss, a third term of ours; 0 is the paper.
         step: size of a signed step, in 8-bit levels.
         gradient: of CSD: the paper's, or the released code's.
         centroids: see `Centroids`.
@@ -63,6 +65,7 @@ class Tue(Learner):
     steps: int
     contrastive: float
     separation: float
+    targeted: float = 0.0
     step: float = 0.8
     gradient: Gradient = "paper"
     centroids: Centroids = "set"
@@ -74,20 +77,21 @@ class Tue(Learner):
         """Refuse weights that are none.
 
         Raises:
-            UeError: ``method-weights``: negative, not finite, or both 0.
+            UeError: ``method-weights``: negative, not finite, or all 0.
         """
         weights = {"contrastive loss": self.contrastive, "CSD": self.separation}
+        weights["targeted term"] = self.targeted
         for name, weight in weights.items():
             if not (math.isfinite(weight) and weight >= 0):
                 raise UeError(
                     "method-weights",
                     f"The weight of the {name} must be a finite number of 0 or more, got {weight}.",
-                    "What counts is the ratio of the two weights; 1 and 1 is the paper's.",
+                    "What counts is the ratio of the weights; 1 and 1 is the paper's.",
                 )
         if not any(weights.values()):
             raise UeError(
                 "method-weights",
-                "With contrastive loss and CSD both at weight 0 there is nothing to optimise.",
+                "With every weight at 0 there is nothing to optimise.",
                 "Give --contrastive-weight or --csd-weight a value above 0.",
             )
 
@@ -115,7 +119,7 @@ class _Run(Run):
     def __init__(self, recipe: Tue, search: Search, seed: int) -> None:
         self.recipe = recipe
         net, optimiser = None, None
-        if recipe.contrastive:
+        if recipe.contrastive or recipe.targeted:
             net = build_contrast(recipe.ssl, seed=seed).to(search.images.device)
             net = net.to(memory_format=torch.channels_last)
             optimiser = ssl_optimiser(net, recipe.ssl)
@@ -150,18 +154,23 @@ class _Run(Run):
 
     def _perturb(self) -> None:
         """S2: signed steps of every image's δ, the surrogate frozen."""
+        recipe, goal = self.recipe, None
+        if recipe.targeted:
+            goal = Targeted(self._net(), self.search.images, self.search.labels)
         if self.surrogate is not None:
-            self.surrogate.train(self.recipe.train_mode).requires_grad_(False)
+            self.surrogate.train(recipe.train_mode).requires_grad_(False)
         order = torch.randperm(len(self.search.images), generator=self.search.generator)
-        for chosen in torch.split(order.to(self.search.images.device), self.recipe.ssl.batch):
-            for _ in range(self.recipe.steps):
+        for chosen in torch.split(order.to(self.search.images.device), recipe.ssl.batch):
+            for _ in range(recipe.steps):
                 delta = self.search.entries.of(chosen)
                 slope = torch.zeros_like(delta)
-                if self.recipe.separation:
-                    slope += self.recipe.separation * self._separating(chosen, delta)
-                if self.surrogate is not None:
-                    slope += self.recipe.contrastive * self._agreeing(chosen, delta)
-                self.search.entries.move(chosen, -self.recipe.step * slope.sign())
+                if recipe.separation:
+                    slope += recipe.separation * self._separating(chosen, delta)
+                if recipe.contrastive:
+                    slope += recipe.contrastive * self._agreeing(chosen, delta)
+                if goal is not None:
+                    slope += recipe.targeted * self._targeting(goal, chosen, delta)
+                self.search.entries.move(chosen, -recipe.step * slope.sign())
 
     def _separating(self, chosen: Tensor, delta: Tensor) -> Tensor:
         """∂CSD/∂δ of a batch, (k, 3, c, c), δ in levels; the slope is per unit of full scale.
@@ -191,6 +200,13 @@ class _Run(Run):
         )
         loss = net.loss(first, second, through_keys=self.recipe.through_keys)
         (slope,) = torch.autograd.grad(loss, leaf)
+        return slope
+
+    def _targeting(self, goal: Targeted, chosen: Tensor, delta: Tensor) -> Tensor:
+        """The slope of the third term on a batch, as `_separating`."""
+        leaf = (delta / 255).requires_grad_()
+        seen = self.search.carrying(chosen, 255 * leaf)
+        (slope,) = torch.autograd.grad(goal.loss(seen, chosen, self.search.generator), leaf)
         return slope
 
     def _pull(self) -> Pull:

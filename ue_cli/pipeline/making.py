@@ -148,12 +148,14 @@ def learned_words(bank: Bank) -> dict[str, Any]:
         return {}
     if bank.provenance.method == "tue":
         learner = f"{recipe['ssl']['ssl']}, {recipe['ssl']['net']}"
+        trained = recipe["contrastive"] or recipe["targeted"]
         return {
             "photos optimised on": recipe["images"],
-            "surrogate": learner if recipe["contrastive"] else "none: CSD alone",
+            "surrogate": learner if trained else "none: CSD alone",
             "rounds": len(recipe["rounds"]),
             "weight of the contrastive loss": recipe["contrastive"],
             "weight of CSD": recipe["separation"],
+            "weight of the targeted term": recipe["targeted"],
             "gradient of CSD": recipe["gradient"],
             "CSD": f"{recipe['csd_before']:.3f} at the start, {recipe['rounds'][-1]['csd']:.3f}",
         }

@@ -33,6 +33,41 @@ class Probe:
     decay: float
 
 
+@dataclass(frozen=True, slots=True)
+class LinearReadout:
+    """A linear classifier of features, differentiable in them.
+
+    Attributes:
+        mean, spread: (d,) of the features that it was fitted to.
+        weights: (classes, d + 1), the last column the bias.
+    """
+
+    mean: Tensor
+    spread: Tensor
+    weights: Tensor
+
+    def of(self, features: Tensor) -> Tensor:
+        """(n, d) → (n, classes) logits."""
+        return _logits(self.weights, (features - self.mean) / self.spread)
+
+
+def linear_readout(
+    features: Tensor, labels: Tensor, classes: int, *, decay: float
+) -> LinearReadout:
+    """Fit one by multinomial logistic regression, as `linear_probe` does at one weight decay.
+
+    Args:
+        features: (n, d), n at least 2.
+        labels: (n,) int64, from 0.
+        classes: how many there are.
+        decay: of the weights, on standardised features.
+    """
+    mean, spread = _standard(features)
+    start = features.new_zeros(classes, features.shape[1] + 1)
+    weights = _fit((features - mean) / spread, labels, decay, start)
+    return LinearReadout(mean, spread, weights)
+
+
 def linear_probe(
     features: Tensor, labels: Tensor, test_features: Tensor, test_labels: Tensor, *, seed: int = 0
 ) -> Probe:
@@ -49,7 +84,7 @@ def linear_probe(
         test_labels: (m,) int64.
         seed: of the choice of what is held out; nothing else is drawn.
     """
-    mean, spread = features.mean(dim=0), features.std(dim=0).clamp(min=1e-6)
+    mean, spread = _standard(features)
     known, asked = ((x - mean) / spread for x in (features, test_features))
     classes = int(max(labels.max(), test_labels.max())) + 1
     order = torch.randperm(len(known), generator=torch.Generator().manual_seed(seed))
@@ -103,6 +138,11 @@ def knn_accuracy(
     return right / len(test_features)
 
 
+def _standard(features: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean and spread of every feature, (d,) each."""
+    return features.mean(dim=0), features.std(dim=0).clamp(min=1e-6)
+
+
 def _fit(features: Tensor, labels: Tensor, decay: float, start: Tensor) -> Tensor:
     """Weights (classes, d + 1), the last column the bias, which does not decay."""
     weights = start.clone().requires_grad_()
@@ -110,8 +150,7 @@ def _fit(features: Tensor, labels: Tensor, decay: float, start: Tensor) -> Tenso
 
     def loss() -> Tensor:
         optimiser.zero_grad()
-        logits = functional.linear(features, weights[:, :-1], weights[:, -1])
-        value = functional.cross_entropy(logits, labels)
+        value = functional.cross_entropy(_logits(weights, features), labels)
         value = value + decay / 2 * weights[:, :-1].square().sum()
         torch.autograd.backward(value)
         return value
@@ -121,5 +160,8 @@ def _fit(features: Tensor, labels: Tensor, decay: float, start: Tensor) -> Tenso
 
 
 def _share_right(weights: Tensor, features: Tensor, labels: Tensor) -> float:
-    logits = functional.linear(features, weights[:, :-1], weights[:, -1])
-    return int((logits.argmax(1) == labels).sum()) / len(labels)
+    return int((_logits(weights, features).argmax(1) == labels).sum()) / len(labels)
+
+
+def _logits(weights: Tensor, features: Tensor) -> Tensor:
+    return functional.linear(features, weights[:, :-1], weights[:, -1])

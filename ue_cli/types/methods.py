@@ -7,7 +7,9 @@ from typing import Literal
 Making = Literal["csd", "pue", "em", "tue"]
 """Methods that make a perturbation of one's own."""
 
-TuePreset = Literal["small", "paper", "released-simclr", "released-moco", "released-simsiam"]
+TuePreset = Literal[
+    "small", "targeted", "paper", "released-simclr", "released-moco", "released-simsiam"
+]
 """Recipes of TUE; see `methods.tue_presets`."""
 
 Correspondence = Literal["original", "intra-class", "inter-class"]

@@ -71,6 +71,7 @@ class Scale:
         ssl_changes: to their recipes as victims.
         surrogate_changes: to their recipes as surrogates.
         tue_changes: to TUE's preset, ``small`` or ``paper``.
+        targeted_changes: to its preset ``targeted``.
         em: without its cells and patterns per class.
         arms: that are run unless others are asked for; empty: all.
     """
@@ -87,6 +88,7 @@ class Scale:
     ssl_changes: Mapping[str, Any]
     surrogate_changes: Mapping[str, Any] = field(default_factory=dict)
     tue_changes: Mapping[str, Any] = field(default_factory=dict)
+    targeted_changes: Mapping[str, Any] = field(default_factory=dict)
     em: Em
     arms: tuple[str, ...] = ()
 
@@ -106,6 +108,7 @@ SCALES: Mapping[str, Scale] = {
         ssl_changes=_TINY_SSL | {"epochs": 1},
         surrogate_changes=_TINY_SSL,
         tue_changes={"max_rounds": 2, "batches": 1, "steps": 1},
+        targeted_changes={"max_rounds": 2, "batches": 1, "steps": 1},
         em=Em(
             surrogate=VictimRecipe(size=SIDE, augment="shift", widths=(8, 16), batch=32),
             batches=1,
@@ -243,6 +246,14 @@ def arms_of(scale: Scale) -> dict[str, Arm]:
             for learner in SSL_NAMES
         ),
     ]
+    arms += [
+        Arm(
+            name=f"targeted-{learner}",
+            about=f"features of {learner} moved to the next class's (ours), without CSD",
+            maker=targeted_of(scale, learner),
+        )
+        for learner in SSL_NAMES
+    ]
     if scale.ssl == "published":
         arms += [
             Arm(
@@ -260,8 +271,14 @@ def tue_of(scale: Scale, learner: SslName) -> Tue:
     preset: Literal["small", "paper"] = "small" if scale.ssl == "small" else "paper"
     recipe = tue(preset, learner, cells=SIDE, per_class=scale.per_class)
     ssl = replace(recipe.ssl, **scale.surrogate_changes)
-    both = replace(recipe, ssl=ssl, contrastive=1.0, separation=1.0)
-    return replace(both, **scale.tue_changes)
+    return replace(recipe, ssl=ssl, contrastive=1.0, **scale.tue_changes)
+
+
+def targeted_of(scale: Scale, learner: SslName) -> Tue:
+    """The third term alone, against an encoder that is small at every scale."""
+    recipe = tue("targeted", learner, cells=SIDE, per_class=scale.per_class)
+    ssl = replace(recipe.ssl, **scale.surrogate_changes)
+    return replace(recipe, ssl=ssl, **scale.targeted_changes)
 
 
 def recipe_of(
