@@ -124,7 +124,7 @@ SCALES: Mapping[str, Scale] = {
         other_tests=50,
         changes={"epochs": 20},
         ssl_changes={"epochs": 20},
-        tue_changes={"max_rounds": 12, "batches": 20, "steps": 1},
+        tue_changes={"max_rounds": 12, "batches": 40, "steps": 1, "step": 2.0},
         em=Em(surrogate=SMALL, max_rounds=12),
     ),
     "paper": Scale(
