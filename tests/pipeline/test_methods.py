@@ -109,7 +109,7 @@ def test_tue_gives_each_photo_its_own_and_says_what_it_was_made_with(
     other = ue("protect", photos, "--method", "tue", "--preset", "paper", people=True)
     assert other.code == 2
     assert "was made with preset small, surrogate simsiam, csd-weight 0.5;" in other.err
-    assert "asks for preset paper, no surrogate, no csd-weight" in other.err
+    assert "asks for preset paper, surrogate simclr, csd-weight 0.1" in other.err
 
 
 @pytest.mark.slow
@@ -150,9 +150,18 @@ def test_what_was_not_asked_for_follows_from_the_method() -> None:
     found = choose_method("csd", space="pixel", cells=4, gradient="released")
     assert found == MethodChoice(space="pixel", cells=4, gradient="released")
     assert choose_method("em", per="photo", cells=2).per == "photo"
-    usual = MethodChoice(method="tue", space="pixel", per="photo", preset="small")
+    usual = MethodChoice(
+        method="tue",
+        space="pixel",
+        per="photo",
+        preset="small",
+        surrogate="simclr",
+        contrastive_weight=1.0,
+        csd_weight=0.002,
+    )
     assert choose_method("tue") == usual
-    assert choose_method("tue", preset="released-moco").gradient == "released"
+    released = choose_method("tue", preset="released-moco")
+    assert (released.gradient, released.surrogate) == ("released", "moco")
     assert choose_method("tue", preset="released-moco", gradient="paper").gradient == "paper"
     found = choose_method("tue", surrogate="moco", contrastive_weight=0, csd_weight=2.5)
     assert found == replace(usual, surrogate="moco", contrastive_weight=0, csd_weight=2.5)

@@ -33,7 +33,7 @@ class MethodChoice:
         gradient: CSD in pixel space, and tue: ``paper`` or ``released``.
         per: pue, em and tue: a pattern per ``class`` or per ``photo``.
         preset: tue: its recipe.
-        surrogate: tue: the learner; None: the preset's, as for the weights.
+        surrogate: tue: the learner.
         contrastive_weight: tue: w of eq. 5.
         csd_weight: tue: λ.
     """
@@ -125,9 +125,9 @@ def choose_method(
         gradient=recipe.gradient,
         per=per or "photo",  # as published
         preset=preset,
-        surrogate=surrogate,
-        contrastive_weight=contrastive_weight,
-        csd_weight=csd_weight,
+        surrogate=recipe.ssl.ssl,
+        contrastive_weight=recipe.contrastive,
+        csd_weight=recipe.separation,
     )
 
 
