@@ -1,13 +1,16 @@
 """Make a bundled perturbation and its card.
 
     python scripts/make_pretrained.py csd-cifar10
-    python scripts/make_pretrained.py pue-cifar10 --data DATA
+    python scripts/make_pretrained.py pue-cifar10 tue-simclr-cifar10 --data DATA
+    python scripts/make_pretrained.py tue-simclr-cifar10 --data DATA --sample-wise --out BANKS
 
 ``csd-…`` need no images: every class's start follows from a public seed, the bank's name and the
-class's, and the released gradient collapses a class's samples to one pattern. ``pue-…`` train a
-surrogate on DATA, which holds ``train/CLASS/*`` of CIFAR-10 and of ten Tiny-ImageNet classes side
-by side. The same call gives the same bytes; what is learned in floating point does so on the same
-machine and versions. What a card has of measurements is kept only where the bank stays the same.
+class's, and the released gradient collapses a class's samples to one pattern. ``pue-…`` and
+``tue-…`` train a surrogate on DATA, which holds ``train/CLASS/*`` of CIFAR-10 and of ten
+Tiny-ImageNet classes side by side. Bundled TUE has 16 coarse patterns per class; ``--sample-wise``
+makes what is published, a pattern per file and pixel, too large to be bundled. The same call gives
+the same bytes; what is learned in floating point does so on the same machine and versions. What a
+card has of measurements is kept only where the bank stays the same.
 """
 
 from __future__ import annotations
@@ -25,9 +28,13 @@ from PIL import Image
 
 from ue_cli.methods.csd import PixelCsd
 from ue_cli.methods.pue import Pue
+from ue_cli.methods.search import Learner
+from ue_cli.methods.tue import Tue
+from ue_cli.methods.tue_presets import tue
 from ue_cli.perturbation.bank import save_bank
 from ue_cli.perturbation.cardfile import read_card, write_card
 from ue_cli.perturbation.cards import CARD_SUFFIX, Card, file_sha256
+from ue_cli.training.ssl_recipes import SSL_NAMES, SSL_TITLES, SslName
 from ue_cli.types import Bank, Budget
 
 BUDGET = Budget(8)
@@ -56,7 +63,8 @@ CSD = {
     "csd-1000": ("any", NUMBERS),
 }
 PUE = {"pue-cifar10": "cifar10", "pue-tiny-imagenet-10": "tiny-imagenet"}
-NAMES = (*CSD, *PUE)
+TUE: dict[str, SslName] = {f"tue-{learner}-cifar10": learner for learner in SSL_NAMES}
+NAMES = (*CSD, *PUE, *TUE)
 
 COLLAPSING = PixelCsd(cells=8, per_class=8, steps=40, gradient="released")
 """Enough steps of 0.8 levels to carry every value from anywhere in the ball to its surface."""
@@ -69,6 +77,10 @@ LIMITS = (
     "class's files estimates it, and orthogonal projection removes it.",
     "Adversarial training, diffusion purification and dilution with clean images defeat it, as "
     "they defeat every published method.",
+)
+_SEVERAL = (
+    "Several patterns per class, stretched over the frame: few enough to be found among its files, "
+    "and a linear classifier finds what is common to them."
 )
 
 
@@ -98,8 +110,22 @@ def make_csd(name: str, classes: Sequence[str], method: PixelCsd = COLLAPSING) -
     )
 
 
-def make_pue(data: Path, classes: Sequence[str], per_class: int, method: Pue, seed: int) -> Bank:
-    """A class-wise bank that is learned on the first files of every class, by name.
+def tue_of(learner: SslName, files: int | None) -> Tue:
+    """The search for a bank: `ue protect`'s recipe for CPUs, in ten rounds that cross the ball.
+
+    Args:
+        learner: of the surrogate.
+        files: of each class, to have a pattern per file and pixel; None: 16 coarse ones per class.
+    """
+    cells, per_class = (8, 16) if files is None else (32, files)
+    recipe = tue("small", learner, cells=cells, per_class=per_class)
+    return replace(recipe, max_rounds=10, steps=2, step=1.6)
+
+
+def make_learned(
+    data: Path, classes: Sequence[str], per_class: int, method: Learner, seed: int
+) -> Bank:
+    """A bank that is learned on the first files of every class, by name.
 
     Args:
         data: holds ``train/CLASS/*``.
@@ -113,7 +139,7 @@ def make_pue(data: Path, classes: Sequence[str], per_class: int, method: Pue, se
         for index, name in enumerate(classes)
         for path in sorted((data / "train" / name).iterdir())[:per_class]
     ]
-    side = method.surrogate.size
+    side = method.size
     images = np.empty((len(files), side, side, 3), np.uint8)
     for at, (path, _) in enumerate(files):
         with Image.open(path) as opened:
@@ -127,7 +153,7 @@ def make_pue(data: Path, classes: Sequence[str], per_class: int, method: Pue, se
         classes,
         BUDGET,
         seed=seed,
-        on_step=lambda done, most, error: print(f"{done}/{most}: error {error:.3f}", flush=True),
+        on_step=lambda done, most, seen: print(f"{done}/{most}: {seen:.3f}", flush=True),
     ).bank
 
 
@@ -155,7 +181,7 @@ def publish(bank: Bank, folder: Path, **said: Any) -> Card:
         sha256=file_sha256(path),
         created_by=source.created_by,
         measured=(),
-        limits=LIMITS,
+        limits=LIMITS if bank.delta.shape[1] == 1 else (*LIMITS[:2], _SEVERAL, *LIMITS[3:]),
         licence="MIT",
     )
     where = path.with_suffix(CARD_SUFFIX)
@@ -165,7 +191,9 @@ def publish(bank: Bank, folder: Path, **said: Any) -> Card:
     return read_card(where)
 
 
-def make(name: str, data: Path, per_class: int, seed: int, folder: Path) -> Card:
+def make(
+    name: str, data: Path, per_class: int, seed: int, folder: Path, sample_wise: bool = False
+) -> Card:
     """One of `NAMES`, with its card."""
     if name in CSD:
         dataset, classes = CSD[name]
@@ -177,18 +205,23 @@ def make(name: str, data: Path, per_class: int, seed: int, folder: Path) -> Card
             seed=SEED,
             data="none: from the public seed and the names of the classes alone",
         )
-    dataset = PUE[name]
+    dataset = PUE.get(name, "cifar10")
     there = sorted(path.name for path in (data / "train").iterdir())
     classes = tuple(one for one in there if (one in CIFAR10) == (dataset == "cifar10"))
     title = "CIFAR-10" if dataset == "cifar10" else "Tiny-ImageNet"
+    scale = "a small scale, for a CPU"
+    method: Learner = Pue()
+    if name in TUE:
+        method = tue_of(TUE[name], per_class if sample_wise else None)
+        scale += f"; the surrogate: {SSL_TITLES[TUE[name]]}, a small ResNet"
     return publish(
-        make_pue(data, classes, per_class, Pue(), seed),
+        make_learned(data, classes, per_class, method, seed),
         folder,
-        name=name,
+        name=f"{name}-sample-wise" if sample_wise else name,
         dataset=dataset,
         seed=str(seed),
         data=f"the first {per_class} training files of each of {len(classes)} classes of {title}, "
-        "by name, at 32 pixels; a small scale, for a CPU",
+        f"by name, at 32 pixels; {scale}",
     )
 
 
@@ -197,13 +230,18 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("names", choices=NAMES, nargs="+")
     parser.add_argument("--data", type=Path, default=Path("data"))
-    parser.add_argument("--per-class", type=int, default=500, help="pue: files of each class.")
-    parser.add_argument("--seed", type=int, default=0, help="pue: of the search; public.")
+    parser.add_argument("--per-class", type=int, default=500, help="pue, tue: files of each class.")
+    parser.add_argument("--seed", type=int, default=0, help="pue, tue: of the search; public.")
     parser.add_argument("--out", type=Path, default=BUNDLE)
+    parser.add_argument(
+        "--sample-wise", action="store_true", help="tue: a pattern per file and pixel; not bundled."
+    )
     a = parser.parse_args()
+    if a.sample_wise and not (set(a.names) <= set(TUE) and a.out.resolve() != BUNDLE):
+        parser.error("--sample-wise is of tue-… alone, and needs an --out outside of the bundle")
     torch.set_num_threads(1)  # the order of a sum depends on how many there are
     for name in a.names:
-        card = make(name, a.data, a.per_class, a.seed, a.out)
+        card = make(name, a.data, a.per_class, a.seed, a.out, a.sample_wise)
         print(f"{card.file}  {card.bytes:,} bytes  SHA-256 {card.sha256}", flush=True)
 
 

@@ -101,9 +101,9 @@ def test_pue_is_made_of_the_first_files_of_every_class(tmp_path: Path) -> None:
         max_rounds=1,
         min_robust_rounds=0,
     )
-    one = make_pretrained.make_pue(tmp_path, ("a", "b"), 4, tiny, 0)
+    one = make_pretrained.make_learned(tmp_path, ("a", "b"), 4, tiny, 0)
     (tmp_path / "train" / "a" / "5.png").unlink()  # beyond the first four
-    two = make_pretrained.make_pue(tmp_path, ("a", "b"), 4, tiny, 0)
+    two = make_pretrained.make_learned(tmp_path, ("a", "b"), 4, tiny, 0)
     assert one.delta.shape == (2, 1, 3, 4, 4)
     assert np.array_equal(one.delta, two.delta)
     assert one.provenance.recipe["images"] == 8
