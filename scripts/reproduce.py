@@ -189,8 +189,9 @@ def run_banks(a: argparse.Namespace) -> None:
 def run_tue(a: argparse.Namespace) -> None:
     """TUE's tables, with what is simpler beside it."""
     from reproduction.store import Store
+    from reproduction.tue.arms import arms_of
     from reproduction.tue.cells import cells_of
-    from reproduction.tue.plan import SCALES, VICTIMS, arms_of
+    from reproduction.tue.plan import SCALES, VICTIMS
     from reproduction.tue.run import run
 
     if a.plot:

@@ -6,7 +6,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-from reproduction.tue.plan import SIDE, VICTIMS, Scale, Victim, arms_of
+from reproduction.tue.arms import arms_of
+from reproduction.tue.plan import SIDE, VICTIMS, Scale, Victim
 from ue_cli.types import Correspondence
 
 SWAPS: tuple[Correspondence, ...] = get_args(Correspondence)

@@ -19,7 +19,8 @@ from torch.nn import functional
 from reproduction.files import by_the_tool, read
 from reproduction.grid.files import once
 from reproduction.store import Row
-from reproduction.tue.plan import BUDGET, SIDES, Arm, RandomCodes, Scale, Texture
+from reproduction.tue.arms import Arm, RandomCodes, Texture
+from reproduction.tue.plan import BUDGET, SIDES, Scale
 from ue_cli import __version__
 from ue_cli.methods.correspondence import correspondence
 from ue_cli.methods.csd import PixelCsd

@@ -2,26 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from itertools import product
-from statistics import fmean
+from collections.abc import Iterator, Mapping
 
 from reproduction.grid.page import victim_words
 from reproduction.tue import published
-from reproduction.tue.cells import SWAPS, TABLES
+from reproduction.tue.cells import TABLES
 from reproduction.tue.plan import BUDGET, VICTIMS, Victim
-from reproduction.tue.studies import STUDIES, Study
+from reproduction.tue.sections import moved_part, study_part, swapped_part, victim_cell
+from reproduction.tue.studies import STUDIES
 from reproduction.tue.tables import Figures, Results
+from reproduction.tue.words import MISSING, WORDS, compared, italic, subject, table
 from ue_cli.training.ssl_recipes import SSL_NAMES, SSL_TITLES
-
-MISSING = "not measured"
-WORDS: dict[Victim, str] = {
-    "supervised": "with labels",
-    "simclr": "SimCLR",
-    "moco": "MoCo",
-    "simsiam": "SimSiam",
-}
-_OTHER = "tiny-imagenet-10"
 
 
 def page(results: Results, scale: str, picture: str) -> str:
@@ -45,53 +36,17 @@ def page(results: Results, scale: str, picture: str) -> str:
         "\n".join(f"- {line}" for line in _short(results)),
         "## With labels and without (`--table 4`)",
         *_everything(results),
-        *(part for study in STUDIES for part in _study(study, results)),
+        *(part for study in STUDIES for part in study_part(study, results)),
         f"## {TABLES[5].title} (`--table 5`)",
-        *_swapped(results),
+        *swapped_part(results),
         f"## {TABLES[6].title} (`--table 6`)",
-        *_moved(results),
+        *moved_part(results),
         "## The arms",
         _arms(results),
         "## How it was made",
         _made(results, scale),
     ]
     return "\n\n".join(parts) + "\n"
-
-
-def cell(figures: Figures | None, beside: str = "best epoch") -> str:
-    """The mean, and in brackets the range and the count; then the mean of what is beside it."""
-    if figures is None:
-        return MISSING
-    low, high = min(figures.values), max(figures.values)
-    if figures.count == 1:
-        text = f"{figures.mean:.1f} (n = 1)"
-    else:
-        text = f"{figures.mean:.1f} ({low:.1f}–{high:.1f}, n = {figures.count})"
-    if figures.beside:
-        text += f", {beside} {fmean(figures.beside):.1f}"
-    return text
-
-
-def verdict(first: Figures, second: Figures) -> str:
-    """Whether seeds explain a difference."""
-    if min(first.count, second.count) == 1:
-        return "of one seed"
-    return "within what seeds differ by" if first.meets(second) else "more than seeds differ by"
-
-
-def compared(first: Figures, second: Figures, of: str) -> str:
-    """The difference of two arms in words.
-
-    Args:
-        first: asked about.
-        second: beside it.
-        of: what the second one is.
-    """
-    apart = first.mean - second.mean
-    return (
-        f"{first.mean:.1f} % against {second.mean:.1f} % of {of}: {abs(apart):.1f} points "
-        f"{'lower' if apart < 0 else 'higher'}, {verdict(first, second)}"
-    )
 
 
 def _setting(results: Results) -> str:
@@ -140,14 +95,14 @@ def _short(results: Results) -> Iterator[str]:
         known = {name: figures for name, figures in found.items() if figures is not None}
         clean = known.pop("clean", None)
         if clean is None or not known:
-            yield f"{_subject(victim)}: {MISSING}."
+            yield f"{subject(victim)}: {MISSING}."
             continue
-        yield f"{_subject(victim)}: {_lowest(known, clean)}."
+        yield f"{subject(victim)}: {_lowest(known, clean)}."
         own = results.encoder("clean", victim)
         others = {name: results.encoder(name, victim) for name in known}
         if own is not None:
             read = {name: figures for name, figures in others.items() if figures is not None}
-            yield f"{_subject(victim)}, fitted to the originals: {_lowest(read, own)}."
+            yield f"{subject(victim)}, fitted to the originals: {_lowest(read, own)}."
 
 
 def _lowest(known: Mapping[str, Figures], clean: Figures) -> str:
@@ -164,7 +119,7 @@ def _lowest(known: Mapping[str, Figures], clean: Figures) -> str:
 def _everything(results: Results) -> Iterator[str]:
     head = ("arm", *(part for v in VICTIMS for part in (WORDS[v], "*published*")))
     names = [*(arm.name for arm in results.arms.values()), "sn"]
-    yield _rows(
+    yield table(
         head,
         [
             (
@@ -183,125 +138,11 @@ def _everything(results: Results) -> Iterator[str]:
 
 
 def _ours(name: str, victim: Victim, results: Results) -> str:
-    return _cell(name, victim, results) if name in results.arms else ""
-
-
-def _cell(name: str, victim: Victim, results: Results) -> str:
-    beside = "best epoch" if victim == "supervised" else "by originals"
-    return cell(results.of(name, victim), beside)
+    return victim_cell(name, victim, results) if name in results.arms else ""
 
 
 def _told(name: str, victim: Victim) -> str:
-    return _italic(published.ACCURACY.get(name, {}).get(victim))
-
-
-def _study(study: Study, results: Results) -> Iterator[str]:
-    yield f"## {study.title}"
-    yield study.about
-    known = [name for name in study.arms if name in results.arms]
-    yield _rows(
-        ("arm", "mean \\|δ\\|", "CSD of δ", *(WORDS[v] for v in VICTIMS)),
-        [
-            (f"`{name}`", *_strength(name, results), *(_cell(name, v, results) for v in VICTIMS))
-            for name in known
-        ],
-    )
-    pairs = [pair for pair in study.pairs if set(pair) <= set(known)]
-    lines = [f"- {_difference(*pair, results.of, VICTIMS)}" for pair in pairs]
-    lines += [
-        f"- Fitted to the originals, {_difference(*pair, results.encoder, SSL_NAMES)}"
-        for pair in pairs
-        if any(results.encoder(pair[0], v) and results.encoder(pair[1], v) for v in SSL_NAMES)
-    ]
-    yield "\n".join(lines)
-
-
-def _difference(
-    first: str,
-    second: str,
-    of: Callable[[str, Victim], Figures | None],
-    victims: Sequence[Victim],
-) -> str:
-    """One pair under some victims, by what can be said of it."""
-    said: dict[str, list[str]] = {}
-    for victim in victims:
-        one, other = of(first, victim), of(second, victim)
-        if one is None or other is None:
-            said.setdefault(MISSING, []).append(_subject(victim))
-        else:
-            apart = f"{one.mean - other.mean:+.1f}".replace("-", "−")
-            said.setdefault(verdict(one, other), []).append(f"{_subject(victim)} {apart}")
-    order = sorted(said, key=lambda words: (words == MISSING, "within" in words))
-    text = "; ".join(f"{', '.join(said[words])} ({words})" for words in order)
-    return f"`{first}` against `{second}`, in points: {text}."
-
-
-def _strength(name: str, results: Results) -> tuple[str, str]:
-    if name == "clean":
-        return "", ""
-    found = results.strength(name)
-    return (MISSING, MISSING) if found is None else (f"{found.mean_abs:.2f}", f"{found.csd:.3g}")
-
-
-def _swapped(results: Results) -> Iterator[str]:
-    yield (
-        "Each image carries its own δ, that of another image of its class, or that of an image of "
-        "the next class. A perturbation that works through its separable part alone does not mind. "
-        "Victims learn with labels; in italics what is published."
-    )
-    names = [name for name in TABLES[5].arms if name in results.arms]
-    found = {
-        (name, swap): results.of(name, "supervised", swap=swap) for name in names for swap in SWAPS
-    }
-    rows = [("`clean`", cell(results.of("clean", "supervised")), *[""] * (2 * len(SWAPS) - 1))]
-    for name in names:
-        told = published.SWAPPED.get(name, {})
-        parts = (part for s in SWAPS for part in (cell(found[name, s]), _italic(told.get(s))))
-        rows.append((f"`{name}`", *parts))
-    yield _rows(("arm", *(part for swap in SWAPS for part in (swap, "*published*"))), rows)
-    lines = []
-    for name, swap in product(names, SWAPS[1:]):
-        own, swapped = found[name, "original"], found[name, swap]
-        words = MISSING
-        if own is not None and swapped is not None:
-            words = compared(swapped, own, "the original")
-        lines.append(f"- `{name}`, {swap}: {words}.")
-    yield "\n".join(lines)
-
-
-def _italic(value: float | None) -> str:
-    return "" if value is None else f"*{value:.2f}*"
-
-
-def _moved(results: Results) -> Iterator[str]:
-    row = results.training("supervised", _OTHER)
-    about = (
-        "Patterns made on CIFAR-10, on ten Tiny-ImageNet classes of 64 pixels: a class takes the "
-        "pattern of its place in the alphabet (eq. 7–8), each cell covers twice as many pixels."
-    )
-    if row is not None:
-        about += (
-            f" {row['train_images']:,} images train, {row['test_images']:,} test; "
-            f"{victim_words(row['recipe'])}."
-        )
-    yield about
-    names = [name for name in TABLES[6].arms if name in results.arms]
-    figures = {name: results.of(name, "supervised", _OTHER) for name in names}
-    yield _rows(("arm", WORDS["supervised"]), [(f"`{n}`", cell(figures[n])) for n in names])
-    clean, lines = figures.get("clean"), []
-    for name in names[1:]:
-        own = figures[name]
-        words = MISSING if own is None or clean is None else compared(own, clean, "`clean`")
-        lines.append(f"- `{name}`: {words}.")
-    yield "\n".join(lines)
-    told = "; ".join(
-        f"{name.upper() if name in ('em', 'sn') else name} {'/'.join(f'{v:.2f}' for v in values)}"
-        for name, values in published.MOVED.items()
-    )
-    yield (
-        "*Published*, of other data (SVHN-small / CIFAR-100 / SVHN, ResNet-18, 200 epochs): "
-        f"{told}."
-    )
+    return italic(published.ACCURACY.get(name, {}).get(victim))
 
 
 def _arms(results: Results) -> str:
@@ -329,15 +170,6 @@ def _made(results: Results, scale: str) -> str:
     return (
         f"{len(rows)} pieces at scale `{scale}`, {hours:.1f} hours on {' and '.join(devices)}, "
         f"{when}, with {'; '.join(versions)}.{older} Rows with every epoch, setting and version: "
-        "`scripts/results/tue.json`; recipes: `scripts/reproduction/tue/plan.py`. Table 5 has the "
+        "`scripts/results/tue.json`; recipes: `scripts/reproduction/tue`. Table 5 has the "
         "paper's number; 4 and 6 are this script's names for the tables before and after it."
     )
-
-
-def _subject(victim: Victim) -> str:
-    return "with labels" if victim == "supervised" else f"{WORDS[victim]}'s probe"
-
-
-def _rows(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    lines = [head, ["---"] * len(head), *rows]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)

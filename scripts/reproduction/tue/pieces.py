@@ -10,9 +10,10 @@ from typing import Any
 from torch import Tensor
 
 from reproduction.store import Row, Store
+from reproduction.tue.arms import Arm, arms_of
 from reproduction.tue.cells import Cell
 from reproduction.tue.files import Files
-from reproduction.tue.plan import Arm, Scale, arms_of, as_json, recipe_of
+from reproduction.tue.plan import Scale, as_json, recipe_of
 from ue_cli.training.contrastive import build_contrast
 from ue_cli.training.ssl_recipes import SslRecipe
 from ue_cli.training.ssl_victims import Readout, read_out, ssl_victim

@@ -1,20 +1,16 @@
-"""What TUE's tables consist of: scales, arms, tables, and every recipe in them."""
+"""How large TUE's tables are: the scales, and the recipes of victims and surrogates at each."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
-from reproduction.grid.plan import settings_of
-from ue_cli.methods.csd import PixelCsd
 from ue_cli.methods.em import SMALL, Em
 from ue_cli.methods.pue import Pue
-from ue_cli.methods.tue import Tue
-from ue_cli.methods.tue_presets import released, tue
 from ue_cli.training.architectures import VictimName
-from ue_cli.training.ssl_recipes import SSL_NAMES, SslName, SslRecipe, small_ssl, ssl_recipe
+from ue_cli.training.ssl_recipes import SSL_NAMES, SslRecipe, small_ssl, ssl_recipe
 from ue_cli.training.supervised import VictimRecipe
 from ue_cli.training.victims import victim_recipe
 from ue_cli.types import Budget
@@ -26,33 +22,16 @@ SIDE = 32
 SIDES: Mapping[str, int] = {"cifar10": SIDE, "tiny-imagenet-10": 64}
 """Every perturbation is made on the first; the other one is for transfer."""
 
+EVEN = 0.002
+"""λ at which CSD's slope is as large as that of the contrastive loss, whose weight is 1.
+
+At 1 and 1 it is some 500 times as large (SimCLR, 2,000 CIFAR-10 images, a value per pixel, batches
+of 128, a random start): the surrogate then decides the sign of next to no value, and what it is
+worth cannot be seen.
+"""
+
 Victim = Literal["supervised", "simclr", "moco", "simsiam"]
 VICTIMS: tuple[Victim, ...] = ("supervised", *SSL_NAMES)
-
-
-@dataclass(frozen=True, kw_only=True)
-class RandomCodes:
-    """One pattern of random signs per class: the baseline that CSD has to beat.
-
-    Attributes:
-        cells: of a pattern, per side.
-    """
-
-    cells: int
-
-
-@dataclass(frozen=True, kw_only=True)
-class Texture:
-    """What `ue protect` does by default.
-
-    Attributes:
-        settings: of the tool, as JSON.
-    """
-
-    settings: Mapping[str, Any]
-
-
-Maker = RandomCodes | Texture | PixelCsd | Tue | Em
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -124,7 +103,13 @@ SCALES: Mapping[str, Scale] = {
         other_tests=50,
         changes={"epochs": 20},
         ssl_changes={"epochs": 20},
-        tue_changes={"max_rounds": 12, "batches": 40, "steps": 1, "step": 2.0},
+        tue_changes={
+            "max_rounds": 12,
+            "batches": 40,
+            "steps": 1,
+            "step": 2.0,
+            "separation": EVEN,
+        },
         em=Em(surrogate=SMALL, max_rounds=12),
     ),
     "paper": Scale(
@@ -142,143 +127,6 @@ SCALES: Mapping[str, Scale] = {
 }
 """``cpu`` is a small network on a fifth of CIFAR-10; ``paper`` is the published setting for a GPU,
 but for victims without labels, which the paper trains for 1,000 epochs."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Arm:
-    """One way to protect files.
-
-    Attributes:
-        name: of it.
-        about: it, in a line.
-        maker: with every setting; None: the originals.
-    """
-
-    name: str
-    about: str
-    maker: Maker | None
-
-    @property
-    def settings(self) -> dict[str, Any] | None:
-        """Every setting, as a row has it."""
-        if self.maker is None:
-            return None
-        made: dict[str, Any] = as_json({"maker": type(self.maker).__name__, **asdict(self.maker)})
-        return made
-
-    @property
-    def has_patterns(self) -> bool:
-        """Whether it is a set of patterns, which can be swapped and transferred."""
-        return self.maker is not None and not isinstance(self.maker, Texture)
-
-
-def arms_of(scale: Scale) -> dict[str, Arm]:
-    """All arms of a scale, the control first."""
-    each = scale.per_class
-    arms = [
-        Arm(name="clean", about="the originals: the control", maker=None),
-        *(
-            Arm(
-                name=f"random-{cells}",
-                about=f"random signs per class, {cells} × {cells} cells: what CSD has to beat",
-                maker=RandomCodes(cells=cells),
-            )
-            for cells in (SIDE, 8, 4)
-        ),
-        Arm(
-            name="texture",
-            about="class textures chosen by CSD: the default of `ue protect`",
-            maker=Texture(settings=settings_of("csd") or {}),
-        ),
-        Arm(
-            name=f"csd-{SIDE}-image",
-            about="CSD alone, a δ per image, a value per pixel (as published), the full gradient",
-            maker=PixelCsd(cells=SIDE, per_class=each),
-        ),
-        Arm(
-            name=f"csd-{SIDE}-image-released",
-            about="the same with the released code's gradient, which the spreads are cut out of",
-            maker=PixelCsd(cells=SIDE, per_class=each, gradient="released"),
-        ),
-        Arm(
-            name=f"csd-{SIDE}-class",
-            about="CSD alone, one δ per class, a value per pixel; the released gradient, as the "
-            "full one is 0 where a class has one δ",
-            maker=PixelCsd(cells=SIDE, per_class=1, gradient="released"),
-        ),
-        *(
-            Arm(
-                name=f"csd-{cells}-image",
-                about=f"CSD alone, a δ per image of {cells} × {cells} cells, the full gradient",
-                maker=PixelCsd(cells=cells, per_class=each),
-            )
-            for cells in (8, 4)
-        ),
-        Arm(
-            name="csd-8-image-released",
-            about="a δ per image of 8 × 8 cells, the released gradient",
-            maker=PixelCsd(cells=8, per_class=each, gradient="released"),
-        ),
-        Arm(
-            name="csd-8-class",
-            about="CSD alone, one δ per class of 8 × 8 cells, the released gradient",
-            maker=PixelCsd(cells=8, per_class=1, gradient="released"),
-        ),
-        Arm(
-            name="em",
-            about="error-minimising noise per image and pixel (Huang et al., ICLR 2021)",
-            maker=replace(scale.em, cells=SIDE, per_class=each),
-        ),
-        *(
-            Arm(
-                name=f"tue-{learner}",
-                about=f"TUE with {learner} (eq. 5): the contrastive loss and CSD",
-                maker=tue_of(scale, learner),
-            )
-            for learner in SSL_NAMES
-        ),
-        *(
-            Arm(
-                name=f"ucl-{learner}",
-                about=f"the contrastive loss of {learner} without CSD (λ = 0)",
-                maker=replace(tue_of(scale, learner), contrastive=1.0, separation=0.0),
-            )
-            for learner in SSL_NAMES
-        ),
-    ]
-    arms += [
-        Arm(
-            name=f"targeted-{learner}",
-            about=f"features of {learner} moved to the next class's (ours), without CSD",
-            maker=targeted_of(scale, learner),
-        )
-        for learner in SSL_NAMES
-    ]
-    if scale.ssl == "published":
-        arms += [
-            Arm(
-                name=f"released-{learner}",
-                about=f"TUE with {learner}, every setting as the authors' code has it",
-                maker=released(learner, SIDE, each),
-            )
-            for learner in SSL_NAMES
-        ]
-    return {arm.name: arm for arm in arms}
-
-
-def tue_of(scale: Scale, learner: SslName) -> Tue:
-    """Eq. 5 with both terms, a δ per image, a value per pixel."""
-    preset: Literal["small", "paper"] = "small" if scale.ssl == "small" else "paper"
-    recipe = tue(preset, learner, cells=SIDE, per_class=scale.per_class)
-    ssl = replace(recipe.ssl, **scale.surrogate_changes)
-    return replace(recipe, ssl=ssl, contrastive=1.0, **scale.tue_changes)
-
-
-def targeted_of(scale: Scale, learner: SslName) -> Tue:
-    """The third term alone, against an encoder that is small at every scale."""
-    recipe = tue("targeted", learner, cells=SIDE, per_class=scale.per_class)
-    ssl = replace(recipe.ssl, **scale.surrogate_changes)
-    return replace(recipe, ssl=ssl, **scale.targeted_changes)
 
 
 def recipe_of(

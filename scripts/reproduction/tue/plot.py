@@ -11,9 +11,9 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from reproduction.tue import published
-from reproduction.tue.page import WORDS
 from reproduction.tue.plan import VICTIMS, Victim
 from reproduction.tue.tables import Results
+from reproduction.tue.words import WORDS
 
 _INK, _QUIET, _RULE = "#1f2933", "#66727f", "#dde2e7"
 _CLEAN, _OURS, _RANDOM = "#8b95a1", "#2a7f6f", "#b27a12"

@@ -32,17 +32,22 @@ STUDIES: tuple[Study, ...] = (
     Study(
         title="What the contrastive term buys over CSD alone",
         about="`tue-…` descends on both terms, `csd-…` on CSD alone, `ucl-…` on the contrastive "
-        "loss alone; all have a δ per image and a value per pixel.",
+        "loss alone, `targeted-…` on a third term, which is ours; all have a δ per image and a "
+        "value per pixel.",
         arms=(
             "clean",
             f"random-{SIDE}",
             _CSD,
-            *(f"{kind}-{learner}" for learner in SSL_NAMES for kind in ("tue", "ucl")),
+            *(f"{kind}-{learner}" for learner in SSL_NAMES for kind in ("tue", "ucl", "targeted")),
         ),
         pairs=tuple(
             pair
             for learner in SSL_NAMES
-            for pair in ((f"tue-{learner}", _CSD), (f"tue-{learner}", f"ucl-{learner}"))
+            for pair in (
+                (f"tue-{learner}", _CSD),
+                (f"tue-{learner}", f"ucl-{learner}"),
+                (f"targeted-{learner}", _CSD),
+            )
         ),
     ),
     Study(

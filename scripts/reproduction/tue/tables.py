@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from statistics import fmean
 
 from reproduction.store import Row
-from reproduction.tue.plan import SCALES, VICTIMS, Arm, Victim, arms_of
+from reproduction.tue.arms import Arm, arms_of
+from reproduction.tue.plan import SCALES, VICTIMS, Victim
 from ue_cli.types import Correspondence
 
 
