@@ -157,7 +157,7 @@ def test_what_was_not_asked_for_follows_from_the_method() -> None:
         preset="small",
         surrogate="simclr",
         contrastive_weight=1.0,
-        csd_weight=0.002,
+        csd_weight=1.0,
     )
     assert choose_method("tue") == usual
     released = choose_method("tue", preset="released-moco")

@@ -4,7 +4,8 @@
 
 In turns the surrogate f_θ learns perturbed pairs without their labels (S1), and δ takes signed
 steps on both terms with θ frozen (S2). With w = 0, as the authors released SimCLR and SimSiam, the
-surrogate never touches δ; then it is CSD alone, and no surrogate is trained.
+surrogate never touches δ; then it is CSD alone, and no surrogate is trained, unless the third term
+of ours, `targeted`, asks for one.
 """
 
 from __future__ import annotations

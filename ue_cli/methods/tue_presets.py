@@ -10,13 +10,6 @@ from ue_cli.methods.tue import Tue
 from ue_cli.training.ssl_recipes import SslName, small_ssl, ssl_recipe
 from ue_cli.types import TuePreset
 
-_EVEN = 0.002
-"""λ at which CSD's slope is as large as that of the contrastive loss, whose weight is 1.
-
-At 1 and 1 it is some 500 times as large (SimCLR, 2,000 CIFAR-10 images, a value per pixel, batches
-of 128, a random start), so that the surrogate decides the sign of no value.
-"""
-
 _ROUNDS = 200
 """Of all three released recipes: their epochs and batches come to that."""
 
@@ -63,7 +56,7 @@ def tue(
             batches=20,
             steps=5,
             contrastive=1.0,
-            separation=_EVEN,
+            separation=1.0,
         )
     elif preset == "targeted":
         own = Tue(
