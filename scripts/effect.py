@@ -39,8 +39,8 @@ from torch import Tensor
 from ue_cli import __version__
 from ue_cli.countermeasures.registry import build
 from ue_cli.perturbation.texture import TextureRecipe
-from ue_cli.photos.key import load_key
-from ue_cli.photos.state import Collection
+from ue_cli.photos.owner.key import load_key
+from ue_cli.photos.owner.state import Collection
 from ue_cli.pipeline.options import ProtectOptions
 from ue_cli.pipeline.protect import protect
 from ue_cli.training.supervised import VictimRecipe, train_victim

@@ -17,7 +17,7 @@ from PIL import Image, ImageCms
 
 from ue_cli.errors import SkipFile, UeError
 from ue_cli.photos.decode import Decoded, decode
-from ue_cli.photos.info import Info
+from ue_cli.photos.metadata.info import Info
 from ue_cli.photos.write import (
     JPEG_COEFFICIENTS,
     TEMPORARY_PREFIX,

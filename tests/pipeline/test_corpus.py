@@ -18,8 +18,8 @@ from tests.pipeline.conftest import run_ue, tree
 from ue_cli.errors import SkipFile
 from ue_cli.perturbation.texture import TextureRecipe, draw_code
 from ue_cli.photos.decode import Decoded, decode
-from ue_cli.photos.embedded import MetadataPolicy
-from ue_cli.photos.jpeg import read_coefficients
+from ue_cli.photos.jpeg.quantised import read_coefficients
+from ue_cli.photos.metadata.embedded import MetadataPolicy
 from ue_cli.pipeline.embed import Made, make
 from ue_cli.pipeline.pattern import TexturePattern
 from ue_cli.pipeline.undo import restore_file

@@ -13,7 +13,7 @@ import pytest
 from PIL import Image, ImageCms
 from PIL.TiffImagePlugin import ImageFileDirectory_v2
 
-from tests.photos import hidden_pictures as hidden
+from tests.photos.metadata import hidden_pictures as hidden
 from tests.pipeline.conftest import picture, run_here
 
 DATA_MINING = b"DMI-PROHIBITED-AIMLTRAINING"

@@ -12,8 +12,8 @@ from PIL import Image
 
 from tests.pipeline.conftest import Quiet, Ue, picture, pixels, tree
 from ue_cli.perturbation.texture import TextureRecipe
-from ue_cli.photos.key import load_key
-from ue_cli.photos.state import Collection
+from ue_cli.photos.owner.key import load_key
+from ue_cli.photos.owner.state import Collection
 from ue_cli.pipeline.options import ProtectOptions
 from ue_cli.pipeline.protect import protect
 

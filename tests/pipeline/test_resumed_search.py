@@ -10,7 +10,7 @@ import pytest
 
 from tests.pipeline.conftest import Quiet, picture
 from ue_cli.errors import UeError
-from ue_cli.photos.pending import pending
+from ue_cli.photos.owner.pending import pending
 from ue_cli.pipeline.optimise import OptimizeOptions, optimise
 from ue_cli.pipeline.options import ProtectOptions, choose_method
 from ue_cli.pipeline.protect import protect

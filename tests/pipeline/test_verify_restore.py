@@ -17,7 +17,7 @@ from PIL import Image
 from tests.pipeline.conftest import picture, run_here, tree
 from ue_cli.errors import UeError
 from ue_cli.photos.decode import decode
-from ue_cli.photos.jpeg import read_coefficients
+from ue_cli.photos.jpeg.quantised import read_coefficients
 from ue_cli.photos.manifest import MANIFEST_FILE
 from ue_cli.pipeline.restore import restore
 from ue_cli.pipeline.results import RestoreResult, VerifyResult

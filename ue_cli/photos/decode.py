@@ -25,8 +25,8 @@ from PIL import Image, ImageFile, features
 from PIL import __version__ as _pillow
 
 from ue_cli.errors import SkipFile
-from ue_cli.photos import containers
-from ue_cli.photos.info import Info, read_info, read_tiff_info
+from ue_cli.photos.metadata import containers
+from ue_cli.photos.metadata.info import Info, read_info, read_tiff_info
 from ue_cli.photos.opening import DEFAULT_MAX_PIXELS, damaged, open_still, pillow, read_file
 from ue_cli.types import PixelArray
 

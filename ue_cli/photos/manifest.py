@@ -19,7 +19,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from ue_cli.errors import ExitCode, UeError
-from ue_cli.photos.key import FINGERPRINT
+from ue_cli.photos.owner.key import FINGERPRINT
 from ue_cli.photos.private import explain_write, open_regular, parse_json, write_all, write_whole
 
 MANIFEST_FILE = "ue-manifest.jsonl"

@@ -15,7 +15,7 @@ from typing import Any
 from PIL import Image, ImageFile, UnidentifiedImageError
 
 from ue_cli.errors import SkipFile
-from ue_cli.photos import containers
+from ue_cli.photos.metadata import containers
 from ue_cli.photos.private import open_regular
 
 DEFAULT_MAX_PIXELS = 200_000_000

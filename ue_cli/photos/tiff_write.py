@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from PIL.TiffImagePlugin import ImageFileDirectory_v2
 
-from ue_cli.photos.info import DESCRIPTIVE_TAGS, Info
+from ue_cli.photos.metadata.info import DESCRIPTIVE_TAGS, Info
 from ue_cli.types import PixelArray
 
 LOSSLESS = {"raw", "tiff_lzw", "tiff_adobe_deflate", "packbits"}

@@ -17,7 +17,7 @@ from PIL import Image, PngImagePlugin
 from ue_cli.errors import UeError
 from ue_cli.photos import png_deep, tiff_write
 from ue_cli.photos.decode import Decoded
-from ue_cli.photos.info import Info
+from ue_cli.photos.metadata.info import Info
 from ue_cli.photos.opening import DEFAULT_MAX_PIXELS, pillow
 from ue_cli.types import PixelArray
 
@@ -44,7 +44,7 @@ def choose_format(decoded: Decoded, requested: Requested) -> tuple[str, str, str
         requested: ``--format``.
 
     Returns:
-        The format that `encode` takes, or ``jpeg-coefficients`` (photos/jpeg.py); the extension
+        The format that `encode` takes, or ``jpeg-coefficients`` (photos/jpeg); the extension
         that the output's name needs, empty where the name stays; a note where the type had to
         change, else None.
     """

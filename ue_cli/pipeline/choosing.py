@@ -9,8 +9,8 @@ from pathlib import Path
 from ue_cli.errors import UeError
 from ue_cli.perturbation.choice import AUTO, Choice, choose
 from ue_cli.perturbation.hub import BUNDLE, bundled, from_bundle
-from ue_cli.photos.collection_info import CollectionInfo
 from ue_cli.photos.opening import read_size
+from ue_cli.photos.owner.collection_info import CollectionInfo
 from ue_cli.pipeline.options import ProtectOptions
 from ue_cli.pipeline.published import PUBLIC, PublicPerturbation, read_as_asked
 from ue_cli.types import PhotoSet

@@ -12,12 +12,12 @@ from ue_cli.errors import ExitCode, UeError
 from ue_cli.perturbation import apply
 from ue_cli.perturbation.layout import oriented
 from ue_cli.photos import write
-from ue_cli.photos.coefficients import protect_jpeg
 from ue_cli.photos.decode import Decoded, decode
-from ue_cli.photos.embedded import MetadataPolicy, Removed
-from ue_cli.photos.jpeg import NotInCoefficientDomain
-from ue_cli.photos.policy import filter_info
-from ue_cli.photos.segments import finish_jpeg, pack_jpeg_container
+from ue_cli.photos.jpeg.coefficients import protect_jpeg
+from ue_cli.photos.jpeg.quantised import NotInCoefficientDomain
+from ue_cli.photos.metadata.embedded import MetadataPolicy, Removed
+from ue_cli.photos.metadata.policy import filter_info
+from ue_cli.photos.metadata.segments import finish_jpeg, pack_jpeg_container
 from ue_cli.pipeline.undo import JpegUndo, PixelUndo
 from ue_cli.types import Budget, Field, PixelArray
 

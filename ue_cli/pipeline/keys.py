@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from ue_cli.errors import UeError
-from ue_cli.photos.backup import export_state, import_state
-from ue_cli.photos.collection_info import find_collection, list_collections
-from ue_cli.photos.key import KEY_FILE, load_key
-from ue_cli.photos.purge import purge_collection
-from ue_cli.photos.state import Collection
+from ue_cli.photos.owner.backup import export_state, import_state
+from ue_cli.photos.owner.collection_info import find_collection, list_collections
+from ue_cli.photos.owner.key import KEY_FILE, load_key
+from ue_cli.photos.owner.purge import purge_collection
+from ue_cli.photos.owner.state import Collection
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,8 +12,8 @@ from ue_cli.methods.em import Em
 from ue_cli.methods.pue import Pue
 from ue_cli.methods.tue import Tue
 from ue_cli.methods.tue_presets import tue
-from ue_cli.photos.key import Subkey
-from ue_cli.photos.pending import Pending
+from ue_cli.photos.owner.key import Subkey
+from ue_cli.photos.owner.pending import Pending
 from ue_cli.pipeline.images import load_readable
 from ue_cli.pipeline.options import MakingOptions
 from ue_cli.pipeline.pattern import PLACES, CellPattern, place

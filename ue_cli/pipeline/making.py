@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from ue_cli.perturbation.texture import TextureCode, draw_code
-from ue_cli.photos.key import Subkey
-from ue_cli.photos.pending import Pending, pending
+from ue_cli.photos.owner.key import Subkey
+from ue_cli.photos.owner.pending import Pending, pending
 from ue_cli.pipeline.options import MakingOptions
 from ue_cli.report import Caution
 from ue_cli.types import Bank, Phases, PhotoSet

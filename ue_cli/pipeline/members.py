@@ -9,13 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ue_cli.errors import ExitCode, UeError
-from ue_cli.photos.collection_info import find_collection
-from ue_cli.photos.key import load_key
 from ue_cli.photos.labels import given_labels
 from ue_cli.photos.manifest import MANIFEST_FILE, read_manifest, safe_join
 from ue_cli.photos.names import source_name
+from ue_cli.photos.owner.collection_info import find_collection
+from ue_cli.photos.owner.key import load_key
+from ue_cli.photos.owner.state import Collection
 from ue_cli.photos.scan import Scan, scan
-from ue_cli.photos.state import Collection
 from ue_cli.report import Caution
 from ue_cli.types import FileRecord
 

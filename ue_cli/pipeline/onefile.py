@@ -15,11 +15,11 @@ from ue_cli.certify.fidelity import fidelity
 from ue_cli.errors import SkipFile, UeError
 from ue_cli.photos import write
 from ue_cli.photos.decode import Decoded, decode
-from ue_cli.photos.embedded import MetadataPolicy
-from ue_cli.photos.key import Subkey
 from ue_cli.photos.manifest import safe_join
+from ue_cli.photos.metadata.embedded import MetadataPolicy
 from ue_cli.photos.names import Naming
 from ue_cli.photos.opening import read_file
+from ue_cli.photos.owner.key import Subkey
 from ue_cli.pipeline.embed import make
 from ue_cli.pipeline.pattern import Pattern
 from ue_cli.report import Comparison, make_flat_crop, make_thumbnail

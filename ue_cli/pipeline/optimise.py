@@ -13,7 +13,7 @@ from ue_cli.errors import UeError
 from ue_cli.perturbation.bank import save_bank
 from ue_cli.perturbation.cards import BANK_SUFFIX, file_sha256
 from ue_cli.perturbation.shards import SHARD_BYTES, shard_files
-from ue_cli.photos.key import ID_BYTES, Subkey, load_or_create_key, subkey
+from ue_cli.photos.owner.key import ID_BYTES, Subkey, load_or_create_key, subkey
 from ue_cli.photos.places import check_source, no_files, within
 from ue_cli.pipeline.making import learned_words, make_cells, search_of
 from ue_cli.pipeline.options import MakingOptions

@@ -12,13 +12,13 @@ from ue_cli.errors import UeError
 from ue_cli.perturbation.bank import load_bank, save_bank
 from ue_cli.perturbation.texture import TextureCode, recipe_from_json, recipe_to_json
 from ue_cli.photos.clusters import Clusters, thumbnail_features
-from ue_cli.photos.collection_info import CollectionInfo, find_collection, new_id, now
-from ue_cli.photos.key import OwnerKey
 from ue_cli.photos.labels import label
 from ue_cli.photos.manifest import MANIFEST_FILE, read_manifest
-from ue_cli.photos.pending import Pending
+from ue_cli.photos.owner.collection_info import CollectionInfo, find_collection, new_id, now
+from ue_cli.photos.owner.key import OwnerKey
+from ue_cli.photos.owner.pending import Pending
+from ue_cli.photos.owner.state import Collection
 from ue_cli.photos.scan import Scan
-from ue_cli.photos.state import Collection
 from ue_cli.pipeline.making import (
     CODE_VERSION,
     Made,

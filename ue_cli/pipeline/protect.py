@@ -9,14 +9,14 @@ from contextlib import suppress
 from ue_cli.errors import ExitCode, UeError
 from ue_cli.perturbation.choice import AUTO
 from ue_cli.photos.decode import DECODER
-from ue_cli.photos.embedded import MetadataPolicy
-from ue_cli.photos.key import load_or_create_key
 from ue_cli.photos.manifest import ManifestWriter, safe_join
+from ue_cli.photos.metadata.embedded import MetadataPolicy
 from ue_cli.photos.names import plan_names
+from ue_cli.photos.owner.key import load_or_create_key
+from ue_cli.photos.owner.purge import purge_collection
+from ue_cli.photos.owner.state import Collection, protected_hashes
 from ue_cli.photos.places import check_out, check_places, check_private, no_files
-from ue_cli.photos.purge import purge_collection
 from ue_cli.photos.scan import Scan
-from ue_cli.photos.state import Collection, protected_hashes
 from ue_cli.photos.write import sweep
 from ue_cli.pipeline.aftercare import certify_after
 from ue_cli.pipeline.choosing import choose_perturbation, chosen_before

@@ -23,7 +23,7 @@ from ue_cli.perturbation.legacy import (
     read_published,
 )
 from ue_cli.perturbation.transfer import transfer_bank, with_budget
-from ue_cli.photos.key import Subkey
+from ue_cli.photos.owner.key import Subkey
 from ue_cli.pipeline.options import ProtectOptions
 from ue_cli.pipeline.pattern import PLACES, SAMPLES, place, sample_key
 from ue_cli.types import Bank, Budget, PhotoSet

@@ -11,10 +11,10 @@ from pathlib import Path
 
 from ue_cli.errors import SkipFile, UeError
 from ue_cli.photos.decode import decode
-from ue_cli.photos.key import load_key
 from ue_cli.photos.manifest import Manifest, read_manifest, safe_join
+from ue_cli.photos.owner.key import load_key
+from ue_cli.photos.owner.state import Collection
 from ue_cli.photos.private import open_regular
-from ue_cli.photos.state import Collection
 from ue_cli.photos.write import write_atomic
 from ue_cli.pipeline.limits import MAX_PIXELS
 from ue_cli.pipeline.results import Problem, RestoreResult

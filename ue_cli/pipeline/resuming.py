@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from ue_cli.photos.pending import Pending
+from ue_cli.photos.owner.pending import Pending
 
 _SHARE = 0.05
 """Of the time of a search that may go into keeping its state."""

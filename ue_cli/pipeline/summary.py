@@ -17,8 +17,8 @@ from ue_cli.certify.budget import certify
 from ue_cli.certify.fidelity import summarise
 from ue_cli.photos.decode import DECODER
 from ue_cli.photos.manifest import read_manifest
+from ue_cli.photos.owner.state import Collection
 from ue_cli.photos.private import explain_write
-from ue_cli.photos.state import Collection
 from ue_cli.pipeline.advice import certify_command, evaluate_command
 from ue_cli.pipeline.benchmarks import effect_table
 from ue_cli.pipeline.making import Made

@@ -11,9 +11,9 @@ import numpy as np
 
 from ue_cli.errors import ExitCode, UeError
 from ue_cli.photos.labels import given_labels
+from ue_cli.photos.owner.state import protected_hashes
 from ue_cli.photos.phash import group_near, perceptual_hashes
 from ue_cli.photos.scan import scan
-from ue_cli.photos.state import protected_hashes
 from ue_cli.pipeline.looks import SIDE, Look
 from ue_cli.pipeline.split import split_off
 from ue_cli.pipeline.trainside import Looking, Seen, left_out

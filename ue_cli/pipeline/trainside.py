@@ -9,7 +9,7 @@ from statistics import median_low
 
 from ue_cli.errors import ExitCode, UeError
 from ue_cli.photos.opening import read_size
-from ue_cli.photos.state import protected_hashes
+from ue_cli.photos.owner.state import protected_hashes
 from ue_cli.pipeline.limits import SIDE, SIDES
 from ue_cli.pipeline.looks import Look, look_at
 from ue_cli.pipeline.members import Member, Members

@@ -10,10 +10,10 @@ from ue_cli.perturbation import apply
 from ue_cli.perturbation.apply import DeltaArray
 from ue_cli.photos import write
 from ue_cli.photos.decode import Decoded, decode
-from ue_cli.photos.deltas import Deltas, pack_deltas, remove_deltas, unpack_deltas
-from ue_cli.photos.info import Info
-from ue_cli.photos.jpeg import read_coefficients, write_coefficients
-from ue_cli.photos.segments import restore_jpeg_container
+from ue_cli.photos.jpeg.deltas import Deltas, pack_deltas, remove_deltas, unpack_deltas
+from ue_cli.photos.jpeg.quantised import read_coefficients, write_coefficients
+from ue_cli.photos.metadata.info import Info
+from ue_cli.photos.metadata.segments import restore_jpeg_container
 
 _JPEG, _PIXELS = b"J", b"P"
 

@@ -10,15 +10,15 @@ from pathlib import Path
 
 from ue_cli.certify.budget import Difference, measure
 from ue_cli.errors import SkipFile, UeError
-from ue_cli.photos.collection_info import find_collection
 from ue_cli.photos.decode import decode
-from ue_cli.photos.key import load_key
 from ue_cli.photos.manifest import Manifest, read_manifest, safe_join
 from ue_cli.photos.names import source_name
+from ue_cli.photos.owner.collection_info import find_collection
+from ue_cli.photos.owner.key import load_key
+from ue_cli.photos.owner.state import Collection
 from ue_cli.photos.places import check_source
 from ue_cli.photos.private import open_regular
 from ue_cli.photos.scan import scan
-from ue_cli.photos.state import Collection
 from ue_cli.pipeline.limits import MAX_PIXELS
 from ue_cli.pipeline.results import Problem, VerifyResult
 from ue_cli.pipeline.workers import Crashed, WorkerPool

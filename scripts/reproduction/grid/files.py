@@ -18,8 +18,8 @@ from PIL import Image
 
 from reproduction.grid.plan import BUDGET, GridScale
 from ue_cli.perturbation.texture import recipe_from_json
-from ue_cli.photos.key import load_key
-from ue_cli.photos.state import Collection
+from ue_cli.photos.owner.key import load_key
+from ue_cli.photos.owner.state import Collection
 from ue_cli.pipeline.dataset import Dataset, read_dataset
 from ue_cli.pipeline.options import ProtectOptions
 from ue_cli.pipeline.protect import protect

@@ -17,8 +17,8 @@ from ue_cli.perturbation.hub import resolve
 from ue_cli.perturbation.layout import CellField
 from ue_cli.perturbation.legacy import SUFFIXES
 from ue_cli.perturbation.transfer import transfer_bank
-from ue_cli.photos.collection_info import collection_folder, find_collection
 from ue_cli.photos.manifest import MANIFEST_FILE, read_manifest
+from ue_cli.photos.owner.collection_info import collection_folder, find_collection
 from ue_cli.photos.square import Frame, shrink_axis
 from ue_cli.pipeline.evaluation.options import EvaluateOptions
 from ue_cli.pipeline.prepare import BANK_FILE

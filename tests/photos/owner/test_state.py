@@ -1,0 +1,445 @@
+"""The owner's state: whatever happens to the process or the disk, what was noted is found again."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import resource
+import shutil
+import signal
+import stat
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from ue_cli.errors import UeError
+from ue_cli.photos.owner.collection_info import (
+    CollectionInfo,
+    collection_folder,
+    find_collection,
+    list_collections,
+    new_id,
+    now,
+)
+from ue_cli.photos.owner.journal import Journal
+from ue_cli.photos.owner.key import OwnerKey
+from ue_cli.photos.owner.purge import purge_all, purge_collection
+from ue_cli.photos.owner.state import Collection, protected_hashes
+from ue_cli.types import FileRecord
+
+OWNER = OwnerKey(bytes(range(32)))
+NAMES = ("cats/a.jpg", "b c\n[b]é😀.png", b"caf\xe9.jpg".decode("utf-8", "surrogateescape"))
+
+
+def info() -> CollectionInfo:
+    return CollectionInfo(
+        id=new_id(),
+        created=now(),
+        source="./photos",
+        method="csd",
+        levels=8,
+        label_rule="folders",
+        recipe={"waves": 3},
+        options={"format": "keep"},
+        codes={"cats": {"gain": 8.0}},
+    )
+
+
+def record(name: str, digest: int = 0) -> FileRecord:
+    return FileRecord(
+        name=name,
+        output=name,
+        label="cats",
+        route="lossless",
+        route_reason='says "sha256": "' + "f" * 64 + '"',
+        width=4,
+        height=3,
+        linf=8,
+        linf_limit=8,
+        linf_encoding=None,
+        mean_abs=5.5,
+        mse=30.25,
+        sha256=f"{digest:064x}",
+        original_hmac="ab" * 32,
+        bytes_in=10,
+        bytes_out=12,
+        removed=("EXIF thumbnail (7,412 bytes)",),
+    )
+
+
+def undo_bytes(number: int) -> bytes:
+    return bytes([number]) * (5 + number)
+
+
+@pytest.fixture(scope="module")
+def crashed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A home as a process leaves it that died before its first sync: three records, no seal."""
+    home = tmp_path_factory.mktemp("crashed") / "home"
+    live = home.with_name("live")
+    with Collection.create(live, OWNER, info()) as collection:
+        for number, name in enumerate(NAMES):
+            collection.append(record(name, number), undo_bytes(number))
+        shutil.copytree(live, home)
+    return home
+
+
+def folder_of(home: Path) -> Path:
+    return collection_folder(home, list_collections(home)[0])
+
+
+def reopen(home: Path, *, readonly: bool = False) -> Collection:
+    return Collection.open(home, OWNER, list_collections(home)[0], readonly=readonly)
+
+
+def found(collection: Collection) -> list[str]:
+    """The recovered names; every one of them must be wholly right."""
+    names = []
+    for item in collection.records():
+        number = NAMES.index(item.name)
+        assert item == record(item.name, number) == collection.finished(item.name)
+        assert collection.undo(item.name) == undo_bytes(number)
+        names.append(item.name)
+    assert len(collection) == len(names)
+    return names
+
+
+def test_what_is_appended_is_read_back(tmp_path: Path) -> None:
+    made = info()
+    with Collection.create(tmp_path, OWNER, made, {"bank.safetensors": b"bank"}) as collection:
+        assert collection.info == made
+        assert collection.finished(NAMES[0]) is None
+        for number, name in enumerate(NAMES):
+            collection.append(record(name, number), undo_bytes(number))
+        assert found(collection) == list(NAMES)
+        fingerprint = collection.fingerprint
+    assert find_collection(tmp_path, fingerprint) == made
+    for readonly in (True, False):
+        with reopen(tmp_path, readonly=readonly) as collection:
+            assert found(collection) == list(NAMES)
+            assert collection.attachment("bank.safetensors") == b"bank"
+            assert collection.subkey == made.subkey(OWNER)
+            with pytest.raises(KeyError):
+                collection.undo("never seen")
+
+
+def test_the_newest_record_of_a_name_counts_and_equal_undo_bytes_are_kept_once(
+    tmp_path: Path,
+) -> None:
+    with Collection.create(tmp_path, OWNER, info()) as collection:
+        collection.append(record("a", 1), b"x" * 1000)
+        collection.append(record("b", 2), b"y")
+        collection.append(record("a", 3), b"x" * 1000)
+    pack = folder_of(tmp_path) / "undo-00000.pack"
+    assert pack.stat().st_size < 1100
+    with reopen(tmp_path) as collection:
+        assert [item.name for item in collection.records()] == ["b", "a"]
+        collection.append(record("a", 4), b"new")
+        assert collection.undo("a") == b"new"
+        assert collection.finished("a") == record("a", 4)
+
+
+def test_a_journal_cut_anywhere_gives_every_record_before_the_cut(crashed: Path) -> None:
+    journal = folder_of(crashed) / "journal.jsonl"
+    whole = journal.read_bytes()
+    ends = [at + 1 for at, byte in enumerate(whole) if byte == ord("\n")]
+    # Every byte around the ends of lines, where cases differ; every 13th inside them.
+    near = {end + step for end in (0, *ends) for step in range(-20, 20)}
+    cuts = sorted((near | set(range(0, len(whole), 13))) & set(range(len(whole) + 1)))
+    try:
+        for cut in reversed(cuts):
+            os.truncate(journal, cut)
+            recovered = Journal(journal.parent, writable=False)
+            intact = sum(end <= cut for end in ends)
+            assert [name for name in NAMES if name in recovered] == list(NAMES[:intact])
+            if cut in ends:
+                assert list(recovered.records()) == [record(NAMES[n], n) for n in range(intact)]
+            recovered.close()
+    finally:
+        journal.write_bytes(whole)
+
+
+def test_undo_bytes_cut_at_any_byte_take_their_own_records_only(crashed: Path) -> None:
+    pack = folder_of(crashed) / "undo-00000.pack"
+    whole = pack.read_bytes()
+    sizes = [16 + len(undo_bytes(number)) for number in range(3)]
+    ends = [sum(sizes[: number + 1]) for number in range(3)]
+    try:
+        for cut in range(len(whole) + 1):
+            pack.write_bytes(whole[:cut])
+            with reopen(crashed, readonly=True) as collection:
+                assert found(collection) == list(NAMES[: sum(end <= cut for end in ends)])
+    finally:
+        pack.write_bytes(whole)
+
+
+@settings(
+    deadline=None, max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(st.data())
+def test_after_a_crash_the_lost_files_are_done_again_and_all_is_found(
+    crashed: Path, tmp_path: Path, data: st.DataObject
+) -> None:
+    home = tmp_path / "home"
+    shutil.rmtree(home, ignore_errors=True)
+    shutil.copytree(crashed, home)
+    for name in ("journal.jsonl", "undo-00000.pack"):
+        path = folder_of(home) / name
+        size = path.stat().st_size
+        cut = data.draw(st.integers(0, size))
+        # A power loss can leave zeros where data had not reached the disk.
+        zeros = data.draw(st.integers(0, size - cut))
+        path.write_bytes(path.read_bytes()[:cut] + bytes(zeros))
+    with reopen(home) as collection:
+        before = found(collection)
+        assert before == list(NAMES[: len(before)])
+        for number, name in enumerate(NAMES):
+            if collection.finished(name) is None:
+                collection.append(record(name, number), undo_bytes(number))
+        assert found(collection) == list(NAMES)
+    with reopen(home) as collection:
+        assert found(collection) == list(NAMES)
+        assert collection.damaged == 0
+
+
+def test_a_damaged_line_in_the_middle_costs_its_file_only_and_is_counted(
+    crashed: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(crashed, tmp_path / "home")
+    reopen(tmp_path / "home").close()  # seals the three
+    journal = folder_of(tmp_path / "home") / "journal.jsonl"
+    lines = journal.read_bytes().splitlines(keepends=True)
+    journal.write_bytes(lines[0] + b"?" + b"".join(lines[1:]))
+    with reopen(tmp_path / "home") as collection:
+        assert found(collection) == [NAMES[0], NAMES[2]]
+        assert collection.damaged == 1
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b"{}",
+        b"[]",
+        b"null",
+        b'{"record": [], "undo": [0,0,0,0]}',
+        b"[" * 100_000,
+        b'{"record": {"name": 5}, "undo": 3}',
+    ],
+)
+def test_a_foreign_line_is_not_believed(crashed: Path, tmp_path: Path, line: bytes) -> None:
+    shutil.copytree(crashed, tmp_path / "home")
+    with (folder_of(tmp_path / "home") / "journal.jsonl").open("ab") as file:
+        file.write(line + b"\n")
+    with reopen(tmp_path / "home") as collection:
+        assert found(collection) == list(NAMES)
+
+
+def test_damaged_undo_bytes_name_the_pack_and_the_remedy(tmp_path: Path) -> None:
+    with Collection.create(tmp_path, OWNER, info()) as collection:
+        collection.append(record("a"), b"x" * 100)
+        collection.append(record("b"), b"y" * 100)
+    pack = folder_of(tmp_path) / "undo-00000.pack"
+    pack.write_bytes(pack.read_bytes().replace(b"xx", b"xz", 1))
+    with reopen(tmp_path, readonly=True) as collection:
+        assert collection.undo("b") == b"y" * 100
+        with pytest.raises(UeError, match=r"undo-00000\.pack") as caught:
+            collection.undo("a")
+    assert "ue key import" in caught.value.hint
+
+
+@pytest.mark.parametrize(
+    "text",
+    [b"", b"{", b"[]", b"\xff", b'{"ue_collection": 2}', b'{"ue_collection": 1}', b"[" * 99_999],
+)
+def test_a_damaged_collection_file_is_a_sentence(tmp_path: Path, text: bytes) -> None:
+    Collection.create(tmp_path, OWNER, info()).close()
+    (folder_of(tmp_path) / "collection.json").write_bytes(text)
+    with pytest.raises(UeError, match=r"collection\.json") as caught:
+        reopen(tmp_path)
+    assert caught.value.code == "state-damaged"
+
+
+def test_state_of_another_key_or_of_nobody_is_refused(tmp_path: Path) -> None:
+    Collection.create(tmp_path, OWNER, info()).close()
+    fingerprint = list_collections(tmp_path)[0]
+    with pytest.raises(UeError) as caught:
+        Collection.open(tmp_path, OwnerKey(bytes(32)), fingerprint)
+    assert caught.value.code == "state-foreign"
+    for unknown in ("0" * 32, "", "../../etc", "x" * 5000, "a\0b"):
+        assert find_collection(tmp_path, unknown) is None
+        with pytest.raises(UeError) as caught:
+            Collection.open(tmp_path, OWNER, unknown)
+        assert caught.value.code == "state-missing"
+
+
+def test_codes_join_and_never_change(tmp_path: Path) -> None:
+    with Collection.create(tmp_path, OWNER, info()) as collection:
+        collection.add_codes({"dogs": {"f": (1.5, 2)}})
+        collection.add_codes({"dogs": {"f": (1.5, 2)}, "cats": {"gain": 8.0}})
+        with pytest.raises(ValueError, match="cats"):
+            collection.add_codes({"cats": {"gain": 9.0}})
+    with reopen(tmp_path) as collection:
+        assert collection.info.codes == {"cats": {"gain": 8.0}, "dogs": {"f": [1.5, 2]}}
+
+
+def test_everything_is_private(tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    with Collection.create(home, OWNER, info(), {"bank.npz": b""}) as collection:
+        collection.append(record("a"), b"x")
+    for path in (home, *home.rglob("*")):
+        assert stat.S_IMODE(path.stat().st_mode) == (0o700 if path.is_dir() else 0o600), path
+
+
+def test_hashes_of_every_collection_are_known(tmp_path: Path) -> None:
+    assert f"{1:064x}" not in protected_hashes(tmp_path / "none")
+    for first in (0, 10):
+        with Collection.create(tmp_path, OWNER, info()) as collection:
+            for digest in range(first, first + 5):
+                collection.append(record(f"{digest}.png", digest << 8), b"")
+            collection.append(record(f"{first}.png", (first + 5) << 8), b"")  # done again
+    hashes = protected_hashes(tmp_path)
+    known = [digest for digest in range(20) if f"{digest << 8:064x}" in hashes]
+    assert known == [*range(6), *range(10, 16)]
+    assert "f" * 64 not in hashes
+
+
+def test_a_second_run_is_told_and_a_reader_is_not(tmp_path: Path) -> None:
+    script = (
+        "import sys, pathlib\n"
+        "from ue_cli.errors import UeError\n"
+        "from ue_cli.photos.owner.key import OwnerKey\n"
+        "from ue_cli.photos.owner.state import Collection\n"
+        "home, fingerprint = pathlib.Path(sys.argv[1]), sys.argv[2]\n"
+        "for readonly in (True, False):\n"
+        "    try:\n"
+        "        key = OwnerKey(bytes(range(32)))\n"
+        "        Collection.open(home, key, fingerprint, readonly=readonly)\n"
+        "        print('open')\n"
+        "    except UeError as error:\n"
+        "        print(error.code)\n"
+    )
+    with Collection.create(tmp_path, OWNER, info()) as collection:
+        command = [sys.executable, "-c", script, str(tmp_path), collection.fingerprint]
+        assert subprocess.check_output(command, text=True) == "open\nstate-locked\n"
+    assert subprocess.check_output(command, text=True) == "open\nopen\n"
+
+
+def test_a_killed_run_keeps_what_it_noted_and_its_workers_do_not_keep_the_lock(
+    tmp_path: Path,
+) -> None:
+    script = (
+        "import os, pathlib, sys, time\n"
+        "sys.path.insert(0, sys.argv[2])\n"
+        "import test_state as t\n"
+        "c = t.Collection.create(pathlib.Path(sys.argv[1]), t.OWNER, t.info())\n"
+        "child = os.fork()\n"
+        "if child == 0:\n"
+        "    time.sleep(60)\n"
+        "print(child, flush=True)\n"
+        "for number in range(10**6):\n"
+        "    c.append(t.record(f'{number}.png', number), str(number).encode())\n"
+        "    print(number, flush=True)\n"
+    )
+    command = [sys.executable, "-c", script, str(tmp_path), str(Path(__file__).parent)]
+    run = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    assert run.stdout is not None
+    worker = int(run.stdout.readline())
+    try:
+        noted = -1
+        while noted < 90:
+            noted = int(run.stdout.readline())
+        run.kill()
+        run.wait()
+        run.stdout.close()
+        with reopen(tmp_path) as collection:
+            assert len(collection) > noted
+            for number in range(noted + 1):
+                assert collection.finished(f"{number}.png") == record(f"{number}.png", number)
+                assert collection.undo(f"{number}.png") == str(number).encode()
+    finally:
+        os.kill(worker, signal.SIGKILL)
+
+
+@pytest.fixture
+def small_disk() -> Iterator[None]:
+    """No file may grow beyond 20,000 bytes, as on a disk that is full."""
+    limit_files(20_000)
+    yield
+    limit_files(None)
+
+
+def limit_files(size: int | None) -> None:
+    hard = resource.getrlimit(resource.RLIMIT_FSIZE)[1]
+    resource.setrlimit(resource.RLIMIT_FSIZE, (hard if size is None else size, hard))
+
+
+@pytest.mark.parametrize("undo", [b"", b"u" * 3000])
+def test_a_full_disk_is_a_sentence_and_nothing_is_torn(
+    tmp_path: Path, small_disk: None, undo: bytes
+) -> None:
+    noted = 0
+    collection = Collection.create(tmp_path, OWNER, info())
+    with pytest.raises(UeError) as caught:
+        for number in range(1000):
+            collection.append(record(f"{number}.png", number), undo)
+            noted += 1
+    assert caught.value.code == "disk-full"
+    assert 5 <= noted < 1000
+    pack = folder_of(tmp_path) / "undo-00000.pack"
+    assert pack.stat().st_size % (16 + len(undo)) == 0
+    limit_files(40_000)
+    collection.append(record("more.png"), undo)
+    collection.close()
+    with reopen(tmp_path) as collection:
+        assert len(collection) == noted + 1
+        assert collection.damaged == 0
+        assert collection.undo("more.png") == undo
+
+
+def test_packs_roll_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ue_cli.photos.owner.packs.PACK_BYTES", 50)
+    for _ in range(2):
+        with (
+            reopen(tmp_path)
+            if list_collections(tmp_path)
+            else Collection.create(tmp_path, OWNER, info()) as collection
+        ):
+            for number, name in enumerate(NAMES):
+                collection.append(record(name, number), undo_bytes(number) * 9)
+    assert len(list(folder_of(tmp_path).glob("undo-*.pack"))) == 3
+    with reopen(tmp_path) as collection:
+        assert [collection.undo(name) for name in NAMES] == [undo_bytes(n) * 9 for n in range(3)]
+
+
+def test_a_reader_of_an_empty_collection_finds_nothing_and_may_not_write(tmp_path: Path) -> None:
+    Collection.create(tmp_path, OWNER, info()).close()
+    (folder_of(tmp_path) / "journal.jsonl").unlink()
+    with reopen(tmp_path, readonly=True) as collection:
+        assert list(collection.records()) == []
+        with pytest.raises(ValueError, match="reading"):
+            collection.append(record("a"), b"")
+
+
+def test_purging_removes_the_state_and_nothing_else(tmp_path: Path) -> None:
+    for _ in range(2):
+        Collection.create(tmp_path, OWNER, info()).close()
+    first, second = list_collections(tmp_path)
+    purge_collection(tmp_path, first)
+    assert list_collections(tmp_path) == (second,)
+    with pytest.raises(UeError):
+        purge_collection(tmp_path, first)
+    with pytest.raises(UeError):
+        purge_collection(tmp_path, "../..")
+    assert purge_all(tmp_path) == (second,)
+    assert list_collections(tmp_path) == ()
+
+
+def test_records_keep_every_field(tmp_path: Path) -> None:
+    full = dataclasses.replace(record("a"), linf_encoding=3, notes=("one", "two"), mean_abs=5.0)
+    with Collection.create(tmp_path, OWNER, info()) as collection:
+        collection.append(full, b"")
+        assert collection.finished("a") == full

@@ -1,0 +1,208 @@
+"""A perturbation inside a JPEG: steps of its own quantised coefficients, checked on decoded pixels.
+
+Nothing is recompressed: the file keeps its tables, its subsampling and nearly its size, and taking
+the same steps back gives the original's coefficients exactly.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ue_cli.photos.jpeg.acsearch import Waves, search_waves
+from ue_cli.photos.jpeg.comparison import require_shape, worst_channel
+from ue_cli.photos.jpeg.dcsearch import refine, search, search_gray
+from ue_cli.photos.jpeg.deltas import (
+    Deltas,
+    apply_deltas,
+    fit_deltas,
+    pack_deltas,
+    remove_deltas,
+    unpack_deltas,
+)
+from ue_cli.photos.jpeg.quantised import (
+    JpegCoefficients,
+    NotInCoefficientDomain,
+    read_coefficients,
+    write_coefficients,
+)
+from ue_cli.photos.jpeg.tiling import block_means, grid_of, headroom, left_by
+from ue_cli.types import Budget, Difference, Field
+
+__all__ = [
+    "JpegResult",
+    "apply_deltas",
+    "embed",
+    "pack_deltas",
+    "protect_jpeg",
+    "remove_deltas",
+    "unpack_deltas",
+]
+
+Pixels = NDArray[np.uint8]
+
+_FINEST = 16  # cycles per short side that a field may have
+_CONSTANT = 0.8  # half waves of it per chroma block, up to which constant steps serve it best
+_REFINED = 700_000  # pixels up to which one more decode is spent on subsampled images
+_KEPT = (0.8, 0.5, 0.0, 0.0, 0.0)  # of an offending tile's steps, round by round
+
+
+@dataclass(frozen=True)
+class JpegResult:
+    """A protected JPEG, and what was measured between its decoded pixels and the original's.
+
+    Attributes:
+        data: the file.
+        deltas: steps added to the coefficients, per component.
+        pixels: what it decodes to.
+        difference: between those and the original's.
+        rounds: decodes until the budget held; 1 where the first attempt did.
+    """
+
+    data: bytes
+    deltas: Deltas
+    pixels: Pixels
+    difference: Difference
+    rounds: int
+
+
+def protect_jpeg(
+    data: bytes,
+    pixels: Pixels,
+    field: Field,
+    budget: Budget,
+    *,
+    decode: Callable[[bytes], Pixels],
+    measure: Callable[[Pixels, Pixels], Difference],
+    finish: Callable[[bytes], bytes] = lambda written: written,
+) -> JpegResult:
+    """Protect one JPEG in its coefficients.
+
+    Args:
+        data: the original file.
+        pixels: its decoded pixels, uint8 (H, W, channels) or (H, W), in stored orientation.
+        field: the perturbation, in stored orientation.
+        budget: what no decoded pixel may exceed.
+        decode: the decoder that judges; the one that gave ``pixels``.
+        measure: compares the original's pixels with what was written and decoded.
+        finish: the last change to the written bytes, such as dropping embedded copies; what is
+            decoded and returned is its result.
+
+    Raises:
+        NotInCoefficientDomain: the file cannot be rewritten, or not within the budget.
+    """
+    coefficients = read_coefficients(data)
+    deltas = embed(coefficients, pixels, field, budget, decode=decode)
+    for rounds, kept in enumerate((*_KEPT, None), start=1):
+        written = finish(write_coefficients(apply_deltas(coefficients, deltas)))
+        decoded = decode(written)
+        require_shape(pixels, decoded)
+        difference = measure(pixels, decoded)
+        if difference.linf <= budget.levels:
+            return JpegResult(written, deltas, decoded, difference, rounds)
+        if kept is not None:
+            worst = worst_channel(pixels, decoded)
+            deltas = step_back(coefficients, deltas, worst, budget, kept, reach=rounds > 3)
+    raise NotInCoefficientDomain("jpeg-budget", "its decoded pixels could not be kept in budget")
+
+
+def embed(
+    coefficients: JpegCoefficients,
+    pixels: Pixels,
+    field: Field,
+    budget: Budget,
+    *,
+    decode: Callable[[bytes], Pixels],
+) -> Deltas:
+    """Find the steps that bring a field into the coefficients within the budget.
+
+    Args:
+        coefficients: of the original.
+        pixels: its decoded pixels (H, W, channels) or (H, W).
+        field: the perturbation, in stored orientation.
+        budget: levels that no decoded pixel may move beyond.
+        decode: asked for intermediate results, on small images only.
+
+    Returns:
+        Steps per component.
+    """
+    grid = grid_of(coefficients)
+    short = min(coefficients.height, coefficients.width)
+    image = pixels.reshape(*pixels.shape[:2], -1)
+
+    def half_waves(factor: int) -> float:
+        return 2 * _FINEST * 8 * factor / short
+
+    def decoded_with(deltas: Deltas) -> Pixels:
+        fitted = fit_deltas(coefficients, deltas)
+        decoded = decode(write_coefficients(apply_deltas(coefficients, fitted)))
+        require_shape(pixels, decoded)
+        return decoded
+
+    if half_waves(max(grid.fy, grid.fx)) > _CONSTANT:
+        luma, chroma = (
+            min(8, int(np.ceil(half_waves(factor))) + 2) for factor in (1, max(grid.fy, grid.fx))
+        )
+        waves = Waves(luma, chroma, coefficients.tables)
+        return fit_deltas(
+            coefficients, search_waves(field, image, grid, waves, budget.levels, decoded_with)
+        )
+    target = block_means(field, grid, short)
+    rows, columns = grid.ty * grid.fy, grid.tx * grid.fx
+    y, *chroma_steps = (int(table[0, 0]) for table in coefficients.tables)
+    if not chroma_steps:
+        steps = [search_gray(target.sum(0).reshape(rows, columns), y, budget.levels)]
+    else:
+        room = headroom(coefficients, image, grid, budget)
+        moved, colour = search(
+            target, grid, (y, chroma_steps[0], chroma_steps[1]), room, budget.levels
+        )
+        if grid.fy * grid.fx > 1 and coefficients.height * coefficients.width <= _REFINED:
+            still = tuple(
+                c[:, :, None, None] for c in (np.zeros((rows, columns), np.int16), *colour)
+            )
+            low, high = left_by(decoded_with(still).reshape(image.shape), image, grid, budget)
+            moved = refine(moved, target.sum(0), low, high, room, y)
+        steps = [moved.transpose(2, 0, 3, 1).reshape(rows, columns), *colour]
+    return fit_deltas(coefficients, tuple(step[:, :, None, None] for step in steps))
+
+
+def step_back(
+    coefficients: JpegCoefficients,
+    deltas: Deltas,
+    worst: Pixels,
+    budget: Budget,
+    kept: float,
+    *,
+    reach: bool,
+) -> Deltas:
+    """Shrink the steps of every tile that holds a pixel beyond the budget.
+
+    Args:
+        coefficients: of the file, for its tiling.
+        deltas: the steps that went too far.
+        worst: max |difference| over channels, (H, W), as `worst_channel` gives it.
+        budget: the bound.
+        kept: the share of those tiles' steps that stays.
+        reach: shrink the tiles around them, too.
+    """
+    grid = grid_of(coefficients)
+    offending = worst > budget.levels
+    pad = [(0, grid.ty * grid.fy * 8 - offending.shape[0])]
+    pad.append((0, grid.tx * grid.fx * 8 - offending.shape[1]))
+    tiles = np.pad(offending, pad).reshape(grid.ty, grid.fy * 8, grid.tx, -1).any((1, 3))
+    if reach:
+        wide = np.pad(tiles, 1)
+        tiles = np.logical_or.reduce(
+            [wide[i : i + grid.ty, j : j + grid.tx] for i in range(3) for j in range(3)]
+        )
+    shrunk = []
+    for index, delta in enumerate(deltas):
+        factor = (grid.fy, grid.fx) if index == 0 else (1, 1)
+        mask = tiles.repeat(factor[0], 0).repeat(factor[1], 1)
+        mask = mask[: delta.shape[0], : delta.shape[1], None, None]
+        shrunk.append(np.where(mask, np.trunc(delta * kept), delta).astype(np.int16))
+    return tuple(shrunk)
