@@ -130,6 +130,17 @@ def test_batches_agree_on_the_whole_sets_centroids() -> None:
     assert values["set"] < 0.5 * values["batch"]
 
 
+@pytest.mark.parametrize("ssl", SSL_NAMES)
+def test_one_image_left_over_is_no_batch_of_its_own(ssl: SslName) -> None:
+    """BatchNorm in train mode would have no variance, and contrast nothing to compare with."""
+    pictures, labels = images(19)
+    method = tiny(ssl, separation=0.0, train_mode=True, batches=1, steps=1, max_rounds=1)
+    start = started(method, pictures, labels, 2).entries.of(torch.arange(19)).round()
+    made = method.optimise(pictures, labels, NAMES, BUDGET, seed=2)
+    moved = (carried(made.bank, labels) != start).flatten(1).any(dim=1)
+    assert method.batch == 18 and moved.all()
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("ssl", SSL_NAMES)
 def test_without_csd_the_perturbation_pleases_the_surrogate(ssl: SslName) -> None:

@@ -161,7 +161,7 @@ class _Run(Run):
         if self.surrogate is not None:
             self.surrogate.train(recipe.train_mode).requires_grad_(False)
         order = torch.randperm(len(self.search.images), generator=self.search.generator)
-        for chosen in torch.split(order.to(self.search.images.device), recipe.ssl.batch):
+        for chosen in _parts(order.to(self.search.images.device), recipe.ssl.batch):
             for _ in range(recipe.steps):
                 delta = self.search.entries.of(chosen)
                 slope = torch.zeros_like(delta)
@@ -220,3 +220,15 @@ class _Run(Run):
     def _net(self) -> Contrast:
         assert self.surrogate is not None
         return self.surrogate
+
+
+def _parts(order: Tensor, batch: int) -> list[Tensor]:
+    """Consecutive batches of ``order``; of one image left over none is made, it joins the last.
+
+    BatchNorm has no variance of one feature vector in train mode, and CSD and SimCLR nothing to
+    tell it from.
+    """
+    parts = list(torch.split(order, batch))
+    if len(parts) > 1 and len(parts[-1]) == 1:
+        parts[-2:] = [torch.cat(parts[-2:])]
+    return parts
