@@ -118,6 +118,25 @@ def test_what_is_not_whole_is_refused_by_name(tmp_path: Path, damage: Damage, sa
     refused(index, says)
 
 
+@pytest.mark.parametrize(
+    "name", ["", "a\0b", "..", "thesis.txt", "other-00001-of-00003.safetensors"]
+)
+def test_an_index_speaks_of_its_own_shards_alone(tmp_path: Path, name: str) -> None:
+    """Neither are others' files read for shards, nor do they go with a bank that is replaced."""
+    index = saved(tmp_path)
+    for other in ("thesis.txt", "other-00001-of-00003.safetensors"):
+        (tmp_path / other).write_text("mine")
+    said = json.loads(index.read_text())
+    shards, names = said["metadata"]["shards"], said["weight_map"]
+    shards[name] = shards.pop(names["delta.00001"])
+    names["delta.00001"] = name
+    index.write_text(json.dumps(said))
+    refused(index, "no whole index")
+    save_bank(bank(), tmp_path / "big.safetensors")
+    assert (tmp_path / "thesis.txt").exists()
+    assert (tmp_path / "other-00001-of-00003.safetensors").exists()
+
+
 def test_a_shard_alone_names_its_index(tmp_path: Path) -> None:
     index = saved(tmp_path)
     refused(shard(index, 1), "one of several files")

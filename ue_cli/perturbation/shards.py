@@ -156,7 +156,7 @@ def _index(path: Path) -> tuple[dict[str, Any], dict[str, str]]:
         sound = (
             len(shape) == 5
             and all(type(n) is int and n > 0 for n in shape)
-            and all(type(k) is str and Path(v).name == v for k, v in names.items())
+            and all(_own(path).fullmatch(name) for name in names.values())
             and set(names.values()) == set(meta["shards"])
             and all(
                 type(one["bytes"]) is int and _SHA256.fullmatch(one["sha256"])
@@ -177,10 +177,15 @@ def _index(path: Path) -> tuple[dict[str, Any], dict[str, str]]:
     return meta, names
 
 
+def _own(index: Path) -> re.Pattern[str]:
+    """What `save_shards` calls a bank's shards; other files are not an index's to read or drop."""
+    stem = index.name.removesuffix(INDEX_SUFFIX)
+    return re.compile(re.escape(stem) + r"-\d{5,}-of-\d{5,}\.safetensors")
+
+
 def _check_strays(index: Path, shards: Mapping[str, Any]) -> None:
     """Refuse files that look like this bank's shards and are not in its index."""
-    stem = index.name.removesuffix(INDEX_SUFFIX)
-    like = re.compile(re.escape(stem) + r"-\d{5,}-of-\d{5,}\.safetensors")
+    like = _own(index)
     beside = (one.name for one in index.parent.iterdir() if like.fullmatch(one.name))
     if strays := sorted(set(beside) - set(shards)):
         raise unusable(
