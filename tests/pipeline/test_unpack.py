@@ -192,6 +192,17 @@ def test_hundred_classes_come_with_their_fine_labels(
     _holds(fake.folder / "cifar100-images", fake.expected("train"))
 
 
+def test_a_folder_of_photos_beside_it_is_not_taken_for_the_data_set(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """CIFAR-100's training file is called ``train``, as folders of images often are."""
+    fake = pack(tmp_path / "sets", "cifar100", monkeypatch)
+    picture(tmp_path / "data" / "train" / "cats" / "1.png", 1)
+    serve(monkeypatch, fake.archive.read_bytes())
+    unpack(Packed("cifar100", tmp_path / "data"), Notes())
+    _holds(tmp_path / "data" / "cifar100-images", fake.expected("train"))
+
+
 def test_what_is_nowhere_is_downloaded_once(
     cifar: Fake, ue: Ue, monkeypatch: pytest.MonkeyPatch
 ) -> None:

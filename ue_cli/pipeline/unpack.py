@@ -245,7 +245,7 @@ def _files(kind: Any, packed: Packed, draft: Path, phases: Phases, *, download: 
             extract_archive(archive, draft)
         phases.step()
         return draft
-    if (packed.root / kind.train_list[0][0]).exists():
+    if (packed.root / kind.train_list[0][0]).is_file():
         raise UeError(
             "dataset-missing",
             f"--root should be the folder that holds {kind.base_folder}, but {packed.root} is "
