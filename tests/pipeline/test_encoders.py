@@ -155,7 +155,13 @@ def test_a_control_no_better_than_an_untrained_encoder_proves_nothing() -> None:
     found = judge_cell([encoder(100)], [encoder(325)], chance=0.1)
     assert found.verdict == "inconclusive"
     assert "29.6 % for certain" in found.reason and "has 30.0 % before" in found.reason
-    assert judge_cell([encoder(100)], [encoder(335)], chance=0.1).verdict == "protected"
+
+
+def test_an_encoder_that_has_hardly_learned_anything_proves_nothing_either() -> None:
+    """A probe of a random network may be misled by what a trained one does not even see."""
+    found = judge_cell([encoder(100)], [encoder(378)], chance=0.1)
+    assert found.verdict == "inconclusive" and "5 points more are asked for" in found.reason
+    assert judge_cell([encoder(100)], [encoder(382)], chance=0.1).verdict == "protected"
 
 
 def test_an_encoder_is_judged_from_its_floor_up_and_by_its_best_readout() -> None:

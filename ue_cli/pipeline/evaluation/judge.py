@@ -23,7 +23,13 @@ CONFIDENCE = 0.95
 KEPT = 1 / 3
 """The largest share of what the control learned, beyond guessing, that a protected cell keeps."""
 MARGIN = 0.05
-"""By how much a victim must stay below its control for any protection to be shown."""
+"""By how much a victim must stay below its control for any protection to be shown, and a control
+that is an encoder above itself untrained.
+
+Patterns mislead the probe of an encoder that has learned nothing: codes of 8 × 8 cells on 1,500
+CIFAR-10 images (1,000 test images, one seed) take it from 32.4 to 25.1 %, but after three epochs
+from 33.7 to 31.0 %.
+"""
 FIT_SLACK = 0.02
 """How much less of its own files a victim may fit than the control of its."""
 
@@ -39,8 +45,8 @@ RULE = (
     "average over its trainings. "
     "Of an encoder, which learns without labels, these are accuracies of a linear probe on its "
     "features, g is that of a probe on the same encoder before its first step, fitted to the "
-    "originals (the highest of its trainings), and it is inconclusive where C is not above g; fits "
-    "do not count, because a probe always reaches its optimum. "
+    "originals (the highest of its trainings), and it is inconclusive where C is under 5 points "
+    "above g; fits do not count, because a probe always reaches its optimum. "
     "Protected: A is at most g + (C − g)/3, so at most a third of what can be learned is left, "
     "and at least 5 points under C. Weak: A is at least 5 points under C. Not shown: otherwise. "
     "The whole has the gravest verdict of its conclusive cells (not shown, weak, protected); it is "
@@ -170,12 +176,12 @@ def _untrained(control: Sequence[Training]) -> float | None:
 
 def _no_better(lower: float, floor: float) -> str:
     """Why encoders prove nothing; empty where they do."""
-    if lower > floor + _ROUNDING:
+    if lower >= floor + MARGIN - _ROUNDING:
         return ""
     return (
         f"The control learns too little to compare with: {at_least(lower)} for certain, where the "
-        f"same encoder has {at_least(floor)} before its first step. Train on more files, for "
-        "more epochs, or test on more images."
+        f"same encoder has {at_least(floor)} before its first step and {100 * MARGIN:g} points "
+        "more are asked for. Train on more files, for more epochs, or test on more images."
     )
 
 
