@@ -76,6 +76,14 @@ def test_the_contrastive_arms_differ_in_csd_alone() -> None:
         assert (both.cells, both.per_class) == (32, CPU.per_class)
 
 
+def test_an_arm_says_what_it_differs_in_from_the_one_beside_it() -> None:
+    """TUE takes other steps than CSD alone, and not as much of it."""
+    arms = arms_of(CPU)
+    assert arms["csd-32-image"].about.endswith("the full gradient; 20 steps of 0.8 levels")
+    assert arms["tue-moco"].about.endswith("and CSD, λ = 0.002; 12 steps of 2 levels")
+    assert arms["targeted-moco"].about.endswith("without CSD; 24 steps of 2 levels")
+
+
 def test_pieces_come_once_each_after_what_they_need() -> None:
     cells = list(cells_of(CPU, [5, 4, 6], [0, 1]))
     assert len(set(cells)) == len(cells)

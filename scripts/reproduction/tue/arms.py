@@ -88,7 +88,8 @@ def arms_of(scale: Scale) -> dict[str, Arm]:
         ),
         Arm(
             name=f"csd-{SIDE}-image",
-            about="CSD alone, a δ per image, a value per pixel (as published), the full gradient",
+            about="CSD alone, a δ per image, a value per pixel (as published), the full gradient; "
+            + steps_of(PixelCsd()),
             maker=PixelCsd(cells=SIDE, per_class=each),
         ),
         Arm(
@@ -128,10 +129,12 @@ def arms_of(scale: Scale) -> dict[str, Arm]:
         *(
             Arm(
                 name=f"tue-{learner}",
-                about=f"TUE with {learner} (eq. 5): the contrastive loss and CSD",
-                maker=tue_of(scale, learner),
+                about=f"TUE with {learner} (eq. 5): the contrastive loss and CSD, "
+                f"λ = {maker.separation:g}; {steps_of(maker)}",
+                maker=maker,
             )
             for learner in SSL_NAMES
+            for maker in [tue_of(scale, learner)]
         ),
         *(
             Arm(
@@ -145,10 +148,12 @@ def arms_of(scale: Scale) -> dict[str, Arm]:
     arms += [
         Arm(
             name=f"targeted-{learner}",
-            about=f"features of {learner} moved to the next class's (ours), without CSD",
-            maker=targeted_of(scale, learner),
+            about=f"features of {learner} moved to the next class's (ours), without CSD; "
+            + steps_of(maker),
+            maker=maker,
         )
         for learner in SSL_NAMES
+        for maker in [targeted_of(scale, learner)]
     ]
     if scale.ssl == "published":
         arms += [
@@ -160,6 +165,12 @@ def arms_of(scale: Scale) -> dict[str, Arm]:
             for learner in SSL_NAMES
         ]
     return {arm.name: arm for arm in arms}
+
+
+def steps_of(maker: Tue | PixelCsd) -> str:
+    """How many steps each δ takes, and how large they are, in words."""
+    count = maker.steps * (maker.max_rounds if isinstance(maker, Tue) else 1)
+    return f"{count:,} steps of {maker.step:g} levels"
 
 
 def tue_of(scale: Scale, learner: SslName) -> Tue:

@@ -16,7 +16,7 @@ class Study:
         title: the question in short.
         about: what differs between the arms.
         arms: shown, in their order.
-        pairs: arms that differ in nothing else, the one asked about first.
+        pairs: arms that are set side by side, the one asked about first.
     """
 
     title: str
@@ -33,7 +33,9 @@ STUDIES: tuple[Study, ...] = (
         title="What the contrastive term buys over CSD alone",
         about="`tue-…` descends on both terms, `csd-…` on CSD alone, `ucl-…` on the contrastive "
         "loss alone, `targeted-…` on a third term, which is ours; all have a δ per image and a "
-        "value per pixel.",
+        "value per pixel. `tue-…` and `ucl-…` are one recipe with λ and without; the others take "
+        "steps of their own number and size (see the arms), so that beside `csd-…` not the term "
+        "alone is measured: the CSD that each ends with is in the table.",
         arms=(
             "clean",
             f"random-{SIDE}",
