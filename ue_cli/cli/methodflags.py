@@ -98,8 +98,9 @@ PresetOption = Annotated[
     Preset | None,
     typer.Option(
         help="tue: small and targeted are for CPUs, targeted against models that learn without "
-        "labels (give it --cells 32); paper and the released recipes train ResNet-18 for "
-        "hours on a GPU. [default: small]"
+        "labels (give it --cells 32); paper and released-moco train ResNet-18 for hours on a "
+        "GPU; released-simclr and released-simsiam give their surrogates no weight: they are CSD "
+        "alone. [default: small]"
     ),
 ]
 SurrogateOption = Annotated[

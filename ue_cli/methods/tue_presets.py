@@ -92,8 +92,9 @@ def released(ssl: SslName, cells: int, per_class: int) -> Tue:
     """ResNet-18 on CIFAR-10 as the authors' code has it (Ren et al., ICLR 2023).
 
     With SimCLR and SimSiam its contrastive weight is 0: CSD alone, which needs no surrogate.
-    CSD compares the classes of a batch, and its spreads are constants to the gradient. Two things
-    differ on purpose: MoCo's queue takes no keys while δ moves, and δ is rounded, not truncated.
+    CSD compares the classes of a batch, and its spreads are constants to the gradient. Three things
+    differ on purpose: MoCo's queue takes no keys while δ moves; δ is rounded, not truncated; and it
+    stays in the ball alone, where theirs is cut after every step to what its one image can carry.
     """
     moco = ssl == "moco"
     return Tue(

@@ -102,7 +102,8 @@ def encoder_recipe(name: str, *, train_files: int, side: int) -> SslRecipe:
 
     60 epochs; more (up to 1,000) for few files, so that there are 1,000 steps; fewer (down to 20)
     for many, so that there are at most 12,000. Its views have the sides of a classifier's. MoCo
-    keeps the keys of half of the files at most, so that an image seldom meets one of its own.
+    keeps the keys of half of the files at most, or of one batch where that is more, so that an
+    image seldom meets one of its own.
 
     Args:
         name: of the learner.
