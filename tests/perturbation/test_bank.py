@@ -50,6 +50,8 @@ def refused(path: Path, words: str) -> None:
     assert caught.value.exit_code == ExitCode.PERTURBATION_UNAVAILABLE
     assert caught.value.hint
     assert path.name in caught.value.message
+    assert caught.value.message.count("cannot be used") == 1
+    assert not caught.value.message.endswith("..")
 
 
 def test_bank_comes_back_as_it_was_saved(tmp_path: Path) -> None:
@@ -118,6 +120,12 @@ def test_bank_that_contradicts_itself_is_refused(
     tmp_path: Path, delta: np.ndarray[Any, Any], meta: Any, words: str
 ) -> None:
     refused(write(tmp_path / "x.safetensors", delta, meta), words)
+
+
+def test_of_a_newer_format_the_program_is_to_be_updated(tmp_path: Path) -> None:
+    with pytest.raises(UeError) as caught:
+        load_bank(write(tmp_path / "x.safetensors", DELTA, {**META, "version": 99}))
+    assert "Update ue" in caught.value.hint
 
 
 def test_other_safetensors_files_are_refused(tmp_path: Path) -> None:

@@ -355,6 +355,24 @@ def test_what_cannot_be_used_is_refused_before_any_work(tmp_path: Path) -> None:
     assert not list((tmp_path / "home").glob("collections/*"))
 
 
+@pytest.mark.parametrize("said", [3, [1], {"x": "1"}, {"x": 0.5}, {"x": 2}, {"x": -1}, {"x": None}])
+def test_a_bank_whose_samples_are_no_patterns_of_it_is_refused(tmp_path: Path, said: Any) -> None:
+    """A crafted number would ask for that many patterns per class."""
+    made, file = bank(), tmp_path / "x.safetensors"
+    source = replace(made.provenance, recipe={SAMPLES: said})
+    save_bank(replace(made, delta=made.delta.repeat(2, axis=1), provenance=source), file)
+    with pytest.raises(UeError, match="numbers from 0 to 1") as caught:
+        read_found(resolve(str(file)), Budget(8))
+    assert caught.value.exit_code == 4
+
+
+def test_a_bank_that_changes_nothing_is_refused(tmp_path: Path) -> None:
+    made = bank()
+    save_bank(replace(made, delta=np.zeros_like(made.delta)), tmp_path / "x.safetensors")
+    with pytest.raises(UeError, match="all its values are zero"):
+        read_found(resolve(str(tmp_path / "x.safetensors")), Budget(8))
+
+
 def other_data(bank: Bank, *names: str) -> list[str]:
     """What is said of a bank that is given to such photos."""
     photos = PhotoSet(

@@ -28,6 +28,7 @@ from ue_cli.perturbation.shards import (
     write_file,
 )
 from ue_cli.types import Bank, Budget, Provenance
+from ue_cli.types.perturbation import UNFIT
 
 __all__ = ["FORMAT_VERSION", "Bank", "Budget", "Provenance", "load_bank", "save_bank"]
 
@@ -118,7 +119,8 @@ def _built(path: Path, meta: dict[str, Any], delta: NDArray[np.int8]) -> Bank:
             Provenance(meta["method"], meta["space"], meta["recipe"], meta["created_by"]),
         )
     except UeError as error:
-        raise unusable(path, error.message) from error
+        why = error.message.removeprefix(UNFIT).removesuffix(".")
+        raise unusable(path, why) from error
 
 
 FIELDS = {
@@ -155,6 +157,7 @@ def _described(path: Path, meta: Any) -> dict[str, Any]:
             path,
             f"its format has version {meta.get('version')!r} and this program reads "
             f"version {FORMAT_VERSION}",
+            f"Update ue, or ask for the file in version {FORMAT_VERSION}.",
         )
     for name, kind in FIELDS.items():
         if type(meta.get(name)) is not kind:

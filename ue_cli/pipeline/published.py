@@ -6,11 +6,13 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from ue_cli.errors import ExitCode, UeError
+from ue_cli.perturbation.arrayfile import unusable
 from ue_cli.perturbation.bank import load_bank
 from ue_cli.perturbation.cards import Card
 from ue_cli.perturbation.choice import AUTO, Choice, Other
@@ -141,6 +143,7 @@ def read_found(
             bank = replace(bank, budget=Budget(int(np.abs(bank.delta.astype(np.int16)).max())))
     else:
         bank = load_bank(found.path)
+        _check_bank(found.path, bank)
         for flag, value in (("--order", order), ("--units", units)):
             if value is not None:
                 raise UeError(
@@ -160,6 +163,23 @@ def read_found(
     return PublicPerturbation(
         bank, found.address or found.path.name, found.sha256, found.source, found.card
     )
+
+
+def _check_bank(path: Path, bank: Bank) -> None:
+    """Refuse what a bank may hold and no photo can carry."""
+    if not bank.delta.any():
+        raise unusable(path, "all its values are zero")
+    samples, most = bank.provenance.recipe.get(SAMPLES, {}), bank.delta.shape[1]
+    if bank.provenance.method == "csd" and most == 1:
+        return  # bundled ones say there, in words, how many became one
+    if not isinstance(samples, dict) or not all(
+        type(own) is int and 0 <= own < most for own in samples.values()
+    ):
+        raise unusable(
+            path,
+            f"it should say which of a class's {most:,} patterns is a photo's own, as numbers from "
+            f"0 to {most - 1:,}, but says something else",
+        )
 
 
 def fit_to_photos(

@@ -13,6 +13,9 @@ from ue_cli.errors import ExitCode, UeError
 from ue_cli.types.arrays import FloatArray
 from ue_cli.types.budget import Budget
 
+UNFIT = "This perturbation cannot be used: "
+"""How a refusal to build a `Bank` begins; readers put their file's name in its place."""
+
 
 class Field(Protocol):
     """A perturbation of one image as a function of position, before any budget is applied."""
@@ -106,7 +109,7 @@ class Bank:
 def _bad_bank(why: str) -> UeError:
     return UeError(
         "bank-invalid",
-        f"This perturbation cannot be used: {why}.",
+        f"{UNFIT}{why}.",
         "Get the file again from where it came.",
         exit_code=ExitCode.PERTURBATION_UNAVAILABLE,
     )
