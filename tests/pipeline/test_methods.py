@@ -144,6 +144,21 @@ def test_flags_that_a_method_has_no_use_for_are_refused(ue: Ue, photos: Path) ->
         assert caught.value.code == "flags-clash"
 
 
+@pytest.mark.parametrize(
+    ("flags", "says"),
+    [
+        ({"surrogate": "moco"}, "Leave that flag out, or use --method tue."),
+        ({"per": "photo"}, "Leave that flag out, or use --method pue, em or tue."),
+        ({"perturbation": "x.pt", "surrogate": "moco"}, "Leave that flag out."),
+        ({"rescale": True}, "Leave that flag out, or name a perturbation with --perturbation."),
+    ],
+)
+def test_the_hint_speaks_of_the_flag_that_was_given_alone(flags: dict[str, Any], says: str) -> None:
+    with pytest.raises(UeError) as caught:
+        choose_method(**flags)
+    assert caught.value.hint == says
+
+
 def test_what_was_not_asked_for_follows_from_the_method() -> None:
     assert choose_method() == MethodChoice(cells=8)
     assert choose_method("pue") == MethodChoice(method="pue", space="pixel", cells=8)

@@ -146,6 +146,8 @@ def test_what_cannot_be_written_is_refused_before_any_work(
     for file, says in table.items():
         done = ue("optimize", photos, "-o", file)
         assert done.code == 2 and says in done.envelope["error"]["message"]
+    done = ue("optimize", photos, "-o", tmp_path / "big.safetensors.index.json")
+    assert done.envelope["error"]["hint"] == f"Write -o {tmp_path / 'big.safetensors'}"
     assert there.read_bytes() == b"somebody's"
     assert ue("optimize", photos, "-o", there, "--overwrite").code == 0
     assert load_bank(there).classes == ("cats", "dogs")

@@ -157,7 +157,8 @@ def learned_words(bank: Bank) -> dict[str, Any]:
             "weight of CSD": recipe["separation"],
             "weight of the targeted term": recipe["targeted"],
             "gradient of CSD": recipe["gradient"],
-            "CSD": f"{recipe['csd_before']:.3f} at the start, {recipe['rounds'][-1]['csd']:.3f}",
+            "CSD": f"{recipe['csd_before']:.3f} at the start, "
+            f"{recipe['rounds'][-1]['csd']:.3f} at the end",
         }
     return {
         "photos optimised on": recipe["images"],

@@ -12,7 +12,7 @@ from typing import Any
 from ue_cli.errors import UeError
 from ue_cli.perturbation.bank import save_bank
 from ue_cli.perturbation.cards import BANK_SUFFIX, file_sha256
-from ue_cli.perturbation.shards import SHARD_BYTES, shard_files
+from ue_cli.perturbation.shards import INDEX_SUFFIX, SHARD_BYTES, shard_files
 from ue_cli.photos.owner.key import ID_BYTES, Subkey, load_or_create_key, subkey
 from ue_cli.photos.places import check_source, no_files, within
 from ue_cli.pipeline.making import learned_words, make_cells, search_of
@@ -130,10 +130,11 @@ def _check_file(options: OptimizeOptions) -> None:
     """Refuse a FILE that cannot be written, before any work."""
     file = options.file
     if file.suffix != BANK_SUFFIX:
+        name = Path(file.name.removesuffix(INDEX_SUFFIX)).with_suffix(BANK_SUFFIX)
         raise UeError(
             "file-suffix",
             f"FILE should end in {BANK_SUFFIX}, but is {file.name}.",
-            f"Write -o {file.with_suffix(BANK_SUFFIX)}",
+            f"Write -o {file.with_name(str(name))}",
         )
     if not file.parent.is_dir() or not os.access(file.parent, os.W_OK | os.X_OK):
         raise UeError(

@@ -78,11 +78,17 @@ def choose_method(
     }
     if perturbation is not None:
         making = {"method": method, "space": space, "cells": cells, "gradient": gradient}
-        _refuse("--perturbation brings a finished one", {**making, "per": per, **own})
+        for name, asked in {**making, "per": per, **own}.items():
+            if asked is not None:
+                raise _clash("--perturbation brings a finished one", f"--{name} {asked}")
         return MethodChoice(method="published", space="pixel")
     for name, given in (("order", order), ("units", units), ("rescale", rescale)):
         if given:
-            raise _clash("There is no published perturbation to read", f"--{name}")
+            raise _clash(
+                "There is no published perturbation to read",
+                f"--{name}",
+                ", or name a perturbation with --perturbation",
+            )
     method = method or "csd"
     learned = method != "csd"
     if learned and space == "texture":
@@ -131,21 +137,32 @@ def choose_method(
     )
 
 
+_TUE = ", or use --method tue"
+_LEARNED = ", or use --method pue, em or tue"
+_GOES_WITH = {
+    "--cells": ": it is for --method pue, em and tue, and for CSD in pixel space",
+    "--gradient": ": it is for --method tue and for CSD in pixel space",
+    "--per": _LEARNED,
+    "--preset": _TUE,
+    "--surrogate": _TUE,
+    "--contrastive-weight": _TUE,
+    "--csd-weight": _TUE,
+}
+"""What would give a flag a use; ends the hint of a refusal."""
+
+
 def _refuse(what: str, flags: Mapping[str, object]) -> None:
     """Raise where any of them was given."""
     for name, asked in flags.items():
         if asked is not None:
-            raise _clash(what, f"--{name} {asked}")
+            raise _clash(what, f"--{name} {asked}", _GOES_WITH.get(f"--{name}", ""))
 
 
-def _clash(what: str, flag: str) -> UeError:
+def _clash(what: str, flag: str, instead: str = "") -> UeError:
     return UeError(
         "flags-clash",
         f"{what}, but {flag} was given.",
-        "Leave that flag out. --cells goes with --space pixel, pue, em and tue, --gradient with "
-        "--space pixel and tue, --per with pue, em and tue, --preset, --surrogate, "
-        "--contrastive-weight and --csd-weight with tue, --order, --units and --rescale with "
-        "--perturbation.",
+        f"Leave that flag out{instead}.",
     )
 
 
