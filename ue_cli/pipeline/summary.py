@@ -183,6 +183,7 @@ def _cautions(
     budget: BudgetCertificate,
 ) -> tuple[Caution, ...]:
     found: list[Caution] = []
+    published = options.perturbation is not None
     if reencoded := budget.reencoded:
         found.append(
             Caution(
@@ -197,8 +198,9 @@ def _cautions(
             Caution(
                 "faint",
                 f"Of the files, {faint} carry less than two fifths of the budget, some perhaps "
-                "nothing: small, strongly compressed JPEGs have no room for it.",
-                "Count those as unprotected; --format png gives them the whole perturbation, as "
+                "nothing: small, strongly compressed JPEGs and very dark or bright photos have no "
+                "room for it" + (", and a published one may be faint." if published else "."),
+                "Count those as unprotected; --format png gives JPEGs the whole perturbation, as "
                 "larger files of another type.",
             )
         )
