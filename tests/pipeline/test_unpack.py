@@ -258,6 +258,7 @@ REFUSED = {
     "no name": ("flags-clash", 2, ["no data set was named", "cifar10:, cifar100:"]),
     "unknown": ("dataset-unknown", 2, ["cifar11:", "Did you mean cifar10:", "cifar100:"]),
     "no colon": ("src-missing", 2, ["write cifar10: with its colon"]),
+    "more after it": ("src-missing", 2, ["write cifar10: with nothing after", "--root"]),
     "a drive": ("src-missing", 2, ["D:"]),
     "another folder": ("tree-foreign", 2, ["cifar10-images", "something else"]),
     "a file is gone": ("tree-incomplete", 2, ["the 10 train images", "9 files", "Remove"]),
@@ -298,6 +299,8 @@ def test_what_is_refused_and_why(cifar: Fake, ue: Ue, case: str) -> None:
             words[1] = "cifar11:"
         case "no colon":
             words[1:] = ["CIFAR10"]
+        case "more after it":
+            words[1:] = ["CIFAR10:/data"]
         case "a drive":
             words[1:] = ["D:"]
         case "another folder":

@@ -152,7 +152,8 @@ def _rows(result: OptimizeResult, source: Sequence[str]) -> list[tuple[str, str]
         ("Written", f"{first}" + (f", with {count} files beside it" if count else "")),
         (
             "Holds",
-            f"{classes} classes × {per_class} patterns of {rows}×{columns} cells, "
+            f"{classes} class{'es' if classes > 1 else ''} × {per_class} "
+            f"pattern{'s' if per_class > 1 else ''} of {rows}×{columns} cells, "
             f"ε = {result.levels}/255, {result.bytes / 1e6:.1f} MB",
         ),
         ("Method", f"{result.method}, for {result.photos} photos"),

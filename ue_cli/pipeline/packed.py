@@ -49,7 +49,8 @@ def find_packed(source: Path, root: Path | None, flag: str = "SRC") -> Packed | 
         flag: what the command calls the argument.
 
     Raises:
-        UeError: ``dataset-unknown``, ``root-not-folder``, or ``src-missing`` without its colon.
+        UeError: ``dataset-unknown``, ``root-not-folder``, or ``src-missing`` without its colon or
+            with more behind it.
     """
     text = str(source)
     if os.path.lexists(source):
@@ -61,6 +62,14 @@ def find_packed(source: Path, root: Path | None, flag: str = "SRC") -> Packed | 
             f"For the data set, write {text.lower()}: with its colon.",
         )
     named = _NAMED.fullmatch(text)
+    before, colon, _ = text.lower().partition(":")
+    if named is None and colon and before in NAMES:
+        raise UeError(
+            "src-missing",
+            f"{flag} should be a folder of images or a data set, but {text!r} is neither.",
+            f"For the data set, write {before}: with nothing after its colon, and say with --root "
+            "where it lies.",
+        )
     if named is None:
         return None
     name = named[1].lower()

@@ -171,7 +171,8 @@ def _announce(
     kept = planned.trainings - planned.left
     before = f", {kept} of them finished earlier" if kept else ""
     phases.note(
-        f"{len(planned.cells)} cells, {planned.trainings} trainings with "
+        f"{len(planned.cells)} cell{'s' if len(planned.cells) > 1 else ''}, "
+        f"{planned.trainings} training{'s' if planned.trainings > 1 else ''} with "
         f"{options.runs} seed{'s' if options.runs > 1 else ''} each{before}. This will take about "
         f"{duration(planned.estimate)} on {device.upper()}."
     )

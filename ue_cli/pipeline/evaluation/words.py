@@ -192,7 +192,7 @@ def few_epochs(options: EvaluateOptions, found: Dataset) -> tuple[Caution, ...]:
         return ()
     text = (
         f"--epochs {asked} is less than the recipes have ({', '.join(short)}): a short training "
-        "with labels learns the content first, and no control has reached its plateau."
+        "learns the content first, where it has labels, and no control has reached its plateau."
     )
     hint = "Read the verdicts as those of a short training, or leave --epochs out."
     return (Caution("few-epochs", text, hint),)
