@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -135,6 +137,22 @@ def test_an_index_speaks_of_its_own_shards_alone(tmp_path: Path, name: str) -> N
     save_bank(bank(), tmp_path / "big.safetensors")
     assert (tmp_path / "thesis.txt").exists()
     assert (tmp_path / "other-00001-of-00003.safetensors").exists()
+
+
+def test_shards_without_an_index_do_not_stay_behind(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, left = os.fsync, iter(range(2))
+
+    def full(handle: int) -> None:
+        if next(left, None) is None:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        real(handle)
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match="No space"):
+        save_bank(bank(), tmp_path / "x.safetensors", most=1)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_shard_alone_names_its_index(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import shutil
 from pathlib import Path
@@ -137,6 +138,7 @@ def test_what_cannot_be_written_is_refused_before_any_work(
     there.write_bytes(b"somebody's")
     (tmp_path / "folder.safetensors").mkdir()
     table = {
+        Path(): "should be the name of a file, but '.' is a folder's",
         tmp_path / "bank.pt": "should end in .safetensors, but is bank.pt",
         tmp_path / "none" / "bank.safetensors": "folder that can be written to",
         photos / "bank.safetensors": "outside SRC",
@@ -152,6 +154,19 @@ def test_what_cannot_be_written_is_refused_before_any_work(
     assert ue("optimize", photos, "-o", there, "--overwrite").code == 0
     assert load_bank(there).classes == ("cats", "dogs")
     assert not (tmp_path / "photos-protected").exists()
+
+
+def test_a_full_disk_is_told_with_the_name_of_the_file(
+    ue: Ue, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("ue_cli.pipeline.optimise.save_bank", full)
+    done = ue("optimize", photos, "-o", tmp_path / "bank.safetensors")
+    error = done.envelope["error"]
+    assert done.code == 2 and error["code"] == "disk-full"
+    assert str(tmp_path / "bank.safetensors") in error["message"]
 
 
 def test_what_there_is_no_bank_of_is_refused(ue: Ue, photos: Path, tmp_path: Path) -> None:

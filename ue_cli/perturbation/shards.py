@@ -57,7 +57,7 @@ def save_shards(
         The index, then the shards.
 
     Raises:
-        OSError: a file cannot be written.
+        OSError: a file cannot be written; no new shard stays behind.
     """
     rows = np.ascontiguousarray(delta).reshape(-1, *delta.shape[2:])
     each = max(1, most // rows[0].nbytes)
@@ -66,22 +66,27 @@ def save_shards(
     index = path.with_name(path.stem + INDEX_SUFFIX)
     shards: dict[str, Any] = {}
     names: dict[str, str] = {}
-    for number, start in enumerate(parts, 1):
-        tensor = f"delta.{number:0{digits}}"
-        said = {"format": SHARD_FORMAT, "index": index.name}
-        payload = save({tensor: rows[start : start + each]}, metadata={"ue": json.dumps(said)})
-        name = f"{path.stem}-{number:0{digits}}-of-{len(parts):0{digits}}{BANK_SUFFIX}"
-        write_file(path.with_name(name), payload)
-        shards[name] = {"bytes": len(payload), "sha256": hashlib.sha256(payload).hexdigest()}
-        names[tensor] = name
-    meta = {
-        "total_size": rows.nbytes,
-        "shape": list(delta.shape),
-        "shards": shards,
-        "ue": dict(description),
-    }
-    text = json.dumps({"metadata": meta, "weight_map": names}, allow_nan=False, sort_keys=True)
-    write_file(index, text.encode())
+    try:
+        for number, start in enumerate(parts, 1):
+            tensor = f"delta.{number:0{digits}}"
+            said = {"format": SHARD_FORMAT, "index": index.name}
+            payload = save({tensor: rows[start : start + each]}, metadata={"ue": json.dumps(said)})
+            name = f"{path.stem}-{number:0{digits}}-of-{len(parts):0{digits}}{BANK_SUFFIX}"
+            write_file(path.with_name(name), payload)
+            shards[name] = {"bytes": len(payload), "sha256": hashlib.sha256(payload).hexdigest()}
+            names[tensor] = name
+        meta = {
+            "total_size": rows.nbytes,
+            "shape": list(delta.shape),
+            "shards": shards,
+            "ue": dict(description),
+        }
+        text = json.dumps({"metadata": meta, "weight_map": names}, allow_nan=False, sort_keys=True)
+        write_file(index, text.encode())
+    except BaseException:
+        for name in shards:
+            path.with_name(name).unlink(missing_ok=True)
+        raise
     return (index, *(path.with_name(name) for name in shards))
 
 

@@ -15,6 +15,7 @@ from ue_cli.perturbation.cards import BANK_SUFFIX, file_sha256
 from ue_cli.perturbation.shards import INDEX_SUFFIX, SHARD_BYTES, shard_files
 from ue_cli.photos.owner.key import ID_BYTES, Subkey, load_or_create_key, subkey
 from ue_cli.photos.places import check_source, no_files, within
+from ue_cli.photos.private import explain_write
 from ue_cli.pipeline.making import learned_words, make_cells, search_of
 from ue_cli.pipeline.options import MakingOptions
 from ue_cli.pipeline.pattern import PLACES, SAMPLES, place, sample_key
@@ -111,7 +112,8 @@ def optimise(options: OptimizeOptions, phases: Phases) -> OptimizeResult:
     with search_of(options, options.file) as unfinished:
         bank, _ = make_cells(photos, secret, options, None, phases, unfinished)
         bank = _portable(bank, photos, secret, options)
-        files = save_bank(bank, options.file, most=options.shard_bytes)
+        with explain_write(options.file):
+            files = save_bank(bank, options.file, most=options.shard_bytes)
     return OptimizeResult(
         files=files,
         sha256=file_sha256(files[0]),
@@ -129,6 +131,12 @@ def optimise(options: OptimizeOptions, phases: Phases) -> OptimizeResult:
 def _check_file(options: OptimizeOptions) -> None:
     """Refuse a FILE that cannot be written, before any work."""
     file = options.file
+    if not file.name:
+        raise UeError(
+            "file-suffix",
+            f"FILE should be the name of a file, but {str(file)!r} is a folder's.",
+            f"Write -o {file / f'perturbation{BANK_SUFFIX}'}",
+        )
     if file.suffix != BANK_SUFFIX:
         name = Path(file.name.removesuffix(INDEX_SUFFIX)).with_suffix(BANK_SUFFIX)
         raise UeError(
