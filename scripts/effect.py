@@ -41,8 +41,8 @@ from ue_cli.countermeasures.registry import build
 from ue_cli.perturbation.texture import TextureRecipe
 from ue_cli.photos.owner.key import load_key
 from ue_cli.photos.owner.state import Collection
-from ue_cli.pipeline.options import ProtectOptions
-from ue_cli.pipeline.protect import protect
+from ue_cli.pipeline.protection.options import ProtectOptions
+from ue_cli.pipeline.protection.protect import protect
 from ue_cli.training.supervised import VictimRecipe, train_victim
 
 CIFAR = {"airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"}

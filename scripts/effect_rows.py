@@ -10,7 +10,7 @@ from typing import Any
 from ue_cli.methods.texture_csd import POOL
 from ue_cli.perturbation.texture import TextureRecipe, recipe_from_json
 
-SUMMARY = Path(__file__).resolve().parent.parent / "ue_cli" / "pipeline" / "effect.json"
+SUMMARY = Path(__file__).resolve().parents[1] / "ue_cli/pipeline/protection/effect.json"
 
 BEFORE = 16
 """Candidates per class that codes were chosen from when rows did not say so."""

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "scripts" / "results"
 BUNDLE = ROOT / "pretrained"
-SUMMARY = ROOT / "ue_cli" / "pipeline" / "pue.json"
+SUMMARY = ROOT / "ue_cli" / "pipeline" / "protection" / "pue.json"
 SHOWN = (
     "piece",
     "dataset",

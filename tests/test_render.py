@@ -7,8 +7,9 @@ from pathlib import Path
 
 from ue_cli.pipeline.evaluation.evaluate import EvaluateResult
 from ue_cli.pipeline.evaluation.judge import training
-from ue_cli.pipeline.results import ProtectResult
-from ue_cli.render import evaluate_rows, protect_rows
+from ue_cli.pipeline.protection.results import ProtectResult
+from ue_cli.render.files import protect_rows
+from ue_cli.render.training import evaluate_rows
 from ue_cli.report import Evaluation, Headline, PublicNote, Table
 from ue_cli.types import EffectCell, EffectReport, EffectVerdict, Training
 

@@ -12,7 +12,7 @@ from PIL import Image, ImageOps
 from tests.pipeline.conftest import Quiet, picture
 from ue_cli.errors import SkipFile
 from ue_cli.photos.webcopy import WebCopy
-from ue_cli.pipeline.images import load_images
+from ue_cli.pipeline.datasets.images import load_images
 
 
 def opened(data: bytes) -> Image.Image:

@@ -172,7 +172,7 @@ def here() -> Iterator[None]:
 @pytest.fixture
 def short(monkeypatch: pytest.MonkeyPatch) -> None:
     """A tiny network that trains for a moment, and an estimate from less than that."""
-    from ue_cli.pipeline import trialplan
+    from ue_cli.pipeline.trials import plan as trialplan
     from ue_cli.training import readout, ssl_recipes, victims
     from ue_cli.training.supervised import VictimRecipe
 

@@ -20,7 +20,7 @@ from ue_cli.perturbation.bank import save_bank
 from ue_cli.perturbation.cardfile import write_card
 from ue_cli.perturbation.hub import BUNDLE, RULE
 from ue_cli.pipeline.fetch import fetch
-from ue_cli.render import fetch_rows
+from ue_cli.render.banks import fetch_rows
 
 
 def ue(*arguments: str) -> tuple[int, str, str]:

@@ -19,8 +19,8 @@ from ue_cli.errors import UeError
 from ue_cli.photos.decode import decode
 from ue_cli.photos.jpeg.quantised import read_coefficients
 from ue_cli.photos.manifest import MANIFEST_FILE
+from ue_cli.pipeline.protection.results import RestoreResult, VerifyResult
 from ue_cli.pipeline.restore import restore
-from ue_cli.pipeline.results import RestoreResult, VerifyResult
 from ue_cli.pipeline.verify import verify
 
 pytestmark = pytest.mark.usefixtures("here")

@@ -12,7 +12,7 @@ import pytest
 
 from ue_cli.certify.budget import certify
 from ue_cli.errors import ExitCode, UeError
-from ue_cli.pipeline.results import ProtectResult, RestoreResult
+from ue_cli.pipeline.protection.results import ProtectResult, RestoreResult
 from ue_cli.pipeline.workers import Crashed, WorkerPool
 from ue_cli.types import Budget, Skipped
 

@@ -108,10 +108,10 @@ def certify(
 
         victims = tuple(find_victim(name, FROM_SCRATCH) for name in victim or ())
         chosen = resolve_device(device)  # before anything imports torch without a sentence for it
-        from ue_cli.pipeline.certify import certify as run
-        from ue_cli.pipeline.certifyoptions import CertifyOptions
-        from ue_cli.pipeline.unpack import clean_folders
-        from ue_cli.render import certify_rows
+        from ue_cli.pipeline.certification.certify import certify as run
+        from ue_cli.pipeline.certification.options import CertifyOptions
+        from ue_cli.pipeline.datasets.unpack import clean_folders
+        from ue_cli.render.training import certify_rows
 
         options = CertifyOptions(
             dataset=dataset,

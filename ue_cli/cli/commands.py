@@ -78,7 +78,7 @@ def verify(
 
     def work(output: Output) -> ExitCode:
         from ue_cli.pipeline.verify import verify as run
-        from ue_cli.render import verify_rows
+        from ue_cli.render.files import verify_rows
 
         with output.phases() as phases:
             result = run(
@@ -105,7 +105,7 @@ def restore(
 
     def work(output: Output) -> ExitCode:
         from ue_cli.pipeline.restore import restore as run
-        from ue_cli.render import restore_rows
+        from ue_cli.render.files import restore_rows
 
         target = to if to is not None else beside(out, "-restored")
         with output.phases() as phases:

@@ -143,10 +143,10 @@ def evaluate(
         from ue_cli.pipeline.backend import resolve_device
 
         chosen = resolve_device(device)  # before anything imports torch without a sentence for it
+        from ue_cli.pipeline.datasets.unpack import clean_folders
         from ue_cli.pipeline.evaluation.evaluate import evaluate as run
         from ue_cli.pipeline.evaluation.options import EvaluateOptions, parse_coverage
-        from ue_cli.pipeline.unpack import clean_folders
-        from ue_cli.render import evaluate_rows
+        from ue_cli.render.training import evaluate_rows
 
         options = EvaluateOptions(
             dataset=dataset,

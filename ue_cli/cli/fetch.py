@@ -32,7 +32,7 @@ def fetch_perturbations(
 
     def work(output: Output) -> ExitCode:
         from ue_cli.pipeline.fetch import fetch
-        from ue_cli.render import fetch_rows
+        from ue_cli.render.banks import fetch_rows
 
         result = fetch(name, refresh=refresh)
         rows, lists = fetch_rows(result)

@@ -84,7 +84,7 @@ def key_purge(
 
 
 def _show_keys(output: Output, report: KeyReport) -> ExitCode:
-    from ue_cli.render import key_rows
+    from ue_cli.render.files import key_rows
 
     rows, lists = key_rows(report)
     output.result(report.to_json(), rows, lists=lists)

@@ -38,7 +38,7 @@ from ue_cli.errors import ExitCode
 
 if TYPE_CHECKING:
     from ue_cli.output import Output
-    from ue_cli.pipeline.optimise import OptimizeResult
+    from ue_cli.pipeline.protection.optimise import OptimizeResult
 
 
 class Correspondence(StrEnum):
@@ -101,9 +101,9 @@ def optimize(
     """
 
     def work(output: Output) -> ExitCode:
-        from ue_cli.pipeline.optimise import OptimizeOptions, optimise
-        from ue_cli.pipeline.options import choose_method
-        from ue_cli.pipeline.packed import find_packed, refuse_root
+        from ue_cli.pipeline.datasets.packed import find_packed, refuse_root
+        from ue_cli.pipeline.protection.optimise import OptimizeOptions, optimise
+        from ue_cli.pipeline.protection.options import choose_method
         from ue_cli.types import Budget
 
         choice = choose_method(

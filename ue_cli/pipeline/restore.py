@@ -17,8 +17,8 @@ from ue_cli.photos.owner.state import Collection
 from ue_cli.photos.private import open_regular
 from ue_cli.photos.write import write_atomic
 from ue_cli.pipeline.limits import MAX_PIXELS
-from ue_cli.pipeline.results import Problem, RestoreResult
-from ue_cli.pipeline.undo import restore_file
+from ue_cli.pipeline.protection.results import Problem, RestoreResult
+from ue_cli.pipeline.protection.undo import restore_file
 from ue_cli.pipeline.workers import Crashed, WorkerPool
 from ue_cli.types import Phases
 

@@ -20,7 +20,7 @@ from ue_cli.photos.places import check_source
 from ue_cli.photos.private import open_regular
 from ue_cli.photos.scan import scan
 from ue_cli.pipeline.limits import MAX_PIXELS
-from ue_cli.pipeline.results import Problem, VerifyResult
+from ue_cli.pipeline.protection.results import Problem, VerifyResult
 from ue_cli.pipeline.workers import Crashed, WorkerPool
 from ue_cli.types import Budget, FileRecord, Phases
 

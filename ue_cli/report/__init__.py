@@ -22,7 +22,7 @@ from ue_cli.report.update import (
     write_certificate,
     write_evaluation,
 )
-from ue_cli.report.write import write_report
+from ue_cli.report.write import report_folder, write_report
 
 __all__ = [
     "CERTIFICATE_FILE",
@@ -47,6 +47,7 @@ __all__ = [
     "read_certificate",
     "read_collection",
     "read_evaluation",
+    "report_folder",
     "write_certificate",
     "write_evaluation",
     "write_report",

@@ -26,6 +26,12 @@ EVALUATION_KEY = ' "evaluation": '
 _COMPACT = json.JSONEncoder(ensure_ascii=False, allow_nan=False)
 
 
+def report_folder(out: Path) -> Path:
+    """Where the report of OUT lies: beside it, never inside what is published."""
+    whole = Path(os.path.abspath(out))  # noqa: PTH100 - `.` and `a/..` have no name of their own
+    return whole.with_name(whole.name + ".report")
+
+
 def write_report(report: Report, records: Iterable[FileRecord], folder: Path) -> None:
     """Write ``report.json`` and ``report.html``.
 

@@ -20,9 +20,9 @@ from reproduction.grid.plan import BUDGET, GridScale
 from ue_cli.perturbation.texture import recipe_from_json
 from ue_cli.photos.owner.key import load_key
 from ue_cli.photos.owner.state import Collection
-from ue_cli.pipeline.dataset import Dataset, read_dataset
-from ue_cli.pipeline.options import ProtectOptions
-from ue_cli.pipeline.protect import protect
+from ue_cli.pipeline.datasets.dataset import Dataset, read_dataset
+from ue_cli.pipeline.protection.options import ProtectOptions
+from ue_cli.pipeline.protection.protect import protect
 
 MADE = "made.json"
 

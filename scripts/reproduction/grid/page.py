@@ -8,8 +8,8 @@ from typing import Any
 from reproduction.grid.plan import BUDGET
 from reproduction.grid.tables import Column, Table, figures
 from ue_cli.countermeasures.registry import find
+from ue_cli.pipeline.certification.statement import describe_views
 from ue_cli.pipeline.evaluation.judge import CONFIDENCE, RULE
-from ue_cli.pipeline.statement import describe_views
 from ue_cli.report.verdicts import VERDICTS
 from ue_cli.training.architectures import ARCHITECTURES
 from ue_cli.training.supervised import VictimRecipe

@@ -29,8 +29,8 @@ from ue_cli.countermeasures.registry import find
 from ue_cli.pipeline.evaluation.files import Arrays, Source, load_arrays
 from ue_cli.pipeline.evaluation.recovered import recover_each
 from ue_cli.pipeline.evaluation.work import counted
-from ue_cli.pipeline.trialcache import TRAINING_VERSION
-from ue_cli.pipeline.trials import Trial, run_trials
+from ue_cli.pipeline.trials.cache import TRAINING_VERSION
+from ue_cli.pipeline.trials.running import Trial, run_trials
 from ue_cli.training.supervised import VictimRecipe
 from ue_cli.types import Training
 

@@ -11,8 +11,8 @@ from typing import Any, get_args
 from ue_cli.countermeasures.registry import find, in_tier
 from ue_cli.methods.texture_csd import POOL
 from ue_cli.perturbation.texture import TextureRecipe, recipe_to_json
-from ue_cli.pipeline.making import CODE_VERSION
-from ue_cli.pipeline.options import choose_method
+from ue_cli.pipeline.protection.making import CODE_VERSION
+from ue_cli.pipeline.protection.options import choose_method
 from ue_cli.training.architectures import VictimName
 from ue_cli.training.supervised import VictimRecipe
 from ue_cli.training.victims import victim_recipe

@@ -21,8 +21,8 @@ from ue_cli.photos.manifest import MANIFEST_FILE, read_manifest
 from ue_cli.photos.owner.collection_info import collection_folder, find_collection
 from ue_cli.photos.square import Frame, shrink_axis
 from ue_cli.pipeline.evaluation.options import EvaluateOptions
-from ue_cli.pipeline.prepare import BANK_FILE
-from ue_cli.pipeline.published import PUBLIC, read_found
+from ue_cli.pipeline.protection.prepare import BANK_FILE
+from ue_cli.pipeline.protection.published import PUBLIC, read_found
 from ue_cli.types import Bank, FloatArray
 
 

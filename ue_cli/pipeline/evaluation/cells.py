@@ -10,7 +10,7 @@ from ue_cli.countermeasures.registry import SPECS, Spec, build, find
 from ue_cli.errors import UeError
 from ue_cli.pipeline.evaluation.files import Source, alone_count, side_of
 from ue_cli.pipeline.evaluation.options import EvaluateOptions
-from ue_cli.pipeline.trialdata import Trial
+from ue_cli.pipeline.trials.data import Trial
 from ue_cli.training.architectures import ARCHITECTURES, VictimName
 from ue_cli.training.hooks import treats_files_alone
 

@@ -10,7 +10,9 @@ from typing import Any
 from ue_cli.errors import ExitCode
 from ue_cli.photos.private import explain_write
 from ue_cli.pipeline.backend import resolve_device
-from ue_cli.pipeline.dataset import Dataset
+from ue_cli.pipeline.certification.statement import duration
+from ue_cli.pipeline.datasets.dataset import Dataset
+from ue_cli.pipeline.datasets.subject import TRAININGS
 from ue_cli.pipeline.evaluation.bank import collection_bank, for_classes, read_public
 from ue_cli.pipeline.evaluation.cells import (
     check_coverages,
@@ -34,8 +36,6 @@ from ue_cli.pipeline.evaluation.options import (
 )
 from ue_cli.pipeline.evaluation.words import encoders_without, evaluation_of, few_epochs
 from ue_cli.pipeline.evaluation.work import Work
-from ue_cli.pipeline.statement import duration
-from ue_cli.pipeline.subject import TRAININGS
 from ue_cli.report import Caution, Evaluation, write_evaluation
 from ue_cli.report.values import plain
 from ue_cli.types import EffectReport, Watch

@@ -14,11 +14,11 @@ from numpy.typing import NDArray
 
 from ue_cli.photos.square import Frame
 from ue_cli.photos.webcopy import WebCopy
-from ue_cli.pipeline.dataset import Dataset
+from ue_cli.pipeline.datasets.dataset import Dataset
+from ue_cli.pipeline.datasets.images import load_images, read_shapes
 from ue_cli.pipeline.evaluation.bank import lay_out
-from ue_cli.pipeline.images import load_images, read_shapes
 from ue_cli.pipeline.limits import SIDE
-from ue_cli.pipeline.trialdata import TrialData
+from ue_cli.pipeline.trials.data import TrialData
 from ue_cli.training.architectures import ARCHITECTURES, VictimName
 from ue_cli.types import Bank, Phases
 

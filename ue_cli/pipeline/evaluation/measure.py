@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import torch
 
-from ue_cli.pipeline.dataset import Dataset
+from ue_cli.pipeline.datasets.dataset import Dataset
 from ue_cli.pipeline.evaluation import board
 from ue_cli.pipeline.evaluation.bank import PublicFile
 from ue_cli.pipeline.evaluation.cells import Cell, Task
@@ -22,7 +22,7 @@ from ue_cli.pipeline.evaluation.recovered import (
 )
 from ue_cli.pipeline.evaluation.words import describe_training
 from ue_cli.pipeline.evaluation.work import Done, Work, trained
-from ue_cli.pipeline.trials import TrialData
+from ue_cli.pipeline.trials.running import TrialData
 from ue_cli.training.probes import FEWEST, measure_detectability
 from ue_cli.types import Detectability, EffectCell, Training, Watch
 

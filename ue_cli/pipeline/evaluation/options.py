@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from ue_cli.countermeasures.registry import SPECS, Spec, Tier, find, in_tier
 from ue_cli.errors import UeError
 from ue_cli.perturbation.legacy import Units
-from ue_cli.pipeline.subject import Subject
+from ue_cli.pipeline.datasets.subject import Subject
 from ue_cli.training.architectures import ARCHITECTURES, VICTIMS, VictimName, find_victim
 from ue_cli.training.backbones import cache_folders, find_backbone, find_backbones
 from ue_cli.training.victims import Recipe, recipe_of

@@ -16,9 +16,9 @@ import torch
 
 from ue_cli.countermeasures.recovery import RecoveryRecipe, recover
 from ue_cli.pipeline.evaluation.judge import training
-from ue_cli.pipeline.trialcache import entry_key, keep, kept
-from ue_cli.pipeline.trialplan import measure
-from ue_cli.pipeline.trials import TrialData, TrialResult
+from ue_cli.pipeline.trials.cache import entry_key, keep, kept
+from ue_cli.pipeline.trials.plan import measure
+from ue_cli.pipeline.trials.running import TrialData, TrialResult
 from ue_cli.training.supervised import VictimRecipe
 from ue_cli.types import Training
 

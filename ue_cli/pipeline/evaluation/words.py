@@ -11,12 +11,12 @@ from ue_cli import __version__
 from ue_cli.certify.intervals import clopper_pearson
 from ue_cli.countermeasures.registry import Spec
 from ue_cli.photos.manifest import MANIFEST_FILE, read_manifest
-from ue_cli.pipeline.dataset import Dataset
+from ue_cli.pipeline.certification.statement import describe_views
+from ue_cli.pipeline.datasets.dataset import Dataset
 from ue_cli.pipeline.evaluation.cells import Cell, Task
 from ue_cli.pipeline.evaluation.files import side_of
 from ue_cli.pipeline.evaluation.judge import CONFIDENCE, RULE, Whole, judge_all
 from ue_cli.pipeline.evaluation.options import EvaluateOptions, chosen_victims
-from ue_cli.pipeline.statement import describe_views
 from ue_cli.report import PROBES, Caution, Evaluation, Headline
 from ue_cli.training.architectures import ARCHITECTURES
 from ue_cli.training.ssl_recipes import SslRecipe

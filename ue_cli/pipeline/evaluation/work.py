@@ -9,7 +9,7 @@ from pathlib import Path
 from ue_cli.pipeline.evaluation.cells import Cell, Task
 from ue_cli.pipeline.evaluation.files import Arrays, Source
 from ue_cli.pipeline.evaluation.judge import training
-from ue_cli.pipeline.trials import (
+from ue_cli.pipeline.trials.running import (
     Trial,
     TrialResult,
     estimate_seconds,

@@ -1,0 +1,304 @@
+"""The main job through the real command line."""
+
+from __future__ import annotations
+
+import json
+import stat
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tests.pipeline.conftest import Quiet, Ue, picture, pixels, tree
+from ue_cli.perturbation.texture import TextureRecipe
+from ue_cli.photos.owner.key import load_key
+from ue_cli.photos.owner.state import Collection
+from ue_cli.pipeline.protection.options import ProtectOptions
+from ue_cli.pipeline.protection.protect import protect
+
+
+def test_every_file_is_protected_within_budget_and_keeps_its_type(ue: Ue, photos: Path) -> None:
+    before = tree(photos)
+    done = ue("protect", photos)
+    assert done.code == 0, done.err
+    out = photos.with_name("photos-protected")
+    assert done.result["out"] == str(out)
+    written = tree(out)
+    assert set(written) == {*before, "ue-manifest.jsonl"}
+    for name, original in before.items():
+        assert (photos / name).read_bytes() == original
+        difference = np.abs(pixels(out / name) - pixels(photos / name))
+        assert 0 < difference.max() <= 8, name
+        with Image.open(out / name) as image, Image.open(photos / name) as source:
+            assert image.format == source.format
+    assert done.result["protected"] == 6
+    assert done.result["budget"]["passed"] is True
+    assert done.result["routes"] == {"jpeg-coefficients": 4, "lossless": 2}
+
+
+def test_the_envelope_keeps_its_keys(ue: Ue, photos: Path) -> None:
+    done = ue("protect", photos)
+    assert set(done.envelope) == {"schema", "command", "ok", "exit_code", "result"}
+    assert done.envelope["schema"] == "ue/1"
+    assert set(done.result) == {
+        "dry_run",
+        "out",
+        "report",
+        "collection",
+        "found",
+        "protected",
+        "kept",
+        "skipped",
+        "classes",
+        "labels",
+        "budget",
+        "routes",
+        "perturbation",
+        "warnings",
+        "certify",
+        "seconds",
+    }
+    assert set(done.result["budget"]) == {"levels", "linf", "passed", "mean_abs", "files"}
+
+
+def test_the_report_lies_beside_and_is_private(ue: Ue, photos: Path) -> None:
+    ue("protect", photos)
+    report = photos.with_name("photos-protected.report")
+    assert stat.S_IMODE(report.stat().st_mode) == 0o700
+    assert {p.name for p in report.iterdir()} == {"report.html", "report.json"}
+    value = json.loads((report / "report.json").read_text())
+    assert value["schema"] == "ue-report/1"
+    assert len(value["files"]) == 6
+    assert value["budget"]["passed"] is True
+
+
+def test_nothing_of_the_originals_is_in_the_manifest(ue: Ue, photos: Path) -> None:
+    import hashlib
+
+    ue("protect", photos)
+    text = (photos.with_name("photos-protected") / "ue-manifest.jsonl").read_text()
+    for original in tree(photos).values():
+        assert hashlib.sha256(original).hexdigest() not in text
+    assert str(photos.parent) not in text
+
+
+@pytest.mark.parametrize("epsilon", ["2", "4/255", "0.03"])
+def test_smaller_budgets_hold(ue: Ue, photos: Path, epsilon: str) -> None:
+    levels = {"2": 2, "4/255": 4, "0.03": 7}[epsilon]
+    done = ue("protect", photos, "--epsilon", epsilon)
+    assert done.code == 0
+    assert done.result["budget"]["levels"] == levels
+    for name in tree(photos):
+        difference = np.abs(
+            pixels(photos.with_name("photos-protected") / name) - pixels(photos / name)
+        )
+        assert difference.max() <= levels
+
+
+def test_the_same_command_again_rewrites_nothing(ue: Ue, photos: Path) -> None:
+    ue("protect", photos)
+    out = photos.with_name("photos-protected")
+    before = {p: (p.stat().st_mtime_ns, p.stat().st_ino) for p in out.rglob("*.*g")}
+    done = ue("protect", photos)
+    assert (done.result["protected"], done.result["kept"]) == (0, 6)
+    assert {p: (p.stat().st_mtime_ns, p.stat().st_ino) for p in out.rglob("*.*g")} == before
+
+
+@pytest.mark.slow
+def test_overwrite_writes_the_same_bytes_anew(ue: Ue, photos: Path) -> None:
+    ue("protect", photos)
+    out = photos.with_name("photos-protected")
+    before = tree(out)
+    done = ue("protect", photos, "--overwrite")
+    assert done.result["protected"] == 6
+    assert tree(out) == before
+
+
+@pytest.mark.slow
+def test_the_number_of_processes_changes_no_byte(ue: Ue, photos: Path, tmp_path: Path) -> None:
+    ue("protect", photos, "--jobs", 1)
+    out = photos.with_name("photos-protected")
+    first = tree(out)
+    for path in out.rglob("*.jpg"):
+        path.unlink()
+    done = ue("protect", photos, "--jobs", 3)
+    assert (done.result["protected"], done.result["kept"]) == (4, 2)
+    assert tree(out) == first
+
+
+@pytest.mark.slow
+def test_photos_and_classes_that_join_leave_the_others_alone(ue: Ue, photos: Path) -> None:
+    ue("protect", photos)
+    out = photos.with_name("photos-protected")
+    before = tree(out)
+    picture(photos / "cats" / "new.jpg", 30)
+    picture(photos / "birds" / "first.jpg", 31)
+    done = ue("protect", photos)
+    assert (done.result["protected"], done.result["kept"]) == (2, 6)
+    after = tree(out)
+    del before["ue-manifest.jsonl"]
+    assert {name: after[name] for name in before} == before
+
+
+def test_a_class_that_joins_is_drawn_as_its_collection_was(tmp_path: Path) -> None:
+    """Also when what is usual has changed since."""
+    src, out, home = tmp_path / "src", tmp_path / "out", tmp_path / "home"
+    picture(src / "cats" / "1.png", 1)
+    begun = ProtectOptions(
+        src=src, out=out, home=home, recipe=TextureRecipe(waves=5, low=20, high=21), jobs=1
+    )
+    fingerprint = protect(begun, Quiet()).fingerprint
+    picture(src / "dogs" / "2.png", 2)
+    protect(ProtectOptions(src=src, out=out, home=home, jobs=1), Quiet())
+    owner = load_key(home)
+    assert owner is not None and fingerprint is not None
+    with Collection.open(home, owner, fingerprint, readonly=True) as collection:
+        codes = collection.info.codes
+    assert set(codes) == {"cats", "dogs"}
+    for code in codes.values():
+        cycles = np.hypot(*np.array(code["frequencies"]).T)
+        assert len(cycles) == 5 and (cycles > 19.9).all() and (cycles < 21.1).all()
+
+
+@pytest.mark.slow
+def test_a_changed_original_is_protected_again(ue: Ue, photos: Path) -> None:
+    ue("protect", photos)
+    picture(photos / "cats" / "0.jpg", 99)
+    done = ue("protect", photos)
+    assert (done.result["protected"], done.result["kept"]) == (1, 5)
+    out = photos.with_name("photos-protected") / "cats" / "0.jpg"
+    assert np.abs(pixels(out) - pixels(photos / "cats" / "0.jpg")).max() <= 8
+
+
+def test_protecting_twice_does_not_stack(ue: Ue, photos: Path) -> None:
+    ue("protect", photos)
+    out = photos.with_name("photos-protected")
+    done = ue("protect", out, "-o", photos.with_name("again"))
+    assert done.code == 3
+    assert done.envelope["error"]["code"] == "nothing-usable"
+    assert "already" in done.envelope["error"]["message"]
+
+
+def test_other_flags_for_the_same_folder_are_refused(ue: Ue, photos: Path) -> None:
+    ue("protect", photos)
+    done = ue("protect", photos, "--epsilon", 4)
+    assert done.code == 2
+    assert done.envelope["error"]["code"] == "options-differ"
+
+
+@pytest.mark.slow
+def test_two_collections_share_no_pattern(ue: Ue, photos: Path) -> None:
+    ue("protect", photos, "-o", photos.with_name("one"))
+    ue("protect", photos, "-o", photos.with_name("two"))
+    one = pixels(photos.with_name("one") / "cats" / "drawn.png")
+    two = pixels(photos.with_name("two") / "cats" / "drawn.png")
+    assert not np.array_equal(one, two)
+
+
+def test_dry_run_writes_nothing_at_all(ue: Ue, photos: Path, tmp_path: Path) -> None:
+    before = tree(tmp_path)
+    done = ue("protect", photos, "--dry-run")
+    assert done.code == 0
+    assert done.result["dry_run"] is True
+    assert done.result["classes"] == ["cats", "dogs"]
+    assert tree(tmp_path) == before
+
+
+def test_one_class_is_protected_with_a_warning(ue: Ue, photos: Path) -> None:
+    done = ue("protect", photos / "cats", "--labels", "single")
+    assert done.code == 0
+    assert "one-class" in {w["code"] for w in done.result["warnings"]}
+
+
+@pytest.mark.slow
+def test_photos_without_labels_get_pseudo_classes(ue: Ue, tmp_path: Path) -> None:
+    for index in range(5):
+        picture(tmp_path / "loose" / f"{index}.jpg", index)
+    done = ue("protect", tmp_path / "loose")
+    assert done.code == 0
+    assert done.result["labels"]["rule"] == "clusters"
+    assert "pseudo-classes" in {w["code"] for w in done.result["warnings"]}
+    picture(tmp_path / "loose" / "later.jpg", 9)
+    again = ue("protect", tmp_path / "loose")
+    assert (again.result["protected"], again.result["kept"]) == (1, 5)
+
+
+@pytest.mark.slow
+def test_formats_other_than_keep(ue: Ue, photos: Path) -> None:
+    done = ue("protect", photos, "--format", "png")
+    out = photos.with_name("photos-protected")
+    assert done.code == 0
+    assert sorted(p.suffix for p in out.rglob("*.png")) == [".png"] * 6
+    with Image.open(out / "cats" / "0.jpg.png") as image:
+        assert image.format == "PNG"
+
+
+def test_jpeg_output_says_what_is_certified(ue: Ue, photos: Path) -> None:
+    done = ue("protect", photos, "--format", "jpeg")
+    assert done.code == 0
+    assert "re-encoded" in {w["code"] for w in done.result["warnings"]}
+    report = photos.with_name("photos-protected.report") / "report.json"
+    files = {f["name"]: f for f in json.loads(report.read_text())["files"]}
+    drawn = files["cats/drawn.png"]
+    assert drawn["route"] == "jpeg-reencoded"
+    assert drawn["linf_encoding"] <= 8 < drawn["linf"]
+    assert files["cats/0.jpg"]["route"] == "jpeg-coefficients"
+
+
+@pytest.mark.slow
+def test_the_pattern_lies_in_displayed_orientation(ue: Ue, tmp_path: Path) -> None:
+    """One scene stored upright and turned: what a viewer sees gets the same perturbation."""
+    for name, orientation in (("upright", 1), ("turned", 6)):
+        exif = Image.Exif()
+        exif[0x0112] = orientation
+        path = tmp_path / name / "class" / "same.png"
+        path.parent.mkdir(parents=True)
+        gray = Image.new("RGB", (40, 60) if orientation == 1 else (60, 40), (128, 128, 128))
+        gray.save(path, exif=exif)
+    done = ue("protect", tmp_path / "upright", "--labels", "single")
+    assert done.code == 0
+    upright = pixels(tmp_path / "upright-protected" / "class" / "same.png")
+    # The same collection: move the turned file in under the same name.
+    (tmp_path / "upright" / "class" / "same.png").write_bytes(
+        (tmp_path / "turned" / "class" / "same.png").read_bytes()
+    )
+    ue("protect", tmp_path / "upright", "--labels", "single")
+    turned = pixels(tmp_path / "upright-protected" / "class" / "same.png")
+    assert np.array_equal(np.rot90(turned, -1), upright)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("gradient", ["paper", "released"])
+def test_pixel_space(ue: Ue, photos: Path, gradient: str) -> None:
+    done = ue("protect", photos, "--space", "pixel", "--gradient", gradient, "--cells", 4)
+    assert done.code == 0, done.err
+    assert done.result["budget"]["passed"] is True
+    again = ue("protect", photos, "--space", "pixel", "--gradient", gradient, "--cells", 4)
+    assert again.result["kept"] == 6
+
+
+def test_people_read_rows_on_stdout_and_progress_stays_off_it(ue: Ue, photos: Path) -> None:
+    done = ue("protect", photos, people=True)
+    assert done.code == 0
+    assert "Budget" in done.out
+    assert "kept: largest difference" in done.out
+    assert "Labels:" in done.err
+
+
+@pytest.mark.slow
+def test_files_without_room_are_known_again(ue: Ue, tmp_path: Path) -> None:
+    """What no wave can move stays the original, byte for byte: that is then no protected file."""
+    for value in (0, 255):
+        for index in range(4):  # each at another phase
+            path = tmp_path / "src" / f"{value}" / f"{index}.png"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            Image.new("RGB", (1, 1), (value,) * 3).save(path)
+        flat = Image.new("RGB", (8, 8), (value,) * 3)
+        flat.save(tmp_path / "src" / f"{value}" / "flat.jpg", quality=1)
+    first = ue("protect", tmp_path / "src")
+    again = ue("protect", tmp_path / "src")
+    assert (first.code, again.code) == (0, 0), again.result["skipped"]
+    assert again.result["kept"] == first.result["protected"] == 10
+    (faint,) = (one for one in first.result["warnings"] if one["code"] == "faint")
+    assert "very dark or bright" in faint["text"] and "published" not in faint["text"]

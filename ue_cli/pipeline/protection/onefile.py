@@ -1,0 +1,212 @@
+"""One file, from its bytes to a whole protected file on disk: what a worker process does."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ue_cli import __version__
+from ue_cli.certify.fidelity import fidelity
+from ue_cli.errors import SkipFile, UeError
+from ue_cli.photos import write
+from ue_cli.photos.decode import Decoded, decode
+from ue_cli.photos.manifest import safe_join
+from ue_cli.photos.metadata.embedded import MetadataPolicy
+from ue_cli.photos.names import Naming
+from ue_cli.photos.opening import read_file
+from ue_cli.photos.owner.key import Subkey
+from ue_cli.pipeline.protection.embed import make
+from ue_cli.pipeline.protection.pattern import Pattern
+from ue_cli.report import Comparison, make_flat_crop, make_thumbnail
+from ue_cli.types import Budget, Fidelity, FileRecord, PixelArray, Skipped
+
+BUG = "bug"
+
+
+@dataclass(frozen=True, slots=True)
+class Shared:
+    """What all tasks of one run have in common; sent to each process once.
+
+    Attributes:
+        out: OUT.
+        subkey: the collection's secret.
+        pattern: its perturbation.
+        budget: the ball.
+        format: ``keep``, ``png``, ``webp`` or ``jpeg``.
+        policy: what happens to metadata.
+        max_pixels: larger images are refused.
+        protected: sorted SHA-256 digests of everything ever protected here, (n,) ``S32``.
+    """
+
+    out: Path
+    subkey: Subkey
+    pattern: Pattern
+    budget: Budget
+    format: write.Requested
+    policy: MetadataPolicy
+    max_pixels: int
+    protected: NDArray[np.bytes_] = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """One photo to protect.
+
+    Attributes:
+        name: its path below SRC.
+        path: where it lies.
+        label: its class.
+        naming: what its output can be called.
+        finished: what an earlier run recorded, where its output is to be kept.
+        examine: measure fidelity and make pictures for the report.
+    """
+
+    name: str
+    path: Path
+    label: str
+    naming: Naming
+    finished: FileRecord | None
+    examine: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Examined:
+    """One photo's part in the report's fidelity section."""
+
+    fidelity: Fidelity
+    thumbnail: Comparison
+    flat_crop: Comparison
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """A protected file that is on disk, whole.
+
+    Attributes:
+        record: what was measured.
+        undo: what `undo` needs to give the original's pixels back.
+        examined: where the task asked for it.
+        fresh: False where an earlier run's output was kept.
+    """
+
+    record: FileRecord
+    undo: bytes = field(repr=False)
+    examined: Examined | None
+    fresh: bool
+
+
+_shared: Shared | None = None
+
+
+def set_up(shared: Shared) -> None:
+    """Give this process what all its tasks share."""
+    global _shared
+    _shared = shared
+
+
+def protect_file(task: Task) -> Written | Skipped:
+    """Protect one file, or say why not. Nothing over budget is ever written.
+
+    Raises:
+        UeError, OSError, MemoryError: the disk is full, say: no file would fare better.
+    """
+    if _shared is None:
+        raise RuntimeError("set_up was not called in this process")
+    try:
+        return _protect(task, _shared)
+    except SkipFile as skip:
+        return Skipped(task.name, skip.code, skip.reason)
+    except (UeError, OSError, MemoryError):
+        raise
+    except Exception as error:  # one file that ue fails on must not keep the others unprotected
+        why = f"A bug in ue {__version__} ({type(error).__name__}: {error}); please report it."
+        return Skipped(task.name, BUG, why)
+
+
+def _protect(task: Task, shared: Shared) -> Written:
+    data = read_file(task.path, shared.max_pixels)
+    digest = hashlib.sha256(data)
+    _refuse_protected(digest.digest(), shared.protected)
+    original_hmac = shared.subkey.hmac_hash(digest.hexdigest())
+    kept = task.finished
+    if kept is not None and not _is_current(kept, original_hmac, shared.out):
+        kept = None
+    if kept is not None:
+        examined = None
+        if task.examine:
+            before = decode(data, max_pixels=shared.max_pixels)
+            after = decode(shared.out / kept.output, max_pixels=shared.max_pixels)
+            examined = _examine(task.name, before, after.pixels)
+        return Written(kept, b"", examined, fresh=False)
+
+    decoded = decode(data, max_pixels=shared.max_pixels)
+    shown = shared.pattern.field(task.label, shared.subkey.photo_seed(task.name), decoded)
+    made = make(data, decoded, shown, shared.budget, shared.policy, format=shared.format)
+    output = task.naming.final(made.extension)
+    target = safe_join(shared.out, output)
+    _make_folder(target.parent)
+    write.write_atomic(target, made.data)
+    examined = _examine(task.name, decoded, made.pixels) if task.examine else None
+    record = FileRecord(
+        name=task.name,
+        output=output,
+        label=task.label,
+        route=made.route,
+        route_reason=made.reason,
+        width=decoded.width,
+        height=decoded.height,
+        linf=made.difference.linf,
+        linf_limit=shared.budget.radius(decoded.pixels.dtype),
+        linf_encoding=made.linf_encoding,
+        mean_abs=made.difference.mean_abs,
+        mse=made.difference.mse,
+        sha256=hashlib.sha256(made.data).hexdigest(),
+        original_hmac=original_hmac,
+        bytes_in=len(data),
+        bytes_out=len(made.data),
+        removed=tuple(str(one) for one in made.removed),
+        notes=made.notes,
+    )
+    return Written(record, made.undo, examined, fresh=True)
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        if error.errno != errno.ENAMETOOLONG:
+            raise
+        raise SkipFile("path-too-long", f"Its path in OUT would be too long: {folder}") from None
+
+
+def _refuse_protected(digest: bytes, protected: NDArray[np.bytes_]) -> None:
+    wanted = np.frombuffer(digest, "S32")
+    place = int(np.searchsorted(protected, wanted)[0])
+    if place < len(protected) and protected[place] == wanted[0]:
+        raise SkipFile(
+            "already-protected", "This file is protected already; protecting twice would stack."
+        )
+
+
+def _is_current(record: FileRecord, original_hmac: str, out: Path) -> bool:
+    """Whether an earlier output still stands for this original, and is still there."""
+    try:
+        size = safe_join(out, record.output).lstat().st_size
+    except OSError:
+        return False
+    return record.original_hmac == original_hmac and size == record.bytes_out
+
+
+def _examine(name: str, before: Decoded, after: PixelArray) -> Examined:
+    measured = fidelity(before.pixels, after)
+    pixels, turn = before.pixels, before.orientation
+    return Examined(
+        fidelity=measured,
+        thumbnail=make_thumbnail(name, pixels, after, orientation=turn),
+        flat_crop=make_flat_crop(name, pixels, after, measured.flattest, orientation=turn),
+    )

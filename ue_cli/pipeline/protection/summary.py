@@ -1,0 +1,281 @@
+"""After the last image: the certificate over the whole collection, cautions, and the report."""
+
+from __future__ import annotations
+
+import platform
+import time
+from collections import Counter
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import TypeVar
+
+from ue_cli import __version__
+from ue_cli.certify.budget import certify
+from ue_cli.certify.fidelity import summarise
+from ue_cli.photos.decode import DECODER
+from ue_cli.photos.manifest import read_manifest
+from ue_cli.photos.owner.state import Collection
+from ue_cli.photos.private import explain_write
+from ue_cli.pipeline.protection.advice import certify_command, evaluate_command
+from ue_cli.pipeline.protection.benchmarks import effect_table
+from ue_cli.pipeline.protection.making import Made
+from ue_cli.pipeline.protection.options import ProtectOptions
+from ue_cli.pipeline.protection.publicnotes import describe
+from ue_cli.pipeline.protection.published import PublicPerturbation
+from ue_cli.pipeline.protection.results import ProtectResult, Run
+from ue_cli.report import (
+    CERTIFICATE_FILE,
+    EVALUATION_FILE,
+    Caution,
+    Certification,
+    Evaluation,
+    Labels,
+    Report,
+    read_certificate,
+    read_evaluation,
+    report_folder,
+    write_report,
+)
+from ue_cli.types import BudgetCertificate, Phases, PhotoSet
+
+_Found = TypeVar("_Found", Certification, Evaluation)
+
+FEW_PER_CLASS = 20
+CROPS = 3
+
+
+def write_summary(
+    options: ProtectOptions,
+    photos: PhotoSet,
+    collection: Collection,
+    run: Run,
+    made: Made | None,
+    public: PublicPerturbation | None,
+    started: float,
+    phases: Phases,
+) -> ProtectResult:
+    """Write the report on a finished run and return its result."""
+    phases.start("Writing the report", 1)
+    budget = certify(collection.records(), options.budget)
+    routes: Counter[str] = Counter()
+    classes: Counter[str] = Counter()
+    removed = 0
+    for record in collection.records():
+        routes[record.route] += 1
+        classes[record.label] += 1
+        removed += bool(record.removed)
+    skipped = tuple(sorted(run.skipped, key=lambda one: one.name))
+    cautions = () if made is None else made.cautions
+    cautions += _cautions(options, photos, run, classes, removed, budget)
+    examined = [run.examined[name] for name in sorted(run.examined)]
+    flattest = sorted(examined, key=lambda one: -one.fidelity.flat_fraction)[:CROPS]
+    folder = report_folder(options.out)
+    certification, outdated = _kept(
+        read_certificate(folder), options, folder, CERTIFICATE_FILE, certify_command(options)
+    )
+    evaluation, more = _kept(
+        read_evaluation(folder), options, folder, EVALUATION_FILE, evaluate_command(options)
+    )
+    cautions += outdated + more
+    note = None if public is None else describe(public)
+    report = Report(
+        created=datetime.now(UTC).astimezone().isoformat(timespec="seconds"),
+        versions=_versions(),
+        source=photos.root.name,
+        output=options.out.name,
+        device="CPU" if made is None else made.device.upper(),
+        method=_method(options, collection, made),
+        collection=collection.fingerprint,
+        decoder=DECODER,
+        labels=Labels(photos.label_rule, photos.label_reason, dict(sorted(classes.items()))),
+        budget=budget,
+        fidelity=summarise([e.fidelity for e in examined], budget.files) if examined else None,
+        counts={
+            "found": len(photos.photos),
+            "protected in this run": run.fresh,
+            "kept from an earlier run": run.kept,
+            "skipped": len(skipped),
+        },
+        skipped=skipped,
+        cautions=cautions,
+        thumbnails=tuple(one.thumbnail for one in examined),
+        flat_crops=tuple(one.flat_crop for one in flattest),
+        effect=effect_table(options),
+        public=note,
+        certify_command=certify_command(options),
+        evaluate_command=evaluate_command(options),
+        certification=certification,
+        evaluation=evaluation,
+    )
+    with explain_write(folder):
+        write_report(report, collection.records(), folder)
+    phases.step()
+    return ProtectResult(
+        dry_run=False,
+        out=options.out,
+        report=folder,
+        fingerprint=collection.fingerprint,
+        found=len(photos.photos),
+        fresh=run.fresh,
+        kept=run.kept,
+        skipped=skipped,
+        classes=photos.classes,
+        label_rule=photos.label_rule,
+        label_reason=photos.label_reason,
+        budget=budget,
+        levels=options.budget.levels,
+        routes=dict(routes),
+        cautions=cautions,
+        public=note,
+        seconds=time.monotonic() - started,
+    )
+
+
+def _kept(
+    found: _Found | None, options: ProtectOptions, folder: Path, file: str, command: str
+) -> tuple[_Found | None, tuple[Caution, ...]]:
+    """What an earlier command found, where these are the very files it is about; else a warning.
+
+    The file itself stays: it took long to make, and is right about the files it names.
+    """
+    if not (folder / file).exists():
+        return None, ()
+    if found is not None and found.output_sha256 == read_manifest(options.out).sha256:
+        return found, ()
+    noun = file.removesuffix(".json")
+    what = "cannot be read" if found is None else f"of {found.when} is about other files than these"
+    outdated = Caution(
+        f"{noun}-outdated",
+        f"The {noun} in {file} {what}, so the report leaves it out.",
+        f"Make it again: {command}",
+    )
+    return None, (outdated,)
+
+
+def _method(options: ProtectOptions, collection: Collection, made: Made | None) -> dict[str, str]:
+    method = options.method.upper()
+    words = {
+        "method": method if options.selection == "csd" else "random codes (a baseline)",
+        "space": options.space,
+        "key": "fresh, the owner's own" if options.perturbation is None else "none: it is public",
+        "epsilon": f"{options.budget.levels}/255",
+    }
+    words |= {name: str(value) for name, value in collection.info.recipe.items()}
+    if made is not None and made.csd_before is not None and made.csd_after is not None:
+        words["CSD of the codes"] = f"{made.csd_before:.3f} as drawn, {made.csd_after:.3f} chosen"
+    return words
+
+
+def _cautions(
+    options: ProtectOptions,
+    photos: PhotoSet,
+    run: Run,
+    classes: Mapping[str, int],
+    removed: int,
+    budget: BudgetCertificate,
+) -> tuple[Caution, ...]:
+    found: list[Caution] = []
+    published = options.perturbation is not None
+    if reencoded := budget.reencoded:
+        found.append(
+            Caution(
+                "re-encoded",
+                f"{reencoded} files were compressed anew as JPEG, which moves pixels outside any "
+                "budget by itself; for them the budget holds before that step only.",
+                "Leave --format out: JPEGs then stay within the budget, without recompression.",
+            )
+        )
+    if faint := budget.underused_count:
+        found.append(
+            Caution(
+                "faint",
+                f"Of the files, {faint} carry less than two fifths of the budget, some perhaps "
+                "nothing: small, strongly compressed JPEGs and very dark or bright photos have no "
+                "room for it" + (", and a published one may be faint." if published else "."),
+                "Count those as unprotected; --format png gives JPEGs the whole perturbation, as "
+                "larger files of another type.",
+            )
+        )
+    if options.method in ("pue", "em", "tue"):
+        found.append(
+            Caution(
+                "learned-cells",
+                f"{options.method.upper()} was measured on benchmark files with hundreds of images "
+                "per class, in few trainings. "
+                + (
+                    "All photos of a class share one pattern, which averaging many of them shows."
+                    if options.per == "class"
+                    else "With a pattern per photo it was not measured at all."
+                ),
+                "Let ue certify measure what a small model learns from these files.",
+            )
+        )
+    if len(classes) == 1:
+        found.append(
+            Caution(
+                "one-class",
+                "All photos carry one texture. A model that is trained on them beside other "
+                "people's photos can still learn the other classes, and yours from elsewhere; "
+                "what one protected class is worth in such a mixture is not measured here.",
+                "Sort the photos into a folder per subject, or give labels, if they have any.",
+            )
+        )
+    if photos.label_rule == "clusters":
+        found.append(
+            Caution(
+                "pseudo-classes",
+                "The classes were guessed from the look of the photos. A trainer who labels them "
+                "by subject mixes several textures in one class, which weakens the effect.",
+                "Sort the photos into a folder per subject, or give a labels.csv.",
+            )
+        )
+    bare = Counter(p.label or "" for p in photos.photos if p.name in {s.name for s in run.skipped})
+    if partly := sorted(name for name in bare if classes.get(name)):
+        found.append(
+            Caution(
+                "part-of-a-class",
+                f"{sum(bare[name] for name in partly)} files of the classes "
+                f"{', '.join(partly[:5])} are not protected; clean photos of a class teach a "
+                "model what the others withhold.",
+                "Look through the skipped files below; do not publish those originals.",
+            )
+        )
+    if few := sorted(name for name, count in classes.items() if count < FEW_PER_CLASS):
+        found.append(
+            Caution(
+                "few-images",
+                f"Fewer than {FEW_PER_CLASS} photos in {len(few)} of {len(classes)} classes. The "
+                "effect was measured with hundreds per class; so few can show nothing.",
+                "Take the benchmark figures for what they are: another data set.",
+            )
+        )
+    if options.out.absolute().parent == options.src.absolute().parent:
+        found.append(
+            Caution(
+                "originals-near",
+                "The originals lie beside the protected folder.",
+                "Publish the protected folder alone: not the originals, not this report.",
+            )
+        )
+    if removed:
+        found.append(
+            Caution(
+                "embedded-copies",
+                "Embedded copies of the unprotected picture, such as thumbnails, were removed "
+                f"from {removed} of the files.",
+                "Nothing to do; `ue restore` brings them back for you.",
+            )
+        )
+    return tuple(found)
+
+
+def _versions() -> dict[str, str]:
+    versions = {"ue": __version__, "python": platform.python_version()}
+    for package in ("pillow", "numpy", "jpeglib"):
+        try:
+            versions[package] = version(package)
+        except PackageNotFoundError:  # vendored or frozen into an executable
+            versions[package] = "unknown"
+    return versions

@@ -1,0 +1,1 @@
+"""Results as rows and lists for people; the JSON is the results' own."""

@@ -1,0 +1,98 @@
+"""`ue protect`, `verify`, `restore` and `key` as rows."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ue_cli.output import printable
+from ue_cli.render.rows import Lists, Rows, caution, listed, problems, some
+
+if TYPE_CHECKING:
+    from ue_cli.pipeline.keys import KeyReport
+    from ue_cli.pipeline.protection.results import ProtectResult, RestoreResult, VerifyResult
+
+ROUTES = {
+    "jpeg-coefficients": "JPEG, in its own coefficients",
+    "lossless": "encoded losslessly",
+    "jpeg-reencoded": "compressed anew as JPEG",
+}
+
+
+def protect_rows(result: ProtectResult) -> tuple[Rows, Lists]:
+    """`ue protect`, dry or not."""
+    labels = f"{len(result.classes)} ({some(result.classes)}), by {result.label_rule}"
+    skipped = listed("Skipped", [f"{s.name}: {s.reason}" for s in result.skipped])
+    if result.dry_run or result.budget is None:
+        rows = [
+            ("Would protect", f"up to {result.found} files, ε = {result.levels}/255"),
+            ("Into", printable(str(result.out))),
+            ("Classes", labels),
+            *_public(result),
+        ]
+        return rows, skipped
+    budget = result.budget
+    verdict = "kept" if budget.passed else "EXCEEDED"
+    routes = ", ".join(f"{n} {ROUTES.get(name, name)}" for name, n in result.routes.items())
+    rows = [
+        ("Protected", _protected(result)),
+        ("Budget", f"{verdict}: largest difference {budget.linf:g} of {budget.limit} levels"),
+        ("Mean |δ|", f"{budget.mean_abs:.2f} of {budget.limit} levels"),
+        ("Written", routes),
+        ("Classes", labels),
+        *_public(result),
+        ("Publish", printable(str(result.out))),
+        ("Keep private", printable(str(result.report)) + " (open report.html)"),
+        ("Time", f"{result.seconds:.1f} s"),
+    ]
+    if (after := result.aftercare) is not None:
+        rows.append(("Certificate", after.outcome))
+        if after.command and not after.certified:
+            rows.append(("To certify", printable(after.command)))
+    return rows, [*skipped, ("Warnings", [caution(c) for c in result.cautions])]
+
+
+def verify_rows(result: VerifyResult) -> tuple[Rows, Lists]:
+    """`ue verify`."""
+    verdict = f"FAILED, {len(result.problems)} problems" if result.problems else "verified"
+    rows = [
+        ("Result", verdict),
+        ("Files", f"{result.listed} listed, {result.measured} compared with their originals"),
+        ("Budget", f"largest difference {result.linf:g} of {result.levels} levels"),
+        ("Mean |δ|", f"{result.mean_abs:.2f} levels"),
+    ]
+    return rows, problems(result.problems)
+
+
+def restore_rows(result: RestoreResult) -> tuple[Rows, Lists]:
+    """`ue restore`."""
+    rows = [
+        ("Restored", f"{result.restored} files"),
+        ("Into", printable(str(result.target))),
+    ]
+    return rows, problems(result.problems)
+
+
+def key_rows(report: KeyReport) -> tuple[Rows, Lists]:
+    """`ue key …`."""
+    rows = [(name, printable(value)) for name, value in report.facts]
+    return rows, [("Collections", [printable(line) for line in report.collections])]
+
+
+def _public(result: ProtectResult) -> Rows:
+    """The public perturbation, with its effect where its card says one."""
+    if (public := result.public) is None:
+        return []
+    rows = [("Perturbation", printable(f"{public.card or public.name}, public"))]
+    if public.measured is not None:
+        for files, clean, protected, *_ in public.measured.rows:
+            told = f"{protected} on {files}, {clean} without it; measured on those, not on yours"
+            rows.append(("Its card says", printable(told)))
+    elif public.card is not None:
+        rows.append(("Its card says", "nobody has measured what it does"))
+    return rows
+
+
+def _protected(result: ProtectResult) -> str:
+    kept = f", {result.kept} finished earlier" if result.kept else ""
+    skipped = f", {len(result.skipped)} skipped" if result.skipped else ""
+    return f"{result.fresh} files{kept}{skipped}"
