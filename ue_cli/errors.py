@@ -61,7 +61,8 @@ def unknown_name(code: str, message: str, name: str, among: Iterable[str]) -> Ue
         among: those that there are.
     """
     known = list(among)
-    close = get_close_matches(name, known)
+    by_folded = {one.casefold(): one for one in known}
+    close = [by_folded[one] for one in get_close_matches(name.casefold(), by_folded)]
     asked = f"Did you mean {' or '.join(close)}? " if close else ""
     return UeError(code, message, f"{asked}There are: {', '.join(known)}.")
 

@@ -31,7 +31,10 @@ def test_each_tier_holds_the_ones_before() -> None:
     }
 
 
-@pytest.mark.parametrize(("asked", "meant"), [("jpg-50", "jpeg-50"), ("gray scale", "grayscale")])
+@pytest.mark.parametrize(
+    ("asked", "meant"),
+    [("jpg-50", "jpeg-50"), ("gray scale", "grayscale"), ("GrayScale", "grayscale")],
+)
 def test_an_unknown_name_is_answered_with_the_ones_there_are(asked: str, meant: str) -> None:
     with pytest.raises(UeError, match=f"no countermeasure '{asked}'") as refused:
         find(asked)

@@ -10,7 +10,6 @@ of ours, `targeted`, asks for one.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -30,6 +29,10 @@ from ue_cli.training.views import views
 
 Centroids = Literal["set", "batch"]
 """Whose classes CSD compares: the whole set's, or, as published, those of the batch alone."""
+
+
+MOST_WEIGHT = 1_000_000
+"""Of any term: float32 still tells the others apart from rounding."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,15 +81,15 @@ class Tue(Learner):
         """Refuse weights that are none.
 
         Raises:
-            UeError: ``method-weights``: negative, not finite, or all 0.
+            UeError: ``method-weights``: negative, above `MOST_WEIGHT`, no number, or all 0.
         """
         weights = {"contrastive loss": self.contrastive, "CSD": self.separation}
         weights["targeted term"] = self.targeted
         for name, weight in weights.items():
-            if not (math.isfinite(weight) and weight >= 0):
+            if not 0 <= weight <= MOST_WEIGHT:
                 raise UeError(
                     "method-weights",
-                    f"The weight of the {name} must be a finite number of 0 or more, got {weight}.",
+                    f"The weight of the {name} must be from 0 to {MOST_WEIGHT:,}, got {weight}.",
                     "What counts is the ratio of the weights; 1 and 1 is the paper's.",
                 )
         if not any(weights.values()):

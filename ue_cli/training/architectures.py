@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-from ue_cli.errors import unknown_name
+from ue_cli.errors import UeError, unknown_name
 
 VictimName = Literal[
     "small",
@@ -84,6 +84,12 @@ def find_victim(name: str, among: Sequence[VictimName] = VICTIMS) -> VictimName:
     for victim in among:
         if victim == name:
             return victim
+    if name in VICTIMS:
+        raise UeError(
+            "victim-unknown",
+            f"The victim {name} cannot be used here.",
+            f"`ue evaluate --victim {name}` trains it. Here there are: {', '.join(among)}.",
+        )
     raise unknown_name("victim-unknown", f"There is no victim {name!r} here.", name, among)
 
 

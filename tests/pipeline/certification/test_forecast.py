@@ -72,6 +72,8 @@ def test_an_unknown_architecture_is_refused_with_the_known_ones(ue: Ue, tmp_path
     assert "Did you mean resnet18" in error["hint"] and "densenet121" in error["hint"]
     # It does not begin anew in every training: such trainings are not independent.
     assert "probe" not in error["hint"]
+    error = ue("certify", tmp_path, "--victim", "simclr").envelope["error"]
+    assert error["code"] == "victim-unknown" and "`ue evaluate --victim simclr`" in error["hint"]
 
 
 @pytest.mark.parametrize("given", [(), SEVERAL])

@@ -202,6 +202,10 @@ def one_class(own: Path) -> None:
         shutil.rmtree(own / "foreign" / name)
 
 
+def one_original_gone(own: Path) -> None:
+    next((own / "originals" / "cats").iterdir()).unlink()
+
+
 def test_with_nowhere_to_test_it_says_what_to_give(made: Path) -> None:
     with pytest.raises(UeError, match="neither --original nor --test") as raised:
         read(made)
@@ -227,6 +231,12 @@ def test_with_nowhere_to_test_it_says_what_to_give(made: Path) -> None:
             {"original": "originals", "min_test": 50},
             "test-too-small",
             "at least 50 clean test images, but 7 of the 37",
+        ),
+        (
+            one_original_gone,
+            {"original": "originals", "min_test": 50},
+            "test-too-small",
+            "of the 36 originals .*; 1 of the 37 files have none there",
         ),
         (None, {"test": "tests", "min_test": 50}, "test-too-small", "at least 50.*has 18"),
     ],

@@ -188,7 +188,7 @@ def test_what_was_not_asked_for_follows_from_the_method() -> None:
         (
             {"csd_weight": -1.0},
             "method-weights",
-            "CSD must be a finite number of 0 or more, got -1",
+            "CSD must be from 0 to 1,000,000, got -1",
         ),
         (
             {"contrastive_weight": math.inf},
@@ -196,6 +196,7 @@ def test_what_was_not_asked_for_follows_from_the_method() -> None:
             "contrastive loss must be .*, got inf",
         ),
         ({"csd_weight": math.nan}, "method-weights", "got nan"),
+        ({"csd_weight": 1e300}, "method-weights", "to 1,000,000, got 1e.300"),
         ({"contrastive_weight": 0, "csd_weight": 0}, "method-weights", "nothing to optimise"),
         ({"preset": "released-simclr", "csd_weight": 0}, "method-weights", "nothing to optimise"),
         ({"preset": "released-simclr", "surrogate": "moco"}, "flags-clash", "trains simclr, but"),

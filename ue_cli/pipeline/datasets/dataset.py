@@ -151,7 +151,9 @@ def read_dataset(
         cautions += [*more, *check_overlap(clean, seen, home)]
         source = f"{len(clean):,} images of a folder of their own"
     else:
-        chosen = split_tests(seen, share=test_share, min_test=min_test, seed=seed)
+        chosen = split_tests(
+            seen, files=len(members.files), share=test_share, min_test=min_test, seed=seed
+        )
         source = (
             f"{len(chosen):,} of {len(seen):,} originals, the same share of each class, "
             "near-duplicates on one side; their protected versions do not train"

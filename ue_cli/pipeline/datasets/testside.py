@@ -32,8 +32,17 @@ class Clean:
     look: Look
 
 
-def split_tests(seen: Sequence[Seen], *, share: float, min_test: int, seed: int) -> frozenset[int]:
+def split_tests(
+    seen: Sequence[Seen], *, files: int, share: float, min_test: int, seed: int
+) -> frozenset[int]:
     """Choose which files' originals are the test set; see `split_off`.
+
+    Args:
+        seen: those that have an original.
+        files: how many there are with those that have none.
+        share: of each class.
+        min_test: fewest images.
+        seed: of the choice.
 
     Raises:
         UeError: ``test-too-small``.
@@ -42,9 +51,11 @@ def split_tests(seen: Sequence[Seen], *, share: float, min_test: int, seed: int)
     labels = [names.index(one.member.label) for one in seen]
     chosen = split_off(labels, _groups([one.clean for one in seen]), share, seed)
     if len(chosen) < min_test:
+        missing = files - len(seen)
+        without = f"; {missing:,} of the {files:,} files have none there" if missing else ""
         raise _too_small(
             f"{len(chosen):,} of the {len(seen):,} originals would be split off (a share of "
-            f"{share:g} of each class, near-duplicates on one side)",
+            f"{share:g} of each class, near-duplicates on one side{without})",
             min_test,
             larger=math.ceil(100 * min_test / len(seen) + 1) / 100,
         )
