@@ -6,6 +6,7 @@ import errno
 import json
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +30,8 @@ def saved(folder: Path, most: int = 2 * ROW) -> Path:
 
 
 def shard(index: Path, number: int) -> Path:
-    return index.with_name(f"big-0000{number}-of-00003.safetensors")
+    (mark,) = {name.split("-")[1] for name in json.loads(index.read_text())["metadata"]["shards"]}
+    return index.with_name(f"big-{mark}-0000{number}-of-00003.safetensors")
 
 
 def test_shards_give_the_same_bank_by_either_name(tmp_path: Path) -> None:
@@ -86,18 +88,21 @@ def edited(**changes: Any) -> Damage:
 
 
 def outside(index: Path) -> None:
-    index.write_text(index.read_text().replace("big-00001", "../big-00001"))
+    index.write_text(index.read_text().replace("big-", "../big-"))
 
 
 @pytest.mark.parametrize(
     ("damage", "says"),
     [
-        (lambda index: shard(index, 2).unlink(), "big-00002-of-00003.safetensors is not there"),
-        (cut, r"big-00002-of-00003.safetensors has [\d]+ bytes, not [\d]+; it is not whole"),
-        (exchanged, "big-00001-of-00003.safetensors is another file than the one"),
+        (
+            lambda index: shard(index, 2).unlink(),
+            r"big-\w{8}-00002-of-00003.* is not there",
+        ),
+        (cut, r"big-\w{8}-00002-of-00003.safetensors has [\d]+ bytes, not [\d]+; it is not whole"),
+        (exchanged, r"big-\w{8}-00001-of-00003.safetensors is another file than the one"),
         (
             lambda index: shard(index, 4).write_bytes(b"x"),
-            "beside it lies big-00004-of-00003.safetensors, which is none of its 3 shards",
+            r"beside it lies big-\w{8}-00004-of-00003.safetensors, which is none of its 3 shards",
         ),
         (lambda index: index.write_bytes(index.read_bytes()[:-9]), "no whole index"),
         (lambda index: index.write_text("[]"), "no whole index"),
@@ -121,12 +126,12 @@ def test_what_is_not_whole_is_refused_by_name(tmp_path: Path, damage: Damage, sa
 
 
 @pytest.mark.parametrize(
-    "name", ["", "a\0b", "..", "thesis.txt", "other-00001-of-00003.safetensors"]
+    "name", ["", "a\0b", "..", "thesis.txt", "other-0a1b2c3d-00001-of-00003.safetensors"]
 )
 def test_an_index_speaks_of_its_own_shards_alone(tmp_path: Path, name: str) -> None:
     """Neither are others' files read for shards, nor do they go with a bank that is replaced."""
     index = saved(tmp_path)
-    for other in ("thesis.txt", "other-00001-of-00003.safetensors"):
+    for other in ("thesis.txt", "other-0a1b2c3d-00001-of-00003.safetensors"):
         (tmp_path / other).write_text("mine")
     said = json.loads(index.read_text())
     shards, names = said["metadata"]["shards"], said["weight_map"]
@@ -136,7 +141,7 @@ def test_an_index_speaks_of_its_own_shards_alone(tmp_path: Path, name: str) -> N
     refused(index, "no whole index")
     save_bank(bank(), tmp_path / "big.safetensors")
     assert (tmp_path / "thesis.txt").exists()
-    assert (tmp_path / "other-00001-of-00003.safetensors").exists()
+    assert (tmp_path / "other-0a1b2c3d-00001-of-00003.safetensors").exists()
 
 
 def test_shards_without_an_index_do_not_stay_behind(
@@ -153,6 +158,36 @@ def test_shards_without_an_index_do_not_stay_behind(
     with pytest.raises(OSError, match="No space"):
         save_bank(bank(), tmp_path / "x.safetensors", most=1)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_bank_is_whole_until_the_next_one_takes_its_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    index = saved(tmp_path)
+    before = {one.name: one.read_bytes() for one in tmp_path.iterdir()}
+    other = replace(bank(), delta=-bank().delta)
+    real, left = os.fsync, iter(range(3))
+
+    def full(handle: int) -> None:
+        if next(left, None) is None:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        real(handle)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", full)
+        with pytest.raises(OSError, match="No space"):  # three shards fit, their index does not
+            save_bank(other, tmp_path / "big.safetensors", most=2 * ROW)
+    assert {one.name: one.read_bytes() for one in tmp_path.iterdir()} == before
+    save_bank(other, tmp_path / "big.safetensors", most=2 * ROW)
+    assert np.array_equal(load_bank(index).delta, other.delta)
+    assert len(list(tmp_path.iterdir())) == len(before)
+
+
+def test_shards_of_an_earlier_bank_are_in_nobodys_way(tmp_path: Path) -> None:
+    """As after a kill between the new index and the removal of what it replaced."""
+    index = saved(tmp_path)
+    (tmp_path / "big-0a1b2c3d-00001-of-00002.safetensors").write_bytes(b"x")
+    assert np.array_equal(load_bank(index).delta, bank().delta)
 
 
 def test_a_shard_alone_names_its_index(tmp_path: Path) -> None:

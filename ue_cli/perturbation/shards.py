@@ -2,7 +2,9 @@
 
 The index is JSON as Hugging Face lays it out (``metadata`` and ``weight_map``). It holds the
 bank's description once, and size and SHA-256 of every shard, so that one which is missing, cut
-short or of another bank is refused by name.
+short or of another bank is refused by name. Shards are named after what the bank holds: those of
+another one are never written over, so that a bank of that name stays whole until the index of the
+next one takes its place.
 """
 
 from __future__ import annotations
@@ -30,6 +32,8 @@ SHARD_BYTES = 256 << 20
 SHARD_FORMAT = "ue-bank-shard"
 
 _MOST_INDEX = 1 << 28
+_MARK = 8
+"""Digits of a bank's digest in the names of its shards."""
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
@@ -45,7 +49,7 @@ def index_of(path: Path) -> Path | None:
 def save_shards(
     delta: NDArray[np.int8], description: Mapping[str, Any], path: Path, most: int
 ) -> tuple[Path, ...]:
-    """Write a bank's values as shards and, last, their index; each file whole or not at all.
+    """Write a bank's values as shards and, last, their index, which alone makes them the bank.
 
     Args:
         delta: (classes, per_class, 3, h, w).
@@ -57,22 +61,30 @@ def save_shards(
         The index, then the shards.
 
     Raises:
-        OSError: a file cannot be written; no new shard stays behind.
+        OSError: a file cannot be written; no new shard stays behind, an earlier bank stays whole.
     """
     rows = np.ascontiguousarray(delta).reshape(-1, *delta.shape[2:])
     each = max(1, most // rows[0].nbytes)
     parts = range(0, len(rows), each)
     digits = max(5, len(str(len(parts))))
     index = path.with_name(path.stem + INDEX_SUFFIX)
+    held = hashlib.sha256(json.dumps(description, sort_keys=True).encode())
+    held.update(rows.data)
+    mark = held.hexdigest()[:_MARK]
     shards: dict[str, Any] = {}
+    fresh: list[Path] = []
     names: dict[str, str] = {}
     try:
         for number, start in enumerate(parts, 1):
             tensor = f"delta.{number:0{digits}}"
             said = {"format": SHARD_FORMAT, "index": index.name}
             payload = save({tensor: rows[start : start + each]}, metadata={"ue": json.dumps(said)})
-            name = f"{path.stem}-{number:0{digits}}-of-{len(parts):0{digits}}{BANK_SUFFIX}"
-            write_file(path.with_name(name), payload)
+            place = f"{number:0{digits}}-of-{len(parts):0{digits}}"
+            name = f"{path.stem}-{mark}-{place}{BANK_SUFFIX}"
+            there = path.with_name(name)
+            if not there.exists():
+                fresh.append(there)
+            write_file(there, payload)
             shards[name] = {"bytes": len(payload), "sha256": hashlib.sha256(payload).hexdigest()}
             names[tensor] = name
         meta = {
@@ -84,8 +96,8 @@ def save_shards(
         text = json.dumps({"metadata": meta, "weight_map": names}, allow_nan=False, sort_keys=True)
         write_file(index, text.encode())
     except BaseException:
-        for name in shards:
-            path.with_name(name).unlink(missing_ok=True)
+        for there in fresh:
+            there.unlink(missing_ok=True)
         raise
     return (index, *(path.with_name(name) for name in shards))
 
@@ -184,15 +196,16 @@ def _index(path: Path) -> tuple[dict[str, Any], dict[str, str]]:
 
 def _own(index: Path) -> re.Pattern[str]:
     """What `save_shards` calls a bank's shards; other files are not an index's to read or drop."""
-    stem = index.name.removesuffix(INDEX_SUFFIX)
-    return re.compile(re.escape(stem) + r"-\d{5,}-of-\d{5,}\.safetensors")
+    stem = re.escape(index.name.removesuffix(INDEX_SUFFIX))
+    return re.compile(rf"{stem}-([0-9a-f]{{{_MARK}}})-\d{{5,}}-of-\d{{5,}}\.safetensors")
 
 
 def _check_strays(index: Path, shards: Mapping[str, Any]) -> None:
     """Refuse files that look like this bank's shards and are not in its index."""
     like = _own(index)
-    beside = (one.name for one in index.parent.iterdir() if like.fullmatch(one.name))
-    if strays := sorted(set(beside) - set(shards)):
+    marks = {found[1] for name in shards if (found := like.fullmatch(name))}
+    beside = [found for one in index.parent.iterdir() if (found := like.fullmatch(one.name))]
+    if strays := sorted({one[0] for one in beside if one[1] in marks} - set(shards)):
         raise unusable(
             index,
             f"beside it lies {strays[0]}, which is none of its {len(shards)} shards",
