@@ -283,8 +283,8 @@ def test_the_page_and_the_picture_say_what_the_rows_say(tmp_path: Path) -> None:
     rows = [a_row(arm, v, s, x + s / 100) for arm, v, x in victims for s in (0, 1)]
     results = Results(rows, "cpu")
     text = page(results, "cpu", "csd.svg")
-    line = "| `tue-simclr` | not measured | *10.67* | 30.5 (30.0–31.0, n = 2), by originals 35.5 |"
-    assert f"{line} *52.38* |" in text
+    line = "| `tue-simclr` | not measured | *10.67* | 30.5 (30.0–31.0, n = 2), by originals 35.5"
+    assert f"{line}, untrained 30.0 | *52.38* |" in text
     fitted = "- Fitted to the originals, `tue-simclr` against `csd-32-image`, in points: SimCLR's"
     assert f"{fitted} probe −15.0 (more than seeds differ by)." in text
     against = "- `tue-simclr` against `csd-32-image`, in points: SimCLR's probe −15.0 (more than"
@@ -292,7 +292,7 @@ def test_the_page_and_the_picture_say_what_the_rows_say(tmp_path: Path) -> None:
     assert "- Not measured: `ucl-simclr`, `targeted-simclr`, `tue-moco`," in text
     lowest = "- SimCLR's probe: `tue-simclr` is lowest, 30.5 % against 50.5 % of `clean`: 20.0"
     assert lowest in text and "- with labels: not measured." in text
-    assert "the probe has 30.0 (SimCLR)" in text
+    assert "Of clean files that has 30.0 (SimCLR)" in text
     assert "- `em`, intra-class: not measured." in text
     assert "](csd.svg)" in text
     for name in ("a.svg", "b.svg"):

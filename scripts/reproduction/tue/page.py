@@ -77,12 +77,14 @@ def _setting(results: Results) -> str:
         floors = [
             f"{figures.mean:.1f} ({WORDS[victim]})"
             for victim in SSL_NAMES
-            if (figures := results.floor(victim)) is not None
+            if (figures := results.untrained("clean", victim)) is not None
         ]
         if floors:
             lines.append(
-                "On clean files and encoders as they are before their first step the probe has "
-                f"{', '.join(floors)}: only what is above that was learned."
+                "*Untrained* is the probe of the same encoders before their first step, fitted "
+                f"to the same files. Of clean files that has {', '.join(floors)}: only what is "
+                "above it was learned. What an arm takes from the untrained one, too, misleads "
+                "the probe and has kept no encoder from learning."
             )
     lines.append(f"Guessing gets {results.chance():.0f}. A seed is a perturbation and a victim.")
     return " ".join(lines)

@@ -141,4 +141,6 @@ def moved_part(results: Results) -> Iterator[str]:
 def victim_cell(name: str, victim: Victim, results: Results) -> str:
     """An arm's figures for a victim, with what stands beside such a victim's."""
     beside = "best epoch" if victim == "supervised" else "by originals"
-    return cell(results.of(name, victim), beside)
+    text = cell(results.of(name, victim), beside)
+    untrained = results.untrained(name, victim)
+    return text if untrained is None else f"{text}, untrained {untrained.mean:.1f}"

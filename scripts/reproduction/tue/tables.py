@@ -111,9 +111,9 @@ class Results:
         figures = None if victim == "supervised" else self.of(arm, victim)
         return None if figures is None else Figures(figures.beside)
 
-    def floor(self, victim: Victim) -> Figures | None:
-        """The probe of untrained encoders on the originals."""
-        some = self._find({"arm": "clean", "victim": victim, "dataset": "cifar10"})
+    def untrained(self, arm: str, victim: Victim) -> Figures | None:
+        """The probe of the same encoders before their first step, fitted to an arm's files."""
+        some = self._find({"arm": arm, "victim": victim, "dataset": "cifar10"})
         if victim == "supervised" or not some:
             return None
         return Figures(_percent(row["floor"]["probe"] for row in some))
