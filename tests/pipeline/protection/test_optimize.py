@@ -56,6 +56,11 @@ def test_people_are_told_how_to_apply_it(ue: Ue, photos: Path, tmp_path: Path) -
     assert "none:CSDalone" in "".join(done.out.split())
 
 
+def test_one_class_is_worth_a_word(ue: Ue, photos: Path, tmp_path: Path) -> None:
+    done = ue("optimize", photos / "cats", "-o", tmp_path / "one.safetensors")
+    assert done.code == 0 and "nothing to tell apart" in " ".join(done.err.split())
+
+
 def test_every_photo_gets_its_own_pattern_back_by_its_name(
     ue: Ue, photos: Path, tmp_path: Path
 ) -> None:

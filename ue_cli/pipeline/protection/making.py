@@ -158,7 +158,7 @@ def learned_words(bank: Bank) -> dict[str, Any]:
             "weight of the targeted term": recipe["targeted"],
             "gradient of CSD": recipe["gradient"],
             "CSD": f"{recipe['csd_before']:.3f} at the start, "
-            f"{recipe['rounds'][-1]['csd']:.3f} at the end",
+            f"{recipe['rounds'][-1]['csd']:.3f} at the end; lower is easier to tell apart",
         }
     return {
         "photos optimised on": recipe["images"],

@@ -108,6 +108,11 @@ def optimise(options: OptimizeOptions, phases: Phases) -> OptimizeResult:
         raise no_files(options.src)
     photos, _ = label_photos(found, options, None, phases)
     phases.note(f"Labels: {photos.label_reason}")
+    if len(photos.classes) == 1:
+        phases.note(
+            "All photos are of one class, so there is nothing to tell apart: sort them into a "
+            "folder per subject, or give labels, if they have any."
+        )
     secret = _secret(options)
     with search_of(options, options.file) as unfinished:
         bank, _ = make_cells(photos, secret, options, None, phases, unfinished)

@@ -203,12 +203,7 @@ def _cautions(
             Caution(
                 "learned-cells",
                 f"{options.method.upper()} was measured on benchmark files with hundreds of images "
-                "per class, in few trainings. "
-                + (
-                    "All photos of a class share one pattern, which averaging many of them shows."
-                    if options.per == "class"
-                    else "With a pattern per photo it was not measured at all."
-                ),
+                "per class, in few trainings. " + _learned_limit(options),
                 "Let ue certify measure what a small model learns from these files.",
             )
         )
@@ -279,3 +274,12 @@ def _versions() -> dict[str, str]:
         except PackageNotFoundError:  # vendored or frozen into an executable
             versions[package] = "unknown"
     return versions
+
+
+def _learned_limit(options: ProtectOptions) -> str:
+    """What is known against a learned perturbation of this kind."""
+    if options.method == "tue":
+        return "It was not shown to protect there: crops and gray undo most of it."
+    if options.per == "class":
+        return "All photos of a class share one pattern, which averaging many of them shows."
+    return "With a pattern per photo it was not measured at all."
