@@ -53,7 +53,7 @@ def test_a_readout_of_files_calls_them_by_the_label_of_those_that_they_are_moved
 
 
 def test_its_weight_is_checked_like_the_others() -> None:
-    with pytest.raises(UeError, match="targeted term must be a finite number"):
+    with pytest.raises(UeError, match="targeted term must be from 0"):
         tiny(targeted=-1.0)
     with pytest.raises(UeError, match="nothing to optimise"):
         tiny(contrastive=0.0, separation=0.0)
