@@ -32,7 +32,7 @@ class Table:
     swaps: tuple[Correspondence, ...] = ("original",)
 
 
-_SWAPPED = ("em", f"csd-{SIDE}-image", "tue-simclr")
+_SWAPPED = ("em", f"csd-{SIDE}-image", "csd-8-image", "tue-simclr")
 _MOVED = ("clean", "random-8", f"csd-{SIDE}-image", "csd-8-image", "em", "tue-simclr")
 
 TABLES: Mapping[int, Table] = {
