@@ -7,13 +7,14 @@ import json
 from pathlib import Path
 from typing import Any
 
-from ue_cli.methods.texture_csd import POOL
-from ue_cli.perturbation.texture import TextureRecipe, recipe_from_json
+from ue_cli.perturbation.texture import TextureRecipe, recipe_to_json
+from ue_cli.pipeline.protection.making import CODE_VERSION
 
 SUMMARY = Path(__file__).resolve().parents[1] / "ue_cli/pipeline/protection/effect.json"
 
-BEFORE = 16
-"""Candidates per class that codes were chosen from when rows did not say so."""
+
+EPOCHS = {"flowers-png": 44, "flowers-jpeg": 44}
+"""Of experiments with few files, as `ue evaluate` trains on so many (`victims.victim_recipe`)."""
 
 
 def known_rows(path: Path) -> list[dict[str, Any]]:
@@ -41,30 +42,40 @@ def same(
     arm: str,
     seed: int,
     epochs: int,
-    texture: TextureRecipe,
+    texture: TextureRecipe | None,
     against: str,
+    chain: bool,
+    levels: int,
 ) -> bool:
     """Whether a row is this training."""
     if (row["experiment"], row["arm"], row["seed"], row["epochs"]) != (name, arm, seed, epochs):
         return False
-    return row.get("against", "none") == against and carries(row, texture)
+    asked = None if texture is None else recipe_to_json(texture)
+    if (row.get("against", "none"), row.get("chain", False)) != (against, chain):
+        return False
+    if row.get("levels", 8) != levels:
+        return False
+    return row.get("asked") == asked and is_current(row)
 
 
-def carries(row: dict[str, Any], texture: TextureRecipe) -> bool:
-    """Whether a row's files have such textures, chosen as today, or none at all."""
+def is_current(row: dict[str, Any]) -> bool:
+    """Whether a row's files have textures that are made as today, or none at all."""
     if row["arm"] in ("clean", "pixel", "pue"):
         return True
-    chosen = row["arm"] == "random" or row["recipe"].get("candidates", BEFORE) == POOL
-    return chosen and recipe_from_json(row["recipe"]) == texture
+    return bool(row["recipe"].get("code_version") == CODE_VERSION)
 
 
 def summarise(path: Path) -> None:
     """Put what the report refers to where the package finds it: of textures, today's default."""
-    default = TextureRecipe()
     rows = [
         row
         for row in known_rows(path)
-        if row["epochs"] == 30 and row.get("against", "none") == "none" and carries(row, default)
+        if row["epochs"] == EPOCHS.get(row["experiment"], 30)
+        and row.get("against", "none") == "none"
+        and not row.get("chain", False)
+        and row.get("levels", 8) == 8
+        and row.get("asked") is None
+        and is_current(row)
     ]
     table: dict[str, dict[str, dict[str, list[float]]]] = {}
     for row in rows:

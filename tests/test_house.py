@@ -114,12 +114,3 @@ def test_protecting_textures_never_imports_torch(tmp_path: Path) -> None:
     sample = ROOT / "tests" / "sample-photos" / "skies"
     done = run(str(script), str(sample), str(tmp_path / "out"), str(tmp_path / "home"))
     assert done.returncode == 0, done.stdout + done.stderr
-
-
-def test_files_stay_short() -> None:
-    long = {
-        str(path.relative_to(ROOT)): count
-        for path in (ROOT / "ue_cli").rglob("*.py")
-        if (count := len(path.read_text().splitlines())) > 300
-    }
-    assert long == {}

@@ -5,13 +5,24 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+from ue_cli.certify.budget import certify
 from ue_cli.pipeline.evaluation.evaluate import EvaluateResult
 from ue_cli.pipeline.evaluation.judge import training
 from ue_cli.pipeline.protection.results import ProtectResult
 from ue_cli.render.files import protect_rows
 from ue_cli.render.training import evaluate_rows
 from ue_cli.report import Evaluation, Headline, PublicNote, Table
-from ue_cli.types import EffectCell, EffectReport, EffectVerdict, Training
+from ue_cli.types import (
+    STANDARD,
+    STRONG,
+    Budget,
+    BudgetCertificate,
+    EffectCell,
+    EffectReport,
+    EffectVerdict,
+    Look,
+    Training,
+)
 
 TESTS = 100
 
@@ -81,16 +92,49 @@ def test_a_dry_run_names_the_cells_and_the_time() -> None:
     assert lists["Cells"] == ["small, none, 50 % protected"]
 
 
+def protected(budget: BudgetCertificate | None, look: Look = STANDARD) -> ProtectResult:
+    return ProtectResult(
+        dry_run=budget is None,
+        out=Path("out"),
+        report=None,
+        fingerprint=None,
+        found=3,
+        fresh=0 if budget is None else budget.files,
+        kept=0,
+        skipped=(),
+        classes=("a",),
+        label_rule="",
+        label_reason="",
+        budget=budget,
+        levels=8,
+        look=look,
+        strict=False,
+        routes={},
+        cautions=(),
+        seconds=0.0,
+    )
+
+
+def test_how_it_looks_and_what_is_too_faint_is_said() -> None:
+    found = replace(
+        certify([], Budget(8)), files=3, jod_median=9.61, jod_least=9.5, jod_least_file="b\x1b.jpg"
+    )
+    rows = dict(protect_rows(protected(found))[0])
+    assert rows["Protected"] == "3 files"
+    assert rows["Looks"].startswith("9.61 JOD predicted") and "9.50 the least" in rows["Looks"]
+    assert rows["Looks"].endswith("--look standard asks for 9.5") and "\x1b" not in rows["Looks"]
+    strong = dict(protect_rows(protected(replace(found, faint_count=2), STRONG))[0])
+    assert strong["Looks"].endswith("plainly visible: --look strong asks for nothing")
+    assert strong["Protected"] == "3 files, 2 of them faint: count those as unprotected"
+
+
 def test_a_public_perturbation_is_named_with_what_its_card_says() -> None:
     row = ("8,000 PNG of cifar10", "64.0 % (65.0 %)", "30.0 % (50.0 %)", "small", "2026-11-22")
     card = Table("", ("Files", "Unprotected", "With it", "Victim", "Date"), (row,))
     note = PublicNote("x.safetensors", "ab" * 32, "bundle", "", "x", card, ())
 
     def told(public: PublicNote | None) -> list[tuple[str, str]]:
-        found = ProtectResult(
-            True, Path("out"), None, None, 1, 0, 0, (), ("a",), "", "", None, 8, {}, (), 0.0
-        )
-        return protect_rows(replace(found, public=public))[0][3:]
+        return protect_rows(replace(protected(None), public=public))[0][3:]
 
     assert told(note) == [
         ("Perturbation", "x, public"),

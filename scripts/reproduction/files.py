@@ -14,8 +14,6 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor, nn
 
-from ue_cli.perturbation.texture import TextureRecipe
-
 SIDE = 32
 
 
@@ -56,7 +54,7 @@ def by_the_tool(
         path = source / classes[int(label)] / f"{index:06d}.png"
         path.parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(image.permute(1, 2, 0).numpy()).save(path)
-    out, made = protected(source, work / "made", "csd", TextureRecipe())
+    out, made = protected(source, work / "made", "csd", None, 0)
     files = sorted(out.rglob("*.png"), key=lambda path: path.name)
     found, _ = load([(path, path.parent.name) for path in files], list(classes), SIDE)
     shutil.rmtree(work)

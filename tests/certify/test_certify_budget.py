@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ue_cli.certify.budget import HISTOGRAM_BINS, certify, measure
+from ue_cli.certify.budget import FAINT, HISTOGRAM_BINS, certify, is_faint, measure
 from ue_cli.errors import UeError
 from ue_cli.types import Budget, FileRecord, PixelArray
 
@@ -100,15 +100,16 @@ def test_floats_are_refused() -> None:
 def test_the_certificate_sums_up_files_of_both_depths() -> None:
     records = [
         RECORD,
-        replace(RECORD, name="b.tif", linf=1799, linf_limit=2056, mean_abs=1.0),
-        replace(RECORD, name="c.jpg", linf=40, linf_encoding=7, mean_abs=6.0),
+        replace(RECORD, name="b.tif", linf=1799, linf_limit=2056, mean_abs=1.0, jod=9.6),
+        replace(RECORD, name="c.jpg", linf=40, linf_encoding=7, mean_abs=6.0, jod=9.5),
     ]
     found = certify(iter(records), Budget(8))
     assert found.passed
     assert (found.files, found.limit, found.linf) == (3, 8, 8.0)
     assert (found.reencoded, found.linf_reencoded) == (1, 40.0)
     assert (found.mean_abs, found.median_abs, found.lowest_abs) == (4.0, 5.0, 1.0)
-    assert (found.underused_count, found.underused) == (1, ("b.tif",))
+    assert (found.jod_median, found.jod_least, found.jod_least_file) == (9.6, 9.5, "c.jpg")
+    assert (found.faint_count, found.faint) == (0, ())
     assert len(found.histogram) == HISTOGRAM_BINS
     assert [i for i, n in enumerate(found.histogram) if n] == [4, 20, 24]
 
@@ -121,8 +122,23 @@ def test_one_step_too_far_fails_the_certificate() -> None:
     assert not sixteen.passed
 
 
+def test_files_below_the_strength_that_counts_are_named_weakest_first() -> None:
+    """Whatever their mean |δ| is: a fine pattern of little amplitude counts, noise does not."""
+    records = [
+        replace(RECORD, name=name, strength=levels / 8, mean_abs=0.1)
+        for name, levels in (("a", FAINT), ("b", 0.9 * FAINT), ("c", -0.8), ("d", 8.0))
+    ]
+    found = certify(records, Budget(8))
+    assert (found.faint_count, found.faint) == (2, ("c", "b"))
+    assert [is_faint(one, Budget(8)) for one in records] == [False, True, True, False]
+    # It is levels that count: as much of a smaller ball is less.
+    assert certify(records, Budget(4)).faint_count == 3
+    assert found.passed
+
+
 def test_no_file_and_a_mean_above_the_budget_are_counted_too() -> None:
     nothing = certify([], Budget(8))
     assert (nothing.files, nothing.mean_abs, sum(nothing.histogram)) == (0, 0.0, 0)
+    assert (nothing.faint_count, nothing.jod_median, nothing.jod_least) == (0, 10.0, 10.0)
     wild = certify([replace(RECORD, linf=90, mean_abs=50.0)], Budget(8))
     assert sum(wild.histogram) == 1

@@ -17,7 +17,7 @@ from ue_cli.methods.texture_csd import (
     texture_csd,
     texture_features,
 )
-from ue_cli.perturbation.texture import TextureCode, TextureRecipe, draw_code
+from ue_cli.perturbation.texture import TextureCode, TextureRecipe, draw_code, quiet_colour
 
 
 def draw(seed: bytes) -> TextureCode:
@@ -30,15 +30,15 @@ def seeds(count: int, owner: str = "owner") -> dict[str, bytes]:
 
 @dataclass(frozen=True)
 class Plain:
-    frequencies: NDArray[np.float32]
-    colours: NDArray[np.float32]
+    frequencies: NDArray[np.float64]
+    colours: NDArray[np.float64]
 
 
 def plain(waves: list[tuple[float, float, tuple[float, float, float]]]) -> Plain:
     """Waves given as cycles, degrees, colour."""
     turn = [np.radians(degrees) for _, degrees, _ in waves]
     pairs = [(f * np.sin(t), f * np.cos(t)) for (f, _, _), t in zip(waves, turn, strict=True)]
-    return Plain(np.array(pairs, np.float32), np.array([c for *_, c in waves], np.float32))
+    return Plain(np.array(pairs), np.array([c for *_, c in waves], np.float64))
 
 
 def same(left: TextureCode, right: TextureCode) -> bool:
@@ -104,7 +104,7 @@ def test_progress_ends_at_one_and_never_goes_back() -> None:
 @settings(deadline=None, max_examples=20)
 def test_a_code_and_its_mirror_image_are_one(seed: bytes) -> None:
     code = draw(seed)
-    mirror = TextureCode(code.frequencies * np.array([1, -1], np.float32), code.colours, code.gain)
+    mirror = TextureCode(code.frequencies * np.array([1, -1]), code.colour, code.gain)
     features = texture_features([code, mirror])
     np.testing.assert_allclose(features[0], features[1], atol=1e-3)
 
@@ -136,6 +136,16 @@ def test_a_difference_that_a_crop_hides_is_worth_less_than_one_it_keeps() -> Non
     by_scale = texture_csd([plain([(11.0, 0.0, colour)]), plain([(13.0, 0.0, colour)])])
     by_turn = texture_csd([plain([(12.0, 0.0, colour)]), plain([(12.0, 90.0, colour)])])
     assert by_scale is not None and by_turn is not None and by_turn < by_scale
+
+
+def test_codes_that_differ_in_hue_alone_are_told_apart() -> None:
+    """As a network does: hue is what quiet colours differ in."""
+    codes = [
+        TextureCode(np.array([[12.0, 12.0]]), quiet_colour(degrees), 3.0)
+        for degrees in (30.0, 40.0, 80.0)
+    ]
+    near, far = texture_csd(codes[:2]), texture_csd([codes[0], codes[2]])
+    assert near is not None and far is not None and far < 5 and far < 0.8 * near
 
 
 def test_the_module_needs_no_torch() -> None:

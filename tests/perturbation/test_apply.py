@@ -15,8 +15,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from tests.perturbation.fields import Sampled
 from ue_cli.errors import ExitCode, UeError
 from ue_cli.perturbation.apply import (
+    GrayField,
     applied,
     gray_target,
     pack_delta,
@@ -26,12 +28,13 @@ from ue_cli.perturbation.apply import (
 )
 from ue_cli.perturbation.layout import CellField, oriented
 from ue_cli.perturbation.phases import keyed_phasors
+from ue_cli.perturbation.presets import FILLING
 from ue_cli.perturbation.texture import TextureField, TextureRecipe, draw_code
 from ue_cli.types import Budget, FloatArray, PixelArray
 
 
 @dataclass(frozen=True)
-class Constant:
+class Constant(Sampled):
     """A field of one colour."""
 
     colour: tuple[float, float, float]
@@ -40,9 +43,9 @@ class Constant:
         return np.broadcast_to(np.array(self.colour, np.float32), (len(y), len(x), 3))
 
 
-def texture(seed: int, short_side: int) -> TextureField:
+def texture(seed: int, short_side: int, recipe: TextureRecipe = FILLING) -> TextureField:
     key = seed.to_bytes(4, "little")
-    code = draw_code(key, TextureRecipe())
+    code = draw_code(key, recipe)
     return TextureField(code, keyed_phasors(key, code), short_side, short_side)
 
 
@@ -101,16 +104,19 @@ def test_sixteen_bits_use_257_times_the_levels() -> None:
     assert perturb(ends, Constant((-1.0, 1.0, -1.0)), Budget(8)).ravel().tolist() == [0, 65_535, 0]
 
 
-def test_gray_uses_the_ball_that_colours_leave() -> None:
+@pytest.mark.parametrize(("recipe", "least"), [(FILLING, 6.0), (TextureRecipe(), 1.5)])
+def test_gray_uses_the_ball_that_colours_leave(recipe: TextureRecipe, least: float) -> None:
     image = np.full((64, 64, 1), 128, np.uint8)
-    field = texture(3, 64)
-    delta = applied(image, perturb(image, field, Budget(8)))
-    axis = np.arange(64, dtype=np.float32) + np.float32(0.5)
-    luma = field.sample(axis, axis) @ np.array([0.299, 0.587, 0.114], np.float32)
-    assert np.abs(delta).mean() > 6
+    field = texture(3, 64, recipe)
+    delta = applied(image, perturb(image, GrayField(field), Budget(8)))
+    axis = np.arange(64) + 0.5
+    luma = field.sample(axis, axis) @ np.array([0.299, 0.587, 0.114])
+    assert delta.shape == (64, 64, 1)
+    assert np.abs(delta).mean() > least
     strong = np.abs(luma) > 0.1
     assert np.array_equal(np.sign(delta[:, :, 0])[strong], np.sign(luma)[strong])
     assert np.abs(gray_target(field.sample(axis, axis))).max() <= 1
+    assert GrayField(field).cycles == field.cycles
 
 
 def test_chunks_leave_no_seam() -> None:

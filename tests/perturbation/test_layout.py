@@ -17,7 +17,7 @@ from ue_cli.perturbation.layout import (
     displayed_size,
     oriented,
 )
-from ue_cli.types import Bank, Budget, FloatArray, Provenance
+from ue_cli.types import Bank, Budget, FloatArray, Provenance, project
 
 
 def centres(count: int) -> FloatArray:
@@ -100,6 +100,17 @@ def test_orientation_is_pillows(orientation: int) -> None:
         displayed = ImageOps.exif_transpose(image)
         assert displayed is not None
         assert np.array_equal(np.asarray(displayed), on_screen[:, :, channel])
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_blocks_are_those_of_the_stored_picture(orientation: int) -> None:
+    stored, basis = (16, 24), np.random.default_rng(0).normal(size=(4, 3))
+    field = CellField(random_cells(5, 7), *displayed_size(orientation, *stored), "bilinear")
+    turned = oriented(field, orientation, *stored)
+    y, x = (np.arange(n * 4).reshape(n, 4) * 2 + 1.0 for n in (2, 3))
+    found = turned.transformed(y, x, basis)
+    assert found.shape == (2, 3, 3, 3, 3)
+    assert np.allclose(found, project(turned, y, x, basis), atol=1e-5)
 
 
 @pytest.mark.parametrize("orientation", [0, 1, 9, -3, 65535])

@@ -6,13 +6,15 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from ue_cli.perturbation.phases import keyed_phasors, local_phasors, small_copy
+from ue_cli.perturbation.phases import keyed_phasors, local_phasors
 from ue_cli.perturbation.texture import TextureCode, TextureField
+from ue_cli.perturbation.visibility import small_copy
+from ue_cli.perturbation.vision import SIDE
 from ue_cli.types import FloatArray
 
 CODE = TextureCode(
-    np.array([[5.0, 2.0], [-1.0, 6.5]], np.float32),
-    np.array([[0.6, 0.5, 0.6], [0.8, 0.5, -0.3]], np.float32),
+    np.array([[5.0, 2.0], [-1.0, 6.5]]),
+    np.array([0.8, -0.3, 1.0]),
     1.0,
 )
 BANDWIDTH = 0.25
@@ -23,9 +25,9 @@ def carrying(height: int, width: int, phases: tuple[float, float], size: float) 
     y = (np.arange(height) + 0.5)[:, None, None] / min(height, width)
     x = (np.arange(width) + 0.5)[None, :, None] / min(height, width)
     picture = np.full((height, width, 3), 120.0)
-    for (fy, fx), colour, phase in zip(CODE.frequencies, CODE.colours, phases, strict=True):
-        picture += size * colour * np.cos(2 * np.pi * (fy * y + fx * x) + phase)
-    return picture.astype(np.float32)
+    for (fy, fx), phase in zip(CODE.frequencies, phases, strict=True):
+        picture += size * CODE.colour * np.cos(2 * np.pi * (fy * y + fx * x) + phase)
+    return picture
 
 
 @pytest.mark.parametrize("shape", [(64, 64), (64, 150), (97, 80)])
@@ -46,21 +48,21 @@ def test_in_step_they_add_up() -> None:
     far = np.hypot(*np.meshgrid(np.fft.fftfreq(64) * 64, np.fft.fftfreq(64) * 64))[..., None]
     natural = np.fft.ifft2(spectrum / np.maximum(far, 1), axes=(0, 1)).real
     picture = (128 + 40 * natural / natural.std()).astype(np.float32)
-    at = np.arange(64, dtype=np.float32) + np.float32(0.5)
+    at = np.arange(64) + 0.5
 
-    def strength(phasors: NDArray[np.complex64]) -> float:
+    def strength(phasors: NDArray[np.complex128]) -> float:
         carried = picture + 8 * TextureField(CODE, phasors, 64, 64).sample(at, at)
         return float(np.abs(demodulated(carried)).mean())
 
     def demodulated(image: FloatArray) -> NDArray[np.complex128]:
-        waves = np.einsum("kc,hwc->khw", CODE.colours, image - image.mean(axis=(0, 1)))
+        level = (image - image.mean(axis=(0, 1))) @ CODE.colour
         grid = np.exp(
             -2j * np.pi * (CODE.frequencies[:, 0, None, None] * at[:, None] / 64)
             - 2j * np.pi * (CODE.frequencies[:, 1, None, None] * at[None] / 64)
         )
         window = np.exp(-0.5 * ((np.arange(64) - np.arange(0, 64, 8)[:, None]) / 4.0) ** 2)
         window /= window.sum(axis=1, keepdims=True)
-        found: NDArray[np.complex128] = window @ (waves * grid) @ window.T
+        found: NDArray[np.complex128] = window @ (level * grid) @ window.T
         return found
 
     in_step = strength(local_phasors(b"seed", CODE, picture, BANDWIDTH))
@@ -96,14 +98,15 @@ def test_the_small_copy_is_the_displayed_photo(orientation: int) -> None:
 def test_the_small_copy_of_any_depth() -> None:
     pixels = np.random.default_rng(1).integers(0, 256, (400, 600, 1), np.uint8)
     small = small_copy(pixels)
-    assert small.shape == (100, 150, 3)
-    assert np.allclose(small, small_copy(pixels.astype(np.uint16) * np.uint16(257)))
+    assert small.shape == (SIDE, SIDE * 600 // 400, 3)
+    assert small.dtype == np.uint8
+    assert np.array_equal(small, small_copy(pixels.astype(np.uint16) * np.uint16(257)))
     assert abs(float(small.mean()) - float(pixels.mean())) < 0.6
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (2, 5), (3, 48), (3, 5000), (60_000, 1)])
 def test_any_shape_has_phases_and_no_shape_costs_memory(shape: tuple[int, int]) -> None:
     pixels = np.random.default_rng(2).integers(0, 256, (*shape, 3), np.uint8)
-    found = local_phasors(b"seed", CODE, small_copy(pixels), BANDWIDTH)
+    found = local_phasors(b"seed", CODE, small_copy(pixels).astype(np.float64), BANDWIDTH)
     assert np.allclose((np.abs(found) ** 2).mean(axis=0), 1, atol=1e-3)
     assert found.size < 100_000

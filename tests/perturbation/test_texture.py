@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -15,19 +16,21 @@ from ue_cli.perturbation.texture import (
     TextureField,
     TextureRecipe,
     draw_code,
+    fundamental,
     phases_for,
+    quiet_colour,
     recipe_from_json,
     recipe_to_json,
     uniforms,
 )
-from ue_cli.types import FloatArray
+from ue_cli.types import FloatArray, project
 
 FIXED = [0.059974285440191566, 0.26089285167145637, 0.7288438088706284]
 seeds = st.binary(min_size=1, max_size=40)
 
 
 def centres(count: int) -> FloatArray:
-    return np.arange(count, dtype=np.float32) + np.float32(0.5)
+    return np.arange(count) + 0.5
 
 
 def keyed(seed: bytes, height: int, width: int, gain: float = 1.0) -> TextureField:
@@ -40,16 +43,14 @@ def by_definition(field: TextureField, y: float, x: float) -> FloatArray:
     """The formula of the module's docstring at one position."""
     u = np.array([y, x]) / min(field.height, field.width)
     _, rows, columns = field.phasors.shape
-    total = np.zeros(3)
-    for f, c, phasors in zip(
-        field.code.frequencies.astype(float), field.code.colours, field.phasors, strict=True
-    ):
+    total = 0.0
+    for f, phasors in zip(field.code.frequencies, field.phasors, strict=True):
         nodes = [
             np.interp(x / field.width * (columns - 1), np.arange(columns), row) for row in phasors
         ]
         phasor = np.interp(y / field.height * (rows - 1), np.arange(rows), nodes)
-        total += c * (phasor * np.exp(2j * np.pi * float(f @ u))).real
-    return np.clip(field.code.gain * total, -1, 1).astype(np.float32)
+        total += (phasor * np.exp(2j * np.pi * float(f @ u))).real
+    return field.code.colour * float(np.clip(field.code.gain * total, -1, 1))
 
 
 @settings(deadline=None, max_examples=20)
@@ -63,19 +64,19 @@ def by_definition(field: TextureField, y: float, x: float) -> FloatArray:
 def test_sample_is_the_formula(
     seed: bytes, height: int, width: int, rows: int, columns: int
 ) -> None:
-    code = draw_code(seed, TextureRecipe(gain=1.5))
+    code = draw_code(seed, TextureRecipe(waves=2, gain=1.5))
     phases = 2 * np.pi * uniforms(seed, 2 * rows * columns).reshape(2, rows, columns)
-    field = TextureField(code, np.exp(1j * phases).astype(np.complex64), height, width)
+    field = TextureField(code, np.exp(1j * phases), height, width)
     found = field.sample(centres(height), centres(width))
-    assert found.dtype == np.float32
+    assert found.dtype == np.float64
     assert found.shape == (height, width, 3)
     assert np.abs(found).max() <= 1
     expected = [
         [by_definition(field, i + 0.5, j + 0.5) for j in range(width)] for i in range(height)
     ]
-    assert np.allclose(found, expected, atol=1e-4)
+    assert np.allclose(found, expected, atol=1e-9)
     part = field.sample(centres(height)[height // 2 :], centres(width)[: 1 + width // 2])
-    assert np.allclose(part, found[height // 2 :, : 1 + width // 2], atol=1e-4)
+    assert np.allclose(part, found[height // 2 :, : 1 + width // 2], atol=1e-9)
 
 
 @settings(deadline=None, max_examples=20)
@@ -83,17 +84,17 @@ def test_sample_is_the_formula(
 def test_moving_the_texture_is_a_change_of_phase(seed: bytes, dy: int, dx: int) -> None:
     """Why a crop does not hide it: no place in it is special."""
     field = keyed(seed, 64, 64)
-    turn = 2 * np.pi * field.code.frequencies @ np.array([dy, dx], np.float32) / 64
-    moved = field.sample(centres(20) + np.float32(dy), centres(30) + np.float32(dx))
+    turn = 2 * np.pi * field.code.frequencies @ np.array([dy, dx]) / 64
+    moved = field.sample(centres(20) + dy, centres(30) + dx)
     turned = field.phasors * np.exp(1j * turn)[:, None, None]
-    rephased = TextureField(field.code, turned.astype(np.complex64), 64, 64)
-    assert np.allclose(moved, rephased.sample(centres(20), centres(30)), atol=2e-4)
+    rephased = TextureField(field.code, turned, 64, 64)
+    assert np.allclose(moved, rephased.sample(centres(20), centres(30)), atol=1e-9)
 
 
 def test_the_same_part_of_the_frame_at_any_resolution() -> None:
     small = keyed(b"k", 40, 60).sample(centres(40), centres(60))
     large = keyed(b"k", 120, 180).sample(centres(120)[1::3], centres(180)[1::3])
-    assert np.allclose(small, large, atol=1e-4)
+    assert np.allclose(small, large, atol=1e-9)
 
 
 def test_phases_average_the_pattern_away() -> None:
@@ -118,7 +119,7 @@ def test_phases_average_the_pattern_away() -> None:
     waves=st.integers(1, 6),
     low=st.floats(0.5, 10),
     ratio=st.floats(1, 4),
-    colours=st.sampled_from(["any", "blue-yellow"]),
+    colours=st.sampled_from(["quiet", "blue-yellow"]),
 )
 def test_codes_lie_in_their_band_and_survive_json(
     seed: bytes, waves: int, low: float, ratio: float, colours: Colours
@@ -128,25 +129,59 @@ def test_codes_lie_in_their_band_and_survive_json(
     radius = np.linalg.norm(code.frequencies, axis=1)
     assert radius.min() >= low * 0.9999
     assert radius.max() <= low * ratio * 1.0001
-    assert np.allclose(np.linalg.norm(code.colours, axis=1), 1, atol=1e-5)
+    assert np.abs(code.colour).max() == 1
+    assert np.array_equal(code.colours, [code.colour] * waves)
     if colours == "blue-yellow":
-        assert np.allclose(code.colours, [[3**-0.5, 3**-0.5, -(3**-0.5)]] * waves, atol=1e-5)
+        assert code.colour.tolist() == [1, 1, -1]
+    else:
+        red, _, blue = code.colour
+        angle = np.degrees(np.arctan2(blue, red))
+        assert recipe.first - 1e-9 <= angle <= recipe.last + 1e-9
 
     again = draw_code(seed, recipe)
     back = TextureCode.from_json(json.loads(json.dumps(code.to_json())))
     for other in (again, back):
         assert np.array_equal(other.frequencies, code.frequencies)
-        assert np.array_equal(other.colours, code.colours)
+        assert np.array_equal(other.colour, code.colour)
         assert other.gain == code.gain
     assert recipe_from_json(json.loads(json.dumps(recipe_to_json(recipe)))) == recipe
 
 
-def test_a_collection_from_before_keeps_its_codes() -> None:
-    """What was drawn before colours and phases were chosen is drawn so again."""
-    old = recipe_from_json({"waves": 3, "low": 8.0, "high": 16.0, "gain": 8.0})
-    assert (old.colours, old.bandwidth) == ("any", 0.0)
-    expected = [[-0.3969, 0.9158, -0.062], [-0.4182, 0.1559, 0.8949], [0.1618, -0.9849, 0.0622]]
-    assert np.allclose(draw_code(b"before", old).colours, expected, atol=1e-4)
+@pytest.mark.parametrize("degrees", [0.0, 30.0, 45.0, 80.0, 90.0])
+def test_quiet_colours_keep_the_luminance(degrees: float) -> None:
+    red, green, blue = colour = quiet_colour(degrees)
+    assert abs(0.2126 * red + 0.7152 * green + 0.0722 * blue) < 1e-12
+    assert np.abs(colour).max() == 1
+    assert blue * np.cos(np.radians(degrees)) == pytest.approx(red * np.sin(np.radians(degrees)))
+
+
+@settings(deadline=None, max_examples=20)
+@given(seed=seeds, rows=st.integers(1, 6), columns=st.integers(1, 6))
+def test_blocks_of_a_soft_wave_are_its_projections(seed: bytes, rows: int, columns: int) -> None:
+    code = draw_code(seed, TextureRecipe(low=4, high=9))
+    phases = 2 * np.pi * uniforms(seed, rows * columns).reshape(1, rows, columns)
+    field = TextureField(code, np.exp(1j * phases), 96, 128)
+    y, x = ((np.arange(n * 8) + 0.5).reshape(n, 8) for n in (12, 16))
+    basis = np.cos(np.outer(np.arange(8) + 0.5, np.arange(3)) * np.pi / 8)
+    soft = field.softened()
+    found = soft.transformed(y, x, basis)
+    assert np.allclose(found, project(soft, y, x, basis), atol=1e-9)
+    # Of hard edges the wave is left that has as much of them as any wave of its length.
+    assert np.allclose(field.transformed(y, x, basis), fundamental(code.gain) * found)
+
+
+def test_a_clipped_wave_is_mostly_one_wave() -> None:
+    assert fundamental(0.7) == 0.7 and fundamental(1.0) == pytest.approx(1)
+    turn = np.linspace(0, 2 * np.pi, 4096, endpoint=False)
+    for gain in (1.5, 3.0, 8.0):
+        wave = np.clip(gain * np.cos(turn), -1, 1)
+        assert fundamental(gain) == pytest.approx(2 * float((wave * np.cos(turn)).mean()), 1e-5)
+    assert fundamental(1e6) == pytest.approx(4 / np.pi)
+
+
+def test_a_field_knows_its_finest_wave() -> None:
+    code = TextureCode(np.array([[3.0, 4.0], [0.0, -13.0]]), np.array([1.0, 1.0, -1.0]), 1.0)
+    assert TextureField(code, keyed_phasors(b"k", code), 8, 9).cycles == 13
 
 
 def test_seeds_do_not_share_codes_or_phases() -> None:

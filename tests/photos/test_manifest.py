@@ -79,6 +79,17 @@ def test_what_is_written_is_read_back_sorted(tmp_path: Path) -> None:
     assert (tmp_path / MANIFEST_FILE).read_text().isascii()
 
 
+def test_a_commitment_is_kept_and_may_be_missing(tmp_path: Path) -> None:
+    for commitment in (None, "cd" * 32):
+        with ManifestWriter(
+            tmp_path, collection=FINGERPRINT, decoder="Pillow 12", commitment=commitment
+        ) as manifest:
+            manifest.add("a.jpg", DIGEST)
+            assert read_manifest(tmp_path).commitment == commitment
+            manifest.finish()
+        assert read_manifest(tmp_path).commitment == commitment
+
+
 def test_the_same_files_have_the_same_hash(tmp_path: Path) -> None:
     hashes = []
     for pairs in (
@@ -220,6 +231,10 @@ def test_a_wrong_entry_is_refused_with_its_line(tmp_path: Path, line: object) ->
         {"decoder": "x" * 1000},
         {"decoder": None},
         {"complete": 1},
+        {"commitment": 5},
+        {"commitment": "ab"},
+        {"commitment": DIGEST.upper()},
+        {"commitment": DIGEST[:-1] + "\n"},
     ],
 )
 def test_a_wrong_header_is_refused(tmp_path: Path, change: dict[str, object]) -> None:

@@ -14,7 +14,7 @@ from ue_cli.certify.budget import certify
 from ue_cli.errors import ExitCode, UeError
 from ue_cli.pipeline.protection.results import ProtectResult, RestoreResult
 from ue_cli.pipeline.workers import Crashed, WorkerPool
-from ue_cli.types import Budget, Skipped
+from ue_cli.types import STANDARD, Budget, FileRecord, Skipped
 
 POISON, ERROR, SEGFAULT = 7, 13, 11
 
@@ -88,7 +88,31 @@ def test_nothing_to_do() -> None:
     assert list(WorkerPool(work, 2, no_setup, ()).run([])) == []
 
 
-def result(*skipped: str) -> ProtectResult:
+def record(name: str, strength: float) -> FileRecord:
+    return FileRecord(
+        name=name,
+        output=name,
+        label="a",
+        route="lossless",
+        route_reason="",
+        width=1,
+        height=1,
+        linf=1,
+        linf_limit=8,
+        linf_encoding=None,
+        mean_abs=1.0,
+        mse=1.0,
+        sha256="00",
+        original_hmac="00",
+        bytes_in=1,
+        bytes_out=1,
+        strength=strength,
+    )
+
+
+def result(*skipped: str, faint: int = 0, strict: bool = False) -> ProtectResult:
+    strengths = [0.0] * faint + [1.0] * (9 - len(skipped) - faint)
+    records = [record(f"{i}.jpg", strength) for i, strength in enumerate(strengths)]
     return ProtectResult(
         dry_run=False,
         out=Path("out"),
@@ -101,8 +125,10 @@ def result(*skipped: str) -> ProtectResult:
         classes=("a",),
         label_rule="single",
         label_reason="It was asked for.",
-        budget=certify([], Budget(8)),
+        budget=certify(records, Budget(8)),
         levels=8,
+        look=STANDARD,
+        strict=strict,
         routes={},
         cautions=(),
         seconds=1.0,
@@ -117,6 +143,11 @@ def test_exit_codes_and_their_order() -> None:
         "one over budget": result("truncated", "over-budget").exit_code,
         "one that ue fails on": result("over-budget", "bug").exit_code,
         "nothing": nothing.exit_code,
+        "few faint": result(faint=4).exit_code,
+        "most faint": result(faint=5).exit_code,
+        "one faint, strictly": result(faint=1, strict=True).exit_code,
+        "none faint, strictly": result(strict=True).exit_code,
+        "over budget and faint": result("over-budget", faint=8).exit_code,
     }
     assert {name: int(code) for name, code in codes.items()} == {
         "all": 0,
@@ -124,4 +155,9 @@ def test_exit_codes_and_their_order() -> None:
         "one over budget": 5,
         "one that ue fails on": 1,
         "nothing": 3,
+        "few faint": 0,
+        "most faint": 6,
+        "one faint, strictly": 6,
+        "none faint, strictly": 0,
+        "over budget and faint": 5,
     }

@@ -80,7 +80,15 @@ def records() -> list[FileRecord]:
             removed=("EXIF thumbnail (7,412 bytes)", "motion-photo trailer (1 byte)"),
             notes=("<i>noted</i>",),
         ),
-        replace(RECORD, name="birds/c.jpg", route="jpeg-reencoded", linf=31, linf_encoding=8),
+        replace(
+            RECORD,
+            name="birds/c.jpg",
+            route="jpeg-reencoded",
+            linf=31,
+            linf_encoding=8,
+            jod=9.62,
+            strength=0.2,
+        ),
     ]
 
 

@@ -18,8 +18,9 @@ from ue_cli.types import Budget, BudgetCertificate, Difference, FileRecord, Pixe
 __all__ = ["HISTOGRAM_BINS", "Difference", "certify", "measure"]
 
 HISTOGRAM_BINS = 32
-UNDERUSE = 0.4
-"""A file whose mean |δ| is below this share of the budget is named in the certificate."""
+FAINT = 3.5
+"""Levels of amplitude along the class's perturbation below which a file does not count as
+protected: measured by how little a training on such files loses (docs/looks.md)."""
 NAMED = 50
 """At most this many names are kept per list: a collection may hold 10⁵ files."""
 
@@ -88,7 +89,9 @@ def certify(records: Iterable[FileRecord], budget: Budget) -> BudgetCertificate:
     """
     linf, linf_reencoded, reencoded = 0.0, 0.0, 0
     over_count, over = 0, list[str]()
-    means: list[tuple[float, str]] = []
+    means: list[float] = []
+    weak: list[tuple[float, str]] = []
+    qualities: list[tuple[float, str]] = []
     for record in records:
         certified = record.linf if record.linf_encoding is None else record.linf_encoding
         scale = budget.levels / record.linf_limit
@@ -100,24 +103,34 @@ def certify(records: Iterable[FileRecord], budget: Budget) -> BudgetCertificate:
             over_count += 1
             if len(over) < NAMED:
                 over.append(record.name)
-        means.append((record.mean_abs, record.name))
-    values = [mean for mean, _ in means]
-    weak = [pair for pair in means if pair[0] < UNDERUSE * budget.levels]
+        means.append(record.mean_abs)
+        if is_faint(record, budget):
+            weak.append((record.strength, record.name))
+        qualities.append((record.jod, record.name))
+    least = min(qualities, default=(10.0, ""))
     return BudgetCertificate(
-        files=len(values),
+        files=len(means),
         limit=budget.levels,
         linf=linf,
         over_count=over_count,
         over=tuple(over),
-        mean_abs=fmean(values) if values else 0.0,
-        median_abs=median(values) if values else 0.0,
-        lowest_abs=min(values, default=0.0),
-        histogram=_histogram(values, budget.levels),
-        underused_count=len(weak),
-        underused=tuple(name for _, name in nsmallest(NAMED, weak)),
+        mean_abs=fmean(means) if means else 0.0,
+        median_abs=median(means) if means else 0.0,
+        lowest_abs=min(means, default=0.0),
+        histogram=_histogram(means, budget.levels),
+        faint_count=len(weak),
+        faint=tuple(name for _, name in nsmallest(NAMED, weak)),
         reencoded=reencoded,
         linf_reencoded=linf_reencoded,
+        jod_median=median(quality for quality, _ in qualities) if qualities else 10.0,
+        jod_least=least[0],
+        jod_least_file=least[1],
     )
+
+
+def is_faint(record: FileRecord, budget: Budget) -> bool:
+    """Whether a file carries too little of its class's perturbation to count as protected."""
+    return record.strength * budget.levels < FAINT
 
 
 def _histogram(values: list[float], top: int) -> tuple[int, ...]:

@@ -88,6 +88,16 @@ def protect(
         bool,
         typer.Option("--rescale", help="Multiply the published perturbation to fill the budget."),
     ] = False,
+    look: Annotated[
+        str,
+        typer.Option(
+            help="How visible it may be: subtle, standard, or strong (no bound, plainly seen)."
+        ),
+    ] = "standard",
+    collection: Annotated[
+        str,
+        typer.Option(help="Name of the collection: with your key it decides the textures."),
+    ] = "photos",
     device: DeviceOption = "auto",
     format: Annotated[
         Format, typer.Option("--format", help="keep: every file stays what it is.")
@@ -108,6 +118,9 @@ def protect(
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Write files anew that are already finished.")
     ] = False,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="Exit with 6 where any file is too faint to count.")
+    ] = False,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Say what would be done; write nothing.")
     ] = False,
@@ -125,7 +138,7 @@ def protect(
         from ue_cli.pipeline.protection.options import ProtectOptions, choose_method
         from ue_cli.pipeline.protection.protect import protect as run
         from ue_cli.render.files import protect_rows
-        from ue_cli.types import Budget
+        from ue_cli.types import Budget, Look
 
         choice = choose_method(
             method.value if method else None,
@@ -152,6 +165,8 @@ def protect(
             home=home_folder(home),
             home_given=home is not None,
             budget=Budget.parse(epsilon),
+            look=Look.parse(look),
+            collection=collection,
             labels=labels,
             **asdict(choice),
             perturbation=perturbation,
@@ -167,6 +182,7 @@ def protect(
             jobs=process_count(jobs),
             overwrite=overwrite,
             dry_run=dry_run,
+            strict=strict,
             certify=not no_certify,
         )
         with output.phases() as phases:

@@ -59,12 +59,12 @@ class Waves(Protocol):
     """A texture code: plane waves with a colour each."""
 
     @property
-    def frequencies(self) -> NDArray[np.float32]:
+    def frequencies(self) -> Floats:
         """(K, 2) as (fy, fx), cycles per short side."""
         ...
 
     @property
-    def colours(self) -> NDArray[np.float32]:
+    def colours(self) -> Floats:
         """(K, 3) RGB amplitudes."""
         ...
 
@@ -231,16 +231,15 @@ def _candidate(seed: bytes, index: int) -> bytes:
 def _padded(codes: Sequence[Waves]) -> tuple[Floats, Floats]:
     """Frequencies (n, K, 2) and colours in units of the photographs' spread (n, K, 3).
 
-    Hard clipping gives every channel the whole ball and shares it among its waves about as their
-    squared amplitudes.
+    The clip shares the amplitude of a code's colour among its waves about as their squares.
     """
     most = max(len(code.frequencies) for code in codes)
     frequencies = np.ones((len(codes), most, 2))
-    colours = np.zeros((len(codes), most, 3))
+    share = np.zeros((len(codes), most, 3))
     for index, code in enumerate(codes):
-        frequencies[index, : len(code.frequencies)] = code.frequencies
-        colours[index, : len(code.frequencies)] = code.colours
-    share = colours / np.sqrt((colours**2).sum(axis=1, keepdims=True) + 1e-12)
+        waves = len(code.frequencies)
+        frequencies[index, :waves] = code.frequencies
+        share[index, :waves] = code.colours / np.sqrt(waves)
     cycles = np.hypot(frequencies[..., 0], frequencies[..., 1])
     chroma = CHROMA_NOISE * (NOISE_AT / cycles[..., None]) ** CHROMA_SLOPE
     noise = np.concatenate([np.full_like(chroma[..., :1], LUMA_NOISE), chroma], axis=-1)

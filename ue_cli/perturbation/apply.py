@@ -10,13 +10,14 @@ from __future__ import annotations
 import math
 import struct
 import zlib
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ue_cli.errors import ExitCode, UeError
-from ue_cli.types import Budget, Field, FloatArray, PixelArray
+from ue_cli.types import Budget, Field, FloatArray, PixelArray, project
 
 DeltaArray = NDArray[np.int8] | NDArray[np.int16]
 
@@ -33,8 +34,36 @@ what decides. So its luma is amplified and clipped back, which keeps sign and wa
 
 def gray_target(rgb: FloatArray) -> FloatArray:
     """The pattern for one gray channel: (…, 3) in [−1, 1] to (…) in [−1, 1]."""
-    luma = rgb @ (GRAY_GAIN * LUMA)
-    return np.clip(luma, -1, 1, out=luma)
+    luma: FloatArray = np.clip(rgb @ (GRAY_GAIN * LUMA), -1, 1)
+    return luma
+
+
+@dataclass(frozen=True, slots=True)
+class GrayField:
+    """What a field is for a picture without colour: its luma, in all channels alike (a `Field`).
+
+    Attributes:
+        field: in colour.
+    """
+
+    field: Field
+
+    @property
+    def cycles(self) -> float:
+        """As the field's."""
+        return self.field.cycles
+
+    def sample(self, y: FloatArray, x: FloatArray) -> FloatArray:
+        """Evaluate on the outer grid y × x (see `Field.sample`)."""
+        return gray_target(self.field.sample(y, x))[:, :, None].repeat(3, axis=2)
+
+    def softened(self) -> Field:
+        """Of the field's waves without edges."""
+        return GrayField(self.field.softened())
+
+    def transformed(self, y: FloatArray, x: FloatArray, basis: FloatArray) -> FloatArray:
+        """Evaluate in blocks (see `Field.transformed`)."""
+        return project(self, y, x, basis)
 
 
 def perturb(pixels: PixelArray, field: Field, budget: Budget) -> PixelArray:
@@ -42,7 +71,7 @@ def perturb(pixels: PixelArray, field: Field, budget: Budget) -> PixelArray:
 
     Args:
         pixels: (H, W, C) uint8 or uint16 as stored, C = 3 (RGB) or 1 (gray). Not changed.
-        field: of the stored pixels (see `layout.oriented`).
+        field: of the stored pixels (see `layout.oriented`); of gray ones a `GrayField`.
         budget: the ball; its radius is 257 × levels for uint16.
 
     Returns:
@@ -50,18 +79,14 @@ def perturb(pixels: PixelArray, field: Field, budget: Budget) -> PixelArray:
         size: it is made in chunks of rows.
     """
     height, width, channels = pixels.shape
-    radius = np.float32(budget.radius(pixels.dtype))
-    # float32 holds every integer to 2^24, so these sums are exact to far below half a step.
-    x = np.arange(width, dtype=np.float32) + np.float32(0.5)
+    radius = float(budget.radius(pixels.dtype))
+    x = np.arange(width) + 0.5
     rows = max(1, CHUNK_VALUES // (3 * width))
     out = np.empty_like(pixels)
     for top in range(0, height, rows):
         clean = pixels[top : top + rows]
-        y = np.arange(top, top + len(clean), dtype=np.float32) + np.float32(0.5)
-        target = field.sample(y, x)
-        if channels == 1:
-            target = gray_target(target)[:, :, None]
-        image = np.multiply(target, radius, order="C")
+        y = np.arange(top, top + len(clean)) + 0.5
+        image = np.multiply(field.sample(y, x)[:, :, :channels], radius, order="C")
         image += clean
         out[top : top + rows] = budget.clip(image, clean)
     return out

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ue_cli.types import Bank, Field, FloatArray
+from ue_cli.types import Bank, Field, FloatArray, project
 
 Interpolation = Literal["nearest", "bilinear"]
 """Bicubic is left out on purpose: it overshoots the cells, 8 levels to 12."""
@@ -35,6 +35,11 @@ class CellField:
     width: int
     interpolation: Interpolation = "nearest"
 
+    @property
+    def cycles(self) -> float:
+        """Two cells are one."""
+        return float(max(self.cells.shape[:2])) / 2
+
     def sample(self, y: FloatArray, x: FloatArray) -> FloatArray:
         """Evaluate on the outer grid y × x (see `Field.sample`).
 
@@ -57,6 +62,14 @@ class CellField:
         weights[at, below - first] += part
         out = weights @ strips.reshape(len(cells), -1)
         return out.reshape(len(y), len(x), 3)
+
+    def softened(self) -> Field:
+        """The field itself: cells are nothing but edges."""
+        return self
+
+    def transformed(self, y: FloatArray, x: FloatArray, basis: FloatArray) -> FloatArray:
+        """Evaluate in blocks (see `Field.transformed`)."""
+        return project(self, y, x, basis)
 
 
 def _neighbours(
@@ -117,6 +130,11 @@ class OrientedField:
     stored_height: int
     stored_width: int
 
+    @property
+    def cycles(self) -> float:
+        """As the field's."""
+        return self.field.cycles
+
     def sample(self, y: FloatArray, x: FloatArray) -> FloatArray:
         """Evaluate on the outer grid y × x of stored positions (see `Field.sample`)."""
         if self.orientation in (3, 4, 6, 7):
@@ -126,6 +144,20 @@ class OrientedField:
         if self.orientation >= 5:
             return self.field.sample(x, y).transpose(1, 0, 2)
         return self.field.sample(y, x)
+
+    def softened(self) -> Field:
+        """Of the displayed image's, in stored coordinates."""
+        return replace(self, field=self.field.softened())
+
+    def transformed(self, y: FloatArray, x: FloatArray, basis: FloatArray) -> FloatArray:
+        """Evaluate in blocks of stored positions (see `Field.transformed`)."""
+        if self.orientation in (3, 4, 6, 7):
+            y = self.stored_height - y
+        if self.orientation in (2, 3, 7, 8):
+            x = self.stored_width - x
+        if self.orientation >= 5:
+            return self.field.transformed(x, y, basis).transpose(1, 0, 3, 2, 4)
+        return self.field.transformed(y, x, basis)
 
 
 def displayed_size(orientation: int, stored_height: int, stored_width: int) -> tuple[int, int]:

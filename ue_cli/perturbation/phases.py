@@ -13,16 +13,11 @@ import math
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from ue_cli.perturbation.texture import TextureCode, phases_for
-from ue_cli.types import FloatArray, PixelArray
+from ue_cli.types import FloatArray
 
-PhasorArray = NDArray[np.complex64]
-
-ANALYSED_SIDE = 96
-"""Short side, in pixels, of the smallest picture whose phases are read: six for the finest wave
-of 16 cycles."""
+PhasorArray = NDArray[np.complex128]
 
 FAINT = 0.5
 """Levels: amplitude below which the key's phase decides and not the photo's."""
@@ -35,7 +30,7 @@ LONGEST = 16
 def keyed_phasors(seed: bytes, code: TextureCode) -> PhasorArray:
     """One phase per wave for the whole photo, from its seed alone, (K, 1, 1)."""
     turns = np.exp(1j * phases_for(seed, len(code.frequencies)))
-    phasors: PhasorArray = turns[:, None, None].astype(np.complex64)
+    phasors: PhasorArray = turns[:, None, None].astype(np.complex128)
     return phasors
 
 
@@ -49,7 +44,7 @@ def local_phasors(
     Args:
         seed: of the photo.
         code: of its class.
-        picture: (h, w, 3) RGB in levels, as displayed; of any size, see `small_copy`.
+        picture: (h, w, 3) RGB in levels, as displayed; a small copy will do.
         bandwidth: standard deviation of the band around a wave, as a share of its frequency.
 
     Returns:
@@ -61,48 +56,22 @@ def local_phasors(
     short = min(height, width)
     if max(height, width) > LONGEST * short:
         return keyed_phasors(seed, code)
-    cycles = np.hypot(code.frequencies[:, 0], code.frequencies[:, 1]).astype(np.float64)
+    cycles = np.hypot(code.frequencies[:, 0], code.frequencies[:, 1])
     windows = 1 / (2 * math.pi * bandwidth * cycles)
-    waves = np.einsum("kc,hwc->khw", code.colours, picture - picture.mean(axis=(0, 1)))
+    level = picture @ code.colour
+    level -= level.mean()
     left = _demodulation(height, short, code.frequencies[:, 0], windows)
     right = _demodulation(width, short, code.frequencies[:, 1], windows)
-    found = left @ waves.astype(np.complex64) @ right.swapaxes(1, 2)
+    found = left @ level.astype(np.complex128) @ right.swapaxes(1, 2)
     found += FAINT * keyed_phasors(seed, code)
     strength = np.sqrt((np.abs(found) ** 2).mean(axis=0))
     phasors: PhasorArray = found / np.maximum(strength, 1e-12)
     return phasors
 
 
-def small_copy(pixels: PixelArray, orientation: int = 1) -> FloatArray:
-    """A photo at the size that `local_phasors` reads.
-
-    Args:
-        pixels: (H, W, C) uint8 or uint16 as stored, C = 3 (RGB) or 1 (gray).
-        orientation: EXIF's, 1 to 8; a value outside counts as 1.
-
-    Returns:
-        (h, w, 3) float32 in levels, as displayed, the short side at least `ANALYSED_SIDE` pixels
-        where the photo has as many.
-    """
-    factor = max(1, min(pixels.shape[:2]) // ANALYSED_SIDE)
-    # Sixteen pixels of a large photo's block say as much of its mean as a thousand.
-    stride = max(1, factor // 4)
-    some = np.ascontiguousarray(pixels[::stride, ::stride])
-    levels = some if some.dtype == np.uint8 else np.right_shift(some, 8).astype(np.uint8)
-    image = Image.fromarray(levels[:, :, 0] if levels.shape[2] == 1 else levels)
-    small = np.asarray(image.reduce(factor // stride).convert("RGB"), np.float32)
-    if orientation in (3, 4, 6, 7):
-        small = small[::-1]
-    if orientation in (2, 3, 7, 8):
-        small = small[:, ::-1]
-    if 5 <= orientation <= 8:
-        small = small.transpose(1, 0, 2)
-    return small
-
-
 def _demodulation(
     length: int, short: int, frequencies: FloatArray, windows: NDArray[np.float64]
-) -> NDArray[np.complex64]:
+) -> NDArray[np.complex128]:
     """Weights that take the local amplitude of each wave along one axis, (K, nodes, length)."""
     at = (np.arange(length) + 0.5) / short
     extent = length / short
@@ -110,6 +79,6 @@ def _demodulation(
     distance = (nodes[None, :, None] - at) / windows[:, None, None]
     weights = np.exp(-0.5 * distance**2)
     weights /= weights.sum(axis=2, keepdims=True)
-    carrier = np.exp(-2j * math.pi * frequencies[:, None, None].astype(np.float64) * at)
-    out: NDArray[np.complex64] = (weights * carrier).astype(np.complex64)
+    carrier = np.exp(-2j * math.pi * frequencies[:, None, None] * at)
+    out: NDArray[np.complex128] = (weights * carrier).astype(np.complex128)
     return out

@@ -39,12 +39,14 @@ class Manifest:
         collection: fingerprint, 32 hex digits.
         decoder: the decoder that the budget was measured with.
         complete: False where the run that wrote it has not ended.
+        commitment: to the secret of its textures, 64 hex digits; None where it has none.
         entries: path below OUT -> SHA-256 of the protected file, hex.
     """
 
     collection: str
     decoder: str
     complete: bool
+    commitment: str | None
     entries: dict[str, str]
 
     @property
@@ -61,13 +63,16 @@ class ManifestWriter:
         entries: path below OUT -> SHA-256; what `finish` writes. Delete from it what has left OUT.
     """
 
-    def __init__(self, root: Path, *, collection: str, decoder: str) -> None:
+    def __init__(
+        self, root: Path, *, collection: str, decoder: str, commitment: str | None = None
+    ) -> None:
         """Begin, or go on with the manifest that OUT has; OUT is ours from here on.
 
         Args:
             root: OUT; exists.
             collection: fingerprint.
             decoder: its name and version.
+            commitment: to the secret that codes and their assignment follow from, 64 hex digits.
 
         Raises:
             UeError: OUT's manifest is damaged or another collection's (``manifest-foreign``),
@@ -76,6 +81,7 @@ class ManifestWriter:
         self._path = root / MANIFEST_FILE
         self._collection = collection
         self._decoder = decoder
+        self._commitment = commitment
         self.entries: dict[str, str] = {}
         if os.path.lexists(self._path):
             present = read_manifest(root)
@@ -149,6 +155,7 @@ class ManifestWriter:
                     "decoder": self._decoder,
                     "complete": complete,
                 }
+                | ({} if self._commitment is None else {"commitment": self._commitment})
             )
             for path in sorted(self.entries):
                 yield _entry(path, self.entries[path])
@@ -224,6 +231,11 @@ def _parse(path: Path, lines: Iterator[bytes]) -> Manifest:
         raise _invalid(path, "decoder is not a short text", 1)
     if not isinstance(complete, bool):
         raise _invalid(path, "complete is neither true nor false", 1)
+    commitment = header.get("commitment")
+    if commitment is not None and not (
+        isinstance(commitment, str) and _SHA256.fullmatch(commitment)
+    ):
+        raise _invalid(path, "commitment is not 64 hex digits", 1)
     entries: dict[str, str] = {}
     for number, line in enumerate(lines, 2):
         if not complete and not line.endswith(b"\n") and len(line) < _MAX_LINE:
@@ -239,7 +251,7 @@ def _parse(path: Path, lines: Iterator[bytes]) -> Manifest:
         if complete and name in entries:
             raise _invalid(path, f"{name!r} comes twice", number)
         entries[name] = digest
-    return Manifest(collection, decoder, complete, entries)
+    return Manifest(collection, decoder, complete, commitment, entries)
 
 
 def _object(path: Path, number: int, line: bytes) -> dict[str, Any]:

@@ -36,7 +36,7 @@ def protect_rows(result: ProtectResult) -> tuple[Rows, Lists]:
     rows = [
         ("Protected", _protected(result)),
         ("Budget", f"{verdict}: largest difference {budget.linf:g} of {budget.limit} levels"),
-        ("Mean |δ|", f"{budget.mean_abs:.2f} of {budget.limit} levels"),
+        ("Looks", _looks(result)),
         ("Written", routes),
         ("Classes", labels),
         *_public(result),
@@ -92,7 +92,26 @@ def _public(result: ProtectResult) -> Rows:
     return rows
 
 
+def _looks(result: ProtectResult) -> str:
+    budget = result.budget
+    assert budget is not None
+    name = printable(budget.jod_least_file)
+    if result.look.jod is None:
+        asked = "plainly visible: --look strong asks for nothing"
+    else:
+        asked = f"--look {result.look.name} asks for {result.look.jod:g}"
+    return (
+        f"{budget.jod_median:.2f} JOD predicted (10: no difference; JPEG q75: 9.7), "
+        f"{budget.jod_least:.2f} the least ({name}); {asked}"
+    )
+
+
 def _protected(result: ProtectResult) -> str:
+    budget = result.budget
+    if budget is not None and budget.faint_count:
+        faint = f", {budget.faint_count} of them faint: count those as unprotected"
+    else:
+        faint = ""
     kept = f", {result.kept} finished earlier" if result.kept else ""
     skipped = f", {len(result.skipped)} skipped" if result.skipped else ""
-    return f"{result.fresh} files{kept}{skipped}"
+    return f"{result.fresh} files{faint}{kept}{skipped}"

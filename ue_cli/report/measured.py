@@ -8,7 +8,7 @@ from ue_cli.report.chart import histogram
 from ue_cli.report.digest import Digest
 from ue_cli.report.markup import Html, join, p, table, tag
 from ue_cli.report.model import Comparison, Report
-from ue_cli.report.words import count, levels, share, size
+from ue_cli.report.words import count, levels, looks, share, size
 from ue_cli.types import FidelitySummary
 
 MAX_THUMBNAILS = 24
@@ -56,12 +56,15 @@ def budget(report: Report, digest: Digest) -> Html:
         ),
         histogram(found),
     ]
-    if found.underused_count:
+    if found.faint_count:
         parts.append(
             _details(
-                f"{count(found.underused_count, 'file')} used less than two fifths of the ball",
-                p("Very small, very dark or very bright pictures leave little room."),
-                tag("ul", *(tag("li", tag("code", n)) for n in found.underused), class_="names"),
+                f"{count(found.faint_count, 'file')} too faint to count as protected",
+                p(
+                    "Small or strongly compressed JPEGs and plain, dark or gray pictures carry "
+                    "too little of their class's perturbation."
+                ),
+                tag("ul", *(tag("li", tag("code", n)) for n in found.faint), class_="names"),
             )
         )
     if found.reencoded:
@@ -89,7 +92,7 @@ def budget(report: Report, digest: Digest) -> Html:
 
 
 def fidelity(report: Report) -> Html:
-    """2: how hard to see it is."""
+    """2: how it looks."""
     found = report.fidelity
     if found is None:
         parts = [p("Fidelity was not measured in this run.")]
@@ -101,8 +104,8 @@ def fidelity(report: Report) -> Html:
         )
         parts = [
             p(
-                "The change is hard to see, not impossible to see: look for it in smooth skies, "
-                f"walls and skin. {sample}, each at its own resolution on at most one megapixel."
+                f"{looks(report.budget)} Look for it in smooth skies, walls and skin. "
+                f"{sample}, each at its own resolution on at most one megapixel."
             ),
             _fidelity_table(found),
         ]

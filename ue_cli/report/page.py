@@ -16,7 +16,7 @@ from ue_cli.report.learnability import learnability, promise
 from ue_cli.report.markup import Html, join, region, replace_region, tag
 from ue_cli.report.model import Report
 from ue_cli.report.verdicts import Figure, figures
-from ue_cli.report.words import count, levels, share
+from ue_cli.report.words import count, levels, looks, share
 
 
 def render(report: Report, digest: Digest) -> str:
@@ -175,7 +175,7 @@ def _header(report: Report) -> Html:
             f"No value was to move by more than {found.limit} of 255 levels; the largest "
             f"difference in the written files is {levels(found.linf)}, the average "
             f"{levels(found.mean_abs)}. ",
-            "The change is hard to see, not impossible to see. ",
+            looks(found) + " ",
         ]
     lead.append(region("promise", promise(report.certification)))
     lead.append(region("effect-promise", effect_promise(report.evaluation)))

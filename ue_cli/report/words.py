@@ -2,6 +2,17 @@
 
 from __future__ import annotations
 
+from ue_cli.types import BudgetCertificate
+
+
+def looks(found: BudgetCertificate) -> str:
+    """How protected photos look, as predicted from the written files."""
+    return (
+        f"Predicted quality beside the originals: {found.jod_median:.2f} JOD in the median, "
+        f"{found.jod_least:.2f} at the least ({found.jod_least_file}); 10 is no visible "
+        "difference, and a photo saved as JPEG at quality 75 has 9.73."
+    )
+
 
 def count(number: int, noun: str) -> str:
     """Number and noun: ``1 file``, ``1,234 files``, ``2 classes``."""

@@ -18,12 +18,17 @@ from ue_cli.types.learnability import (
     SurrogateCertificate,
     Verdict,
 )
+from ue_cli.types.look import LOOKS, STANDARD, STRONG, SUBTLE, Look
 from ue_cli.types.methods import Correspondence, Making, TuePreset
-from ue_cli.types.perturbation import Bank, Field, Provenance
+from ue_cli.types.perturbation import Bank, Field, Provenance, project
 from ue_cli.types.photos import FileRecord, Photo, PhotoSet, Skipped
 
 __all__ = [
+    "LOOKS",
     "PENDING",
+    "STANDARD",
+    "STRONG",
+    "SUBTLE",
     "Bank",
     "Budget",
     "BudgetCertificate",
@@ -42,6 +47,7 @@ __all__ = [
     "FileRecord",
     "FloatArray",
     "LearnabilityCertificate",
+    "Look",
     "Making",
     "NoisyCounts",
     "OnStep",
@@ -62,4 +68,5 @@ __all__ = [
     "TuePreset",
     "Verdict",
     "Watch",
+    "project",
 ]

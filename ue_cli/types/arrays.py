@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-FloatArray = NDArray[np.float32]
+FloatArray = NDArray[np.floating[Any]]
 PixelArray = NDArray[np.uint8] | NDArray[np.uint16]
 OnStep = Callable[[int, int, float], None]
 """Called after every step of an optimisation with (steps done, steps in all, objective)."""

@@ -35,10 +35,12 @@ class BudgetCertificate:
         mean_abs, median_abs, lowest_abs: mean, median and minimum over files of the per-file
             mean |δ|, in 8-bit levels; 0 where there is no file.
         histogram: files by mean |δ|, equal bins from 0 to ``limit``.
-        underused_count: how many files use less than two fifths of the ball on average.
-        underused: the names of the weakest of them, weakest first.
+        faint_count: how many files carry too little of their class's perturbation to count.
+        faint: the names of the weakest of them, weakest first.
         reencoded: files certified *before* their encoding as JPEG.
         linf_reencoded: the largest difference of those after decoding, in 8-bit levels.
+        jod_median, jod_least: of the predicted quality beside the originals; 10 without files.
+        jod_least_file: the name of the file with the least.
     """
 
     files: int
@@ -50,10 +52,13 @@ class BudgetCertificate:
     median_abs: float
     lowest_abs: float
     histogram: tuple[int, ...]
-    underused_count: int
-    underused: tuple[str, ...]
+    faint_count: int
+    faint: tuple[str, ...]
     reencoded: int
     linf_reencoded: float
+    jod_median: float = 10.0
+    jod_least: float = 10.0
+    jod_least_file: str = ""
 
     @property
     def passed(self) -> bool:

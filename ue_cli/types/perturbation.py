@@ -20,6 +20,11 @@ UNFIT = "This perturbation cannot be used: "
 class Field(Protocol):
     """A perturbation of one image as a function of position, before any budget is applied."""
 
+    @property
+    def cycles(self) -> float:
+        """Of its finest wave over the short side of the image."""
+        ...
+
     def sample(self, y: FloatArray, x: FloatArray) -> FloatArray:
         """Evaluate on the outer grid of two axes.
 
@@ -31,6 +36,41 @@ class Field(Protocol):
             (m, n, 3) in [−1, 1], RGB, in units of ε.
         """
         ...
+
+    def softened(self) -> Field:
+        """The same without its edges, where it is made of waves: what a JPEG can hold of it."""
+        ...
+
+    def transformed(self, y: FloatArray, x: FloatArray, basis: FloatArray) -> FloatArray:
+        """Project blocks of it on products of functions of either axis.
+
+        Args:
+            y: positions of each row of blocks, (rows, points).
+            x: positions of each column of blocks, (columns, points).
+            basis: functions at a block's positions, (points, r).
+
+        Returns:
+            (rows, columns, r, r, 3): function along the height, along the width, channel. Edges of
+            waves that are finer than a block may be missing.
+        """
+        ...
+
+
+def project(field: Field, y: FloatArray, x: FloatArray, basis: FloatArray) -> FloatArray:
+    """`Field.transformed` of any field, from its samples."""
+    rows, points = y.shape
+    step = max(1, _STRIP // x.size // points)
+    out = np.empty((rows, len(x), basis.shape[1], basis.shape[1], 3))
+    for top in range(0, rows, step):
+        some = y[top : top + step]
+        sampled = field.sample(some.reshape(-1), x.reshape(-1))
+        split = sampled.reshape(len(some), points, len(x), points, 3)
+        out[top : top + step] = np.einsum("ypxqc,pi,qj->yxijc", split, basis, basis, optimize=True)
+    return out
+
+
+_STRIP = 1 << 16
+"""Samples at once: they stay in the cache."""
 
 
 @dataclass(frozen=True, slots=True)

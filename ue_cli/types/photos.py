@@ -70,6 +70,9 @@ class FileRecord:
         original_hmac: HMAC(subkey, SHA-256 of the original's bytes), hex.
         bytes_in, bytes_out: file sizes.
         removed: embedded copies that were dropped, e.g. ``EXIF thumbnail (7,412 bytes)``.
+        jod: predicted quality beside the original (`Look`), of the decoded file.
+        carried: share of the perturbation that was meant for it, ⟨δ, target⟩ / ⟨target, target⟩.
+        strength: amplitude along the class's perturbation, 1 where it fills the ball everywhere.
         notes: anything else that the owner should read about this file.
     """
 
@@ -89,5 +92,8 @@ class FileRecord:
     original_hmac: str
     bytes_in: int
     bytes_out: int
+    jod: float = 10.0
+    carried: float = 1.0
+    strength: float = 1.0
     removed: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()

@@ -17,12 +17,12 @@ from effect import CIFAR, Quiet
 from PIL import Image
 
 from reproduction.grid.plan import BUDGET, GridScale
-from ue_cli.perturbation.texture import recipe_from_json
 from ue_cli.photos.owner.key import load_key
 from ue_cli.photos.owner.state import Collection
 from ue_cli.pipeline.datasets.dataset import Dataset, read_dataset
 from ue_cli.pipeline.protection.options import ProtectOptions
 from ue_cli.pipeline.protection.protect import protect
+from ue_cli.types import STRONG
 
 MADE = "made.json"
 
@@ -147,13 +147,12 @@ def protect_folder(source: Path, folder: Path, settings: Mapping[str, Any], jobs
     """
     began = time.perf_counter()
     own = {name: value for name, value in settings.items() if name not in _NO_OPTIONS}
-    if "texture" in settings:
-        own["recipe"] = recipe_from_json(settings["texture"])
     options = ProtectOptions(
         src=source,
         out=folder / "out",
         home=folder / "home",
         budget=BUDGET,
+        look=STRONG,
         labels="folders",
         jobs=jobs,
         certify=False,

@@ -10,8 +10,6 @@ from typing import Any, get_args
 
 from ue_cli.countermeasures.registry import find, in_tier
 from ue_cli.methods.texture_csd import POOL
-from ue_cli.perturbation.texture import TextureRecipe, recipe_to_json
-from ue_cli.pipeline.protection.making import CODE_VERSION
 from ue_cli.pipeline.protection.options import choose_method
 from ue_cli.training.architectures import VictimName
 from ue_cli.training.supervised import VictimRecipe
@@ -124,6 +122,19 @@ def cells_of(
             yield Cell(dataset, arm, spec.name, seed)
 
 
+FILLING: dict[str, Any] = {
+    "waves": 2,
+    "low": 4.0,
+    "high": 8.0,
+    "gain": 8.0,
+    "colours": "blue-yellow",
+    "bandwidth": 0.25,
+    "code_version": 1,
+}
+"""The textures of ``--look strong``, as its rows name them: all arms fill the ball here. They were
+measured when this was the default, with codes that were not assigned by lot yet."""
+
+
 def settings_of(arm: str, cells: int | None = None) -> dict[str, Any] | None:
     """How `ue protect` makes an arm's files today, as JSON; None for the clean ones.
 
@@ -135,7 +146,6 @@ def settings_of(arm: str, cells: int | None = None) -> dict[str, Any] | None:
         return None
     if arm in ("csd", "random"):
         choice = choose_method("csd")
-        texture = recipe_to_json(TextureRecipe()) | {"code_version": CODE_VERSION}
         settings: dict[str, Any] = {
             "method": choice.method,
             "space": choice.space,
@@ -143,7 +153,7 @@ def settings_of(arm: str, cells: int | None = None) -> dict[str, Any] | None:
         }
         if arm == "csd":
             settings["candidates"] = POOL
-        settings |= {"texture": texture, "levels": BUDGET.levels}
+        settings |= {"texture": FILLING, "levels": BUDGET.levels}
     else:
         method: Making = next((name for name in LEARNED if name == arm), "csd")
         choice = choose_method(method, space="pixel", cells=cells)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import Image
 
+from tests.perturbation.fields import Sampled
 from ue_cli.certify.budget import measure
 from ue_cli.photos.jpeg import coefficients as module
 from ue_cli.photos.jpeg.coefficients import (
@@ -29,11 +30,16 @@ from ue_cli.types import Budget, FloatArray
 
 
 @dataclass(frozen=True)
-class Waves:
+class Waves(Sampled):
     """Hard-edged colour waves of a wavelength in pixels."""
 
     wavelength: float
     gain: float = 8.0
+    short: int = 1
+
+    @property
+    def cycles(self) -> float:  # type: ignore[override]
+        return 1.1 * self.short / self.wavelength
 
     def sample(self, y: FloatArray, x: FloatArray) -> FloatArray:
         turn = 2 * np.pi / self.wavelength
@@ -80,6 +86,7 @@ def jpeg(height: int, width: int, sampling: str = "4:2:0", seed: int = 0, **opti
         [{}, {"progressive": True}, {"optimize": True}, {"restart_marker_blocks": 2}]
     ),
     seed=st.integers(0, 1000),
+    fill=st.booleans(),
 )
 def test_every_pixel_stays_in_budget_and_undoing_is_exact(
     height: int,
@@ -90,11 +97,13 @@ def test_every_pixel_stays_in_budget_and_undoing_is_exact(
     wavelength: float,
     variant: dict[str, Any],
     seed: int,
+    fill: bool,
 ) -> None:
     data = jpeg(height, width, sampling, seed, quality=quality, **variant)
     before = decode(data)
+    field = Waves(wavelength, short=min(height, width))
     result = protect_jpeg(
-        data, before, Waves(wavelength), Budget(levels), decode=decode, measure=measure
+        data, before, field, Budget(levels), fill=fill, decode=decode, measure=measure
     )
     difference = np.abs(decode(result.data).astype(int) - before)
     assert difference.max() == result.difference.linf <= levels
@@ -113,7 +122,7 @@ def test_long_waves_fill_the_ball_at_the_first_attempt(sampling: str, least: flo
     data = jpeg(660, 700, sampling, quality=92)
     before = decode(data)
     waves = Waves(130.0)
-    result = protect_jpeg(data, before, waves, Budget(8), decode=decode, measure=measure)
+    result = protect_jpeg(data, before, waves, Budget(8), fill=True, decode=decode, measure=measure)
     assert result.rounds == 1
     assert result.difference.linf <= 8
     assert result.difference.mean_abs > least
@@ -125,13 +134,16 @@ def test_long_waves_fill_the_ball_at_the_first_attempt(sampling: str, least: flo
     assert (difference * target).sum() > 0.8 * np.abs(difference * target).sum()
 
 
-def test_an_empty_field_leaves_every_pixel() -> None:
-    class Nothing:
+@pytest.mark.parametrize("fill", [True, False])
+def test_an_empty_field_leaves_every_pixel(fill: bool) -> None:
+    class Nothing(Sampled):
         def sample(self, y: FloatArray, x: FloatArray) -> FloatArray:
             return np.zeros((len(y), len(x), 3), np.float32)
 
     data = jpeg(64, 80)
-    result = protect_jpeg(data, decode(data), Nothing(), Budget(8), decode=decode, measure=measure)
+    result = protect_jpeg(
+        data, decode(data), Nothing(), Budget(8), fill=fill, decode=decode, measure=measure
+    )
     assert result.difference.linf == 0
 
 
@@ -146,7 +158,9 @@ def test_offenders_are_stepped_back_and_the_rest_stays(monkeypatch: pytest.Monke
         return steps
 
     monkeypatch.setattr(module, "embed", reckless)
-    result = protect_jpeg(data, before, Waves(30.0), Budget(8), decode=decode, measure=measure)
+    result = protect_jpeg(
+        data, before, Waves(30.0), Budget(8), fill=True, decode=decode, measure=measure
+    )
     assert result.difference.linf <= 8
     assert result.rounds > 1
     mask = np.ones_like(honest[0], bool)
@@ -154,23 +168,20 @@ def test_offenders_are_stepped_back_and_the_rest_stays(monkeypatch: pytest.Monke
     assert np.array_equal(result.deltas[0][mask], honest[0][mask])
 
 
-def _protect(
-    data: bytes, before: NDArray[np.uint8], decoder: Callable[[bytes], NDArray[np.uint8]]
-) -> None:
-    protect_jpeg(data, before, Waves(30.0), Budget(8), decode=decoder, measure=measure)
+def returned(pixels: NDArray[np.uint8], data: bytes) -> NDArray[np.uint8]:
+    """A decoder that does not look."""
+    return pixels
 
 
-def test_a_decoder_that_never_agrees_is_an_error() -> None:
+@pytest.mark.parametrize("fill", [True, False])
+def test_a_decoder_that_never_agrees_is_an_error(fill: bool) -> None:
     data = jpeg(40, 40)
     before = decode(data)
-    with pytest.raises(NotInCoefficientDomain):
-        protect_jpeg(
-            data, before, Waves(30.0), Budget(8), decode=lambda _: 255 - before, measure=measure
-        )
-    with pytest.raises(NotInCoefficientDomain):
-        protect_jpeg(
-            data, before, Waves(30.0), Budget(8), decode=lambda _: before[1:], measure=measure
-        )
+    field = Waves(30.0, short=40)
+    for wrong in (255 - before, before[1:]):
+        decoder = partial(returned, wrong)
+        with pytest.raises(NotInCoefficientDomain):
+            protect_jpeg(data, before, field, Budget(8), fill=fill, decode=decoder, measure=measure)
 
 
 def test_what_finish_returns_is_what_is_decoded_and_returned() -> None:
@@ -186,6 +197,7 @@ def test_what_finish_returns_is_what_is_decoded_and_returned() -> None:
         decode(data),
         Waves(30.0),
         Budget(8),
+        fill=True,
         decode=watch,
         measure=measure,
         finish=lambda written: written + b"end",
@@ -219,7 +231,11 @@ def test_deltas_pack_to_few_bytes() -> None:
 def test_waves_shorter_than_blocks_arrive_too(sampling: str, least: float) -> None:
     data = jpeg(200, 260, sampling, quality=92)
     before, waves = decode(data), Waves(17.0)
-    result = protect_jpeg(data, before, waves, Budget(8), decode=decode, measure=measure)
+    result = protect_jpeg(data, before, waves, Budget(8), fill=True, decode=decode, measure=measure)
     assert result.difference.linf <= 8
-    assert carried(waves, before, result.pixels, Budget(8)) > least
+    shape = (*before.shape[:2], -1)
+    share, strength = carried(
+        waves, waves, waves, before.reshape(shape), result.pixels.reshape(shape), Budget(8)
+    )
+    assert share == strength > least
     assert max(delta.shape[3] for delta in result.deltas) > 1

@@ -44,7 +44,7 @@ def record(name: str) -> FileRecord:
 def begin(home: Path, *names: str) -> str:
     """A new collection with these files; returns its fingerprint."""
     key = load_or_create_key(home)
-    draft = CollectionInfo(new_id(), now(), "photos", "csd", 8, "folders")
+    draft = CollectionInfo(new_id(), now(), "src", "photos", "csd", 8, "folders")
     with Collection.create(home, key, draft, {"bank.safetensors": b"bank"}) as collection:
         for name in names:
             collection.append(record(name), name.encode())

@@ -9,6 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -22,6 +23,7 @@ from ue_cli.photos.owner.key import (
     load_key,
     load_or_create_key,
     subkey,
+    texture_secret,
 )
 
 OWNER = OwnerKey(bytes(range(32)))
@@ -73,6 +75,10 @@ def test_derived_values_never_change() -> None:
     assert SUB.class_seed("cats", 1).hex() == FROZEN["class"]
     assert SUB.photo_seed("cats/é.jpg").hex() == FROZEN["photo"]
     assert SUB.hmac_hash("00" * 32) == FROZEN["original"]
+    assert SUB.pixel_seed(np.zeros((1, 2, 3), np.uint8)).hex() == FROZEN["pixels"]
+    assert SUB.lot("code", "a").hex() == FROZEN["lot"]
+    assert SUB.commitment == FROZEN["commitment"]
+    assert texture_secret(OWNER, "photos").fingerprint == FROZEN["textures"]
 
 
 def test_values_of_different_kind_collection_and_owner_are_unrelated() -> None:
@@ -80,7 +86,7 @@ def test_values_of_different_kind_collection_and_owner_are_unrelated() -> None:
     stranger = subkey(OwnerKey(bytes(32)), bytes(16))
     values = [
         value
-        for key in (SUB, other, stranger)
+        for key in (SUB, other, stranger, texture_secret(OWNER, ""), texture_secret(OWNER, "a"))
         for value in (
             key.fingerprint,
             key.class_seed("a", 1).hex(),
@@ -89,6 +95,12 @@ def test_values_of_different_kind_collection_and_owner_are_unrelated() -> None:
             key.photo_seed("a").hex(),
             key.photo_seed("a1").hex(),
             key.hmac_hash("00" * 32),
+            key.pixel_seed(np.zeros((1, 2, 3), np.uint8)).hex(),
+            key.pixel_seed(np.zeros((2, 1, 3), np.uint8)).hex(),
+            key.lot("a").hex(),
+            key.lot("a", "a").hex(),
+            key.nonce.hex(),
+            key.commitment,
         )
     ]
     assert len({value[:32] for value in values}) == len(values)
@@ -250,4 +262,8 @@ FROZEN = {
     "class": "594f442297521a9b3b2bc45f05a11f8063eb0607bf476a3cc899c8e106cc305b",
     "photo": "45afe5fbd3dea122d0d35e892b11551c330d6e89cc939b8552525efb624a7e44",
     "original": "5e674ee3bdcc75f0b8e5c2a0105b85b849f7a89584f60af7c360de086de54b3c",
+    "pixels": "61ae61fdd82c2abbd83c1cd0c3cab4dfaea0e78c5eeaf2c6eb907470edaf1e20",
+    "lot": "0398c575c91bb1f512b7f7535d3c677aca5a7b4bae095ec148539e21352dd7cc",
+    "commitment": "2afe622b033dcddcd3d849001a51c3f1d5571466670bc21397a53e3a9f20a017",
+    "textures": "d8f1a46ba1a1028c78e6306c6f7c64da",
 }

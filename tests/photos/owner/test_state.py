@@ -41,6 +41,7 @@ def info() -> CollectionInfo:
         id=new_id(),
         created=now(),
         source="./photos",
+        name="photos",
         method="csd",
         levels=8,
         label_rule="folders",

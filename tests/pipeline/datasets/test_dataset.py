@@ -274,7 +274,11 @@ def test_an_unprotected_copy_is_refused(made: Path, tmp_path: Path) -> None:
 def test_protected_files_are_no_originals_and_no_test_images(made: Path, tmp_path: Path) -> None:
     """Another protected collection of the same owner, given by mistake."""
     second = ProtectOptions(
-        src=made / "originals", out=tmp_path / "second", home=made / "home", jobs=1
+        src=made / "originals",
+        out=tmp_path / "second",
+        home=made / "home",
+        collection="another",
+        jobs=1,
     )
     protect(second, Quiet())
     with pytest.raises(UeError, match="written by ue protect") as raised:

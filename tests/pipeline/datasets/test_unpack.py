@@ -146,7 +146,7 @@ def test_training_images_are_protected_and_test_images_stay_clean(
         cifar.archive.unlink()
     before = tree(cifar.folder)
     done = ue("protect", "cifar10:", "--root", cifar.folder)
-    assert done.code == 0 and done.result["protected"] == TRAIN, done.out
+    assert done.all_written and done.result["protected"] == TRAIN, done.out
     assert done.result["classes"] == CLASSES
     images, tests = cifar.folder / "cifar10-images", cifar.folder / "cifar10-test-images"
     _holds(images, cifar.expected("train"))
@@ -188,7 +188,7 @@ def test_hundred_classes_come_with_their_fine_labels(
 ) -> None:
     fake = pack(tmp_path / "sets", "cifar100", monkeypatch)
     done = ue("protect", "CIFAR100:", "--root", fake.folder, "-o", tmp_path / "out")
-    assert done.code == 0 and done.result["protected"] == TRAIN
+    assert done.all_written and done.result["protected"] == TRAIN
     _holds(fake.folder / "cifar100-images", fake.expected("train"))
 
 
@@ -209,7 +209,7 @@ def test_what_is_nowhere_is_downloaded_once(
     """By torchvision, into `data`; the archive stays for the next time, whole or not at all."""
     serve(monkeypatch, cifar.archive.read_bytes())
     done = ue("protect", "cifar10:")
-    assert done.code == 0 and done.result["protected"] == TRAIN, done.err
+    assert done.all_written and done.result["protected"] == TRAIN, done.err
     assert datasets.CIFAR10.url in done.err
     trees = {"cifar10-images", "cifar10-test-images"}
     assert {path.name for path in Path("data").iterdir()} == {cifar.archive.name, *trees}

@@ -30,7 +30,7 @@ from ue_cli.pipeline.protection.options import ProtectOptions
 from ue_cli.pipeline.protection.protect import protect
 from ue_cli.training.hooks import Knowledge
 from ue_cli.training.publicbank import PublicBank
-from ue_cli.types import Bank, Budget, Provenance
+from ue_cli.types import STRONG, Bank, Budget, Provenance
 
 SHAPES = ((48, 48), (90, 40), (40, 90), (130, 200))
 PER_SHAPE = 3
@@ -58,6 +58,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
             out=root / "out",
             home=root / "home",
             space="pixel",
+            look=STRONG,
             certify=False,
             jobs=1,
         ),

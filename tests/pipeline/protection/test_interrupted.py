@@ -34,13 +34,13 @@ class Twice:
         self.src = root / "src"
         picture(self.src / "cats" / "first.jpg", 0, size=(16, 16))
         picture(self.src / "dogs" / "first.png", 1, size=(16, 16))
-        assert run_ue(root / "home", *self.command(root / "out")).code == 0
+        assert run_ue(root / "home", *self.command(root / "out")).all_written
         for name in ("home", "out"):
             shutil.copytree(root / name, root / f"{name}-before")
         for seed in range(PHOTOS):
             kind = ("jpg", "png", "webp")[seed % 3]
             picture(self.src / ("cats", "dogs")[seed % 2] / f"{seed}.{kind}", seed, size=(240, 200))
-        assert run_ue(root / "home", *self.command(root / "out")).code == 0
+        assert run_ue(root / "home", *self.command(root / "out")).all_written
         self.whole = tree(root / "out")
 
     def reset(self) -> None:
@@ -88,7 +88,7 @@ class Twice:
                 assert data == self.whole[name], name
 
     def check_finished(self, done: Done) -> None:
-        assert done.code == 0, done.out
+        assert done.all_written, done.out
         assert done.result["protected"] + done.result["kept"] == PHOTOS + 2
         assert tree(self.out) == self.whole
         assert not [name for name in tree(self.home) if is_draft(name)]
@@ -197,7 +197,7 @@ def test_full_disk_and_the_same_command_again(twice: Twice, size: int) -> None:
 def test_full_disk_at_the_report(tmp_path: Path) -> None:
     picture(tmp_path / "src" / "a" / "1.png", 1, size=(8, 8))
     command = ("protect", tmp_path / "src", "-o", tmp_path / "out", "--jobs", 1)
-    assert run_ue(tmp_path / "home", *command).code == 0
+    assert run_ue(tmp_path / "home", *command).all_written
     report = tmp_path / "out.report"
     before = tree(report)
     limit = len(before["report.html"]) - 100
@@ -217,7 +217,7 @@ def test_a_first_run_that_is_killed_leaves_no_riddle(tmp_path: Path) -> None:
     out.mkdir()
     (out / ".ue-tmp-ue-manifest.jsonl").write_bytes(b'{"ue_mani')
     done = run_ue(tmp_path / "home", "protect", tmp_path / "src", "-o", out, "--jobs", 1)
-    assert done.code == 0
+    assert done.all_written
     assert set(tree(out)) == {"a/1.jpg", "ue-manifest.jsonl"}
 
 
@@ -253,10 +253,10 @@ def test_an_original_that_changes_its_type_leaves_no_old_output(tmp_path: Path) 
     command = ("protect", src, "-o", out, "--jobs", 1)
     picture(src / "a" / "x.png", 1)
     picture(src / "a" / "y.jpg", 2, quality=90)
-    assert run_ue(tmp_path / "home", *command).code == 0
+    assert run_ue(tmp_path / "home", *command).all_written
     with Image.open(src / "a" / "x.png") as image:
         image.save(src / "a" / "x.png", "GIF")
-    assert run_ue(tmp_path / "home", *command).code == 0
+    assert run_ue(tmp_path / "home", *command).all_written
     assert set(tree(out)) == {"a/x.png", "a/y.jpg", "ue-manifest.jsonl"}
     with Image.open(out / "a" / "x.png") as image:
         assert image.format == "PNG"
@@ -270,7 +270,7 @@ def test_an_image_that_joins_never_takes_over_another_ones_output(tmp_path: Path
     src, out = tmp_path / "src", tmp_path / "out"
     command = ("protect", src, "-o", out, "--jobs", 1)
     picture(src / "a" / "x.gif", 1)
-    assert run_ue(tmp_path / "home", *command).code == 0
+    assert run_ue(tmp_path / "home", *command).all_written
     before = (out / "a" / "x.gif.png").read_bytes()
     picture(src / "a" / "x.gif.png", 2)
     done = run_ue(tmp_path / "home", *command)

@@ -16,7 +16,11 @@ from ue_cli.errors import UeError
 from ue_cli.perturbation.bank import load_bank
 from ue_cli.pipeline.protection.benchmarks import effect_table
 from ue_cli.pipeline.protection.options import MethodChoice, ProtectOptions, choose_method
-from ue_cli.types import Bank, Budget
+from ue_cli.types import STANDARD, Bank, Budget
+from ue_cli.types import STRONG as LOUD
+
+STRONG = ("--look", "strong")
+"""Cells as they were made: no look sets their amplitudes from place to place."""
 
 
 def folder(root: Path, **classes: int) -> Path:
@@ -40,7 +44,7 @@ def test_pue_gives_each_class_cells_that_a_joining_class_leaves_alone(
     ue: Ue, tmp_path: Path
 ) -> None:
     photos = folder(tmp_path / "photos", cats=3, dogs=3)
-    done = ue("protect", photos, "--method", "pue")
+    done = ue("protect", photos, "--method", "pue", *STRONG)
     assert done.code == 0, done.err
     assert done.result["budget"]["passed"] and done.result["budget"]["mean_abs"] > 3
     assert np.array_equal(change(photos, "cats/0.png"), change(photos, "cats/1.png"))
@@ -59,11 +63,11 @@ def test_pue_gives_each_class_cells_that_a_joining_class_leaves_alone(
         (("--method", "pue", "--per", "photo"), "was made with per class"),
         ((), "was made with method pue, space pixel"),
     ):
-        refused = ue("protect", photos, *flags, people=True)
+        refused = ue("protect", photos, *flags, *STRONG, people=True)
         assert refused.code == 2 and says in refused.err
 
     folder(photos, newts=0, toads=3)
-    joined = ue("protect", photos, "--method", "pue")
+    joined = ue("protect", photos, "--method", "pue", *STRONG)
     assert (joined.result["protected"], joined.result["kept"]) == (3, 6)
     after = tree(photos.with_name("photos-protected"))
     assert all(after[name] == data for name, data in before.items() if name.endswith(".png"))
@@ -77,14 +81,15 @@ def test_em_per_photo_gives_each_its_own_and_a_later_one_one_of_its_class(
     ue: Ue, tmp_path: Path
 ) -> None:
     photos = folder(tmp_path / "photos", cats=3, dogs=2)
-    done = ue("protect", photos, "--method", "em", "--per", "photo", "--cells", 4)
+    flags = ("--method", "em", "--per", "photo", "--cells", 4, *STRONG)
+    done = ue("protect", photos, *flags)
     assert done.code == 0, done.err
     changes = [change(photos, f"cats/{index}.png").tobytes() for index in range(3)]
     assert len(set(changes)) == 3
     bank = stored_bank(tmp_path / "home", done.result["collection"])
     assert bank.delta.shape == (2, 3, 3, 4, 4)
     picture(photos / "cats" / "later.png", 77, size=(48, 48))
-    again = ue("protect", photos, "--method", "em", "--per", "photo", "--cells", 4)
+    again = ue("protect", photos, *flags)
     assert (again.result["protected"], again.result["kept"]) == (1, 5)
     assert change(photos, "cats/later.png").tobytes() in changes
 
@@ -94,7 +99,7 @@ def test_tue_gives_each_photo_its_own_and_says_what_it_was_made_with(
     ue: Ue, tmp_path: Path
 ) -> None:
     photos = folder(tmp_path / "photos", cats=3, dogs=2)
-    flags = ("--method", "tue", "--surrogate", "simsiam", "--csd-weight", 0.5)
+    flags = ("--method", "tue", "--surrogate", "simsiam", "--csd-weight", 0.5, *STRONG)
     done = ue("protect", photos, *flags)
     assert done.code == 0, done.err
     assert done.result["budget"]["passed"] and done.result["budget"]["mean_abs"] > 3
@@ -106,7 +111,7 @@ def test_tue_gives_each_photo_its_own_and_says_what_it_was_made_with(
     assert report["method"]["surrogate"] == "simsiam, small"
     assert report["method"]["weight of CSD"] == "0.5"
     assert report["method"]["gradient of CSD"] == "paper"
-    other = ue("protect", photos, "--method", "tue", "--preset", "paper", people=True)
+    other = ue("protect", photos, "--method", "tue", "--preset", "paper", *STRONG, people=True)
     assert other.code == 2
     assert "was made with preset small, surrogate simsiam, csd-weight 0.5;" in other.err
     assert "asks for preset paper, surrogate simclr, csd-weight 0.1" in other.err
@@ -210,9 +215,19 @@ def test_what_tue_cannot_do_is_refused(flags: dict[str, Any], code: str, says: s
 
 def test_the_report_quotes_figures_for_measured_flags_only() -> None:
     measured = ProtectOptions(
-        src=Path("a"), out=Path("b"), home=Path("c"), method="pue", space="pixel"
+        src=Path("a"), out=Path("b"), home=Path("c"), method="pue", space="pixel", look=LOUD
     )
     table = effect_table(measured)
     assert table is not None and table.rows[0][-1].endswith("3 seeds")
-    for changes in ({"cells": 4}, {"per": "photo"}, {"budget": Budget(4)}, {"format": "jpeg"}):
+    others: tuple[dict[str, Any], ...] = (
+        {"cells": 4},
+        {"per": "photo"},
+        {"budget": Budget(4)},
+        {"format": "jpeg"},
+        {"look": STANDARD},
+    )
+    for changes in others:
         assert effect_table(replace(measured, **changes)) is None
+    textures = ProtectOptions(src=Path("a"), out=Path("b"), home=Path("c"))
+    assert effect_table(textures) is not None
+    assert effect_table(replace(textures, look=LOUD)) is None

@@ -17,10 +17,13 @@ from ue_cli.photos.owner.state import Collection
 from ue_cli.pipeline.protection.options import ProtectOptions
 from ue_cli.pipeline.protection.protect import protect
 
+STRONG = ("--look", "strong")
+"""With it most of the small files here have room for a perturbation that counts."""
+
 
 def test_every_file_is_protected_within_budget_and_keeps_its_type(ue: Ue, photos: Path) -> None:
     before = tree(photos)
-    done = ue("protect", photos)
+    done = ue("protect", photos, *STRONG)
     assert done.code == 0, done.err
     out = photos.with_name("photos-protected")
     assert done.result["out"] == str(out)
@@ -53,6 +56,8 @@ def test_the_envelope_keeps_its_keys(ue: Ue, photos: Path) -> None:
         "classes",
         "labels",
         "budget",
+        "look",
+        "faint",
         "routes",
         "perturbation",
         "warnings",
@@ -60,6 +65,8 @@ def test_the_envelope_keeps_its_keys(ue: Ue, photos: Path) -> None:
         "seconds",
     }
     assert set(done.result["budget"]) == {"levels", "linf", "passed", "mean_abs", "files"}
+    look = ("name", "asked_jod", "median_jod", "least_jod", "least_file")
+    assert tuple(done.result["look"]) == look
 
 
 def test_the_report_lies_beside_and_is_private(ue: Ue, photos: Path) -> None:
@@ -86,8 +93,8 @@ def test_nothing_of_the_originals_is_in_the_manifest(ue: Ue, photos: Path) -> No
 @pytest.mark.parametrize("epsilon", ["2", "4/255", "0.03"])
 def test_smaller_budgets_hold(ue: Ue, photos: Path, epsilon: str) -> None:
     levels = {"2": 2, "4/255": 4, "0.03": 7}[epsilon]
-    done = ue("protect", photos, "--epsilon", epsilon)
-    assert done.code == 0
+    done = ue("protect", photos, "--epsilon", epsilon, *STRONG)
+    assert done.result["protected"] == 6 and done.result["budget"]["passed"]
     assert done.result["budget"]["levels"] == levels
     for name in tree(photos):
         difference = np.abs(
@@ -187,15 +194,6 @@ def test_other_flags_for_the_same_folder_are_refused(ue: Ue, photos: Path) -> No
     assert done.envelope["error"]["code"] == "options-differ"
 
 
-@pytest.mark.slow
-def test_two_collections_share_no_pattern(ue: Ue, photos: Path) -> None:
-    ue("protect", photos, "-o", photos.with_name("one"))
-    ue("protect", photos, "-o", photos.with_name("two"))
-    one = pixels(photos.with_name("one") / "cats" / "drawn.png")
-    two = pixels(photos.with_name("two") / "cats" / "drawn.png")
-    assert not np.array_equal(one, two)
-
-
 def test_dry_run_writes_nothing_at_all(ue: Ue, photos: Path, tmp_path: Path) -> None:
     before = tree(tmp_path)
     done = ue("protect", photos, "--dry-run")
@@ -206,7 +204,7 @@ def test_dry_run_writes_nothing_at_all(ue: Ue, photos: Path, tmp_path: Path) -> 
 
 
 def test_one_class_is_protected_with_a_warning(ue: Ue, photos: Path) -> None:
-    done = ue("protect", photos / "cats", "--labels", "single")
+    done = ue("protect", photos / "cats", "--labels", "single", *STRONG)
     assert done.code == 0
     assert "one-class" in {w["code"] for w in done.result["warnings"]}
 
@@ -215,12 +213,12 @@ def test_one_class_is_protected_with_a_warning(ue: Ue, photos: Path) -> None:
 def test_photos_without_labels_get_pseudo_classes(ue: Ue, tmp_path: Path) -> None:
     for index in range(5):
         picture(tmp_path / "loose" / f"{index}.jpg", index)
-    done = ue("protect", tmp_path / "loose")
-    assert done.code == 0
+    done = ue("protect", tmp_path / "loose", *STRONG)
+    assert done.result["protected"] == 5 and not done.result["skipped"]
     assert done.result["labels"]["rule"] == "clusters"
     assert "pseudo-classes" in {w["code"] for w in done.result["warnings"]}
     picture(tmp_path / "loose" / "later.jpg", 9)
-    again = ue("protect", tmp_path / "loose")
+    again = ue("protect", tmp_path / "loose", *STRONG)
     assert (again.result["protected"], again.result["kept"]) == (1, 5)
 
 
@@ -235,7 +233,7 @@ def test_formats_other_than_keep(ue: Ue, photos: Path) -> None:
 
 
 def test_jpeg_output_says_what_is_certified(ue: Ue, photos: Path) -> None:
-    done = ue("protect", photos, "--format", "jpeg")
+    done = ue("protect", photos, "--format", "jpeg", *STRONG)
     assert done.code == 0
     assert "re-encoded" in {w["code"] for w in done.result["warnings"]}
     report = photos.with_name("photos-protected.report") / "report.json"
@@ -247,41 +245,52 @@ def test_jpeg_output_says_what_is_certified(ue: Ue, photos: Path) -> None:
 
 
 @pytest.mark.slow
-def test_the_pattern_lies_in_displayed_orientation(ue: Ue, tmp_path: Path) -> None:
-    """One scene stored upright and turned: what a viewer sees gets the same perturbation."""
+@pytest.mark.parametrize(
+    ("flags", "least"), [(("--space", "pixel", "--cells", 4), 0.999), ((), 0.9)]
+)
+def test_the_pattern_lies_in_displayed_orientation(
+    ue: Ue, tmp_path: Path, flags: tuple[object, ...], least: float
+) -> None:
+    """One scene stored upright and turned: what a viewer sees gets the same perturbation.
+
+    A texture's phases follow from the scene but for a little of the key's, which differs.
+    """
+    noise = np.random.default_rng(0).integers(30, 226, (60, 40, 3), np.uint8)
     for name, orientation in (("upright", 1), ("turned", 6)):
         exif = Image.Exif()
         exif[0x0112] = orientation
         path = tmp_path / name / "class" / "same.png"
         path.parent.mkdir(parents=True)
-        gray = Image.new("RGB", (40, 60) if orientation == 1 else (60, 40), (128, 128, 128))
-        gray.save(path, exif=exif)
-    done = ue("protect", tmp_path / "upright", "--labels", "single")
-    assert done.code == 0
-    upright = pixels(tmp_path / "upright-protected" / "class" / "same.png")
-    # The same collection: move the turned file in under the same name.
-    (tmp_path / "upright" / "class" / "same.png").write_bytes(
-        (tmp_path / "turned" / "class" / "same.png").read_bytes()
-    )
-    ue("protect", tmp_path / "upright", "--labels", "single")
-    turned = pixels(tmp_path / "upright-protected" / "class" / "same.png")
-    assert np.array_equal(np.rot90(turned, -1), upright)
+        Image.fromarray(np.rot90(noise, orientation == 6)).save(path, exif=exif)
+    changes = []
+    for name in ("upright", "turned"):
+        # The same collection: the turned file moves in under the same name.
+        (tmp_path / "upright" / "class" / "same.png").write_bytes(
+            (tmp_path / name / "class" / "same.png").read_bytes()
+        )
+        done = ue("protect", tmp_path / "upright", "--labels", "single", *flags)
+        assert done.code in (0, 6) and done.result["protected"] == 1
+        out = tmp_path / "upright-protected" / "class" / "same.png"
+        changes.append(pixels(out) - pixels(tmp_path / name / "class" / "same.png"))
+    upright, turned = changes[0].astype(float), np.rot90(changes[1], -1).astype(float)
+    assert (upright * turned).sum() > least * (upright**2).sum() > 0
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("gradient", ["paper", "released"])
 def test_pixel_space(ue: Ue, photos: Path, gradient: str) -> None:
-    done = ue("protect", photos, "--space", "pixel", "--gradient", gradient, "--cells", 4)
+    flags = ("--space", "pixel", "--gradient", gradient, "--cells", 4, *STRONG)
+    done = ue("protect", photos, *flags)
     assert done.code == 0, done.err
     assert done.result["budget"]["passed"] is True
-    again = ue("protect", photos, "--space", "pixel", "--gradient", gradient, "--cells", 4)
+    again = ue("protect", photos, *flags)
     assert again.result["kept"] == 6
 
 
 def test_people_read_rows_on_stdout_and_progress_stays_off_it(ue: Ue, photos: Path) -> None:
-    done = ue("protect", photos, people=True)
+    done = ue("protect", photos, *STRONG, people=True)
     assert done.code == 0
-    assert "Budget" in done.out
+    assert "Budget" in done.out and "JOD predicted" in done.out
     assert "kept: largest difference" in done.out
     assert "Labels:" in done.err
 
@@ -298,7 +307,8 @@ def test_files_without_room_are_known_again(ue: Ue, tmp_path: Path) -> None:
         flat.save(tmp_path / "src" / f"{value}" / "flat.jpg", quality=1)
     first = ue("protect", tmp_path / "src")
     again = ue("protect", tmp_path / "src")
-    assert (first.code, again.code) == (0, 0), again.result["skipped"]
+    assert first.code == again.code in (0, 6) and not again.result["skipped"]
     assert again.result["kept"] == first.result["protected"] == 10
     (faint,) = (one for one in first.result["warnings"] if one["code"] == "faint")
-    assert "very dark or bright" in faint["text"] and "published" not in faint["text"]
+    assert faint["text"].startswith(f"{first.result['faint']} of 10 files are faint")
+    assert "plain or gray photos" in faint["text"] and "published" not in faint["text"]

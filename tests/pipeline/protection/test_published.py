@@ -23,6 +23,7 @@ from ue_cli.perturbation.bank import load_bank, save_bank
 from ue_cli.perturbation.cardfile import write_card
 from ue_cli.perturbation.hub import BUNDLE, RULE, bundled, resolve, resolve_every
 from ue_cli.perturbation.legacy import read_published
+from ue_cli.perturbation.visibility import small_copy
 from ue_cli.photos.decode import decode
 from ue_cli.photos.scan import scan
 from ue_cli.pipeline.evaluation.bank import collection_bank, read_public
@@ -54,8 +55,12 @@ def published(path: Path, rows: int = 4, *, most: int = 8) -> Path:
 
 
 def ue(root: Path, *words: object, code: int = 0) -> dict[str, Any]:
-    """`ue protect` on ``photos`` in this process: the envelope's result, or its error."""
+    """`ue protect` on ``photos`` in this process: the envelope's result, or its error.
+
+    At the whole ball, as they were published.
+    """
     arguments = ["protect", root / "photos", "--home", root / "home", "--jobs", 1, "--no-certify"]
+    arguments += ["--look", "strong"]
     done = CliRunner().invoke(app, [*map(str, [*arguments, *words]), "--json"])
     value = json.loads(done.stdout)
     assert done.exit_code == code, value
@@ -190,7 +195,8 @@ def test_auto_takes_a_bundled_one_and_says_why(tmp_path: Path) -> None:
     assert public["limits"] == list(card.limits)
     bank = load_bank(BUNDLE / card.file)
     for name in ("cat", "ship"):
-        found = CellPattern(bank).field(name, bytes(32), decode(tmp_path / f"photos/{name}/0.png"))
+        photo = decode(tmp_path / f"photos/{name}/0.png")
+        found = CellPattern(bank).field(name, bytes(32), photo, small_copy(photo.pixels))
         grid = np.arange(SIZE, dtype=np.float32) + np.float32(0.5)
         wanted = np.rint(8 * found.sample(grid, grid))
         assert np.array_equal(change(tmp_path, f"{name}/0.png"), wanted)

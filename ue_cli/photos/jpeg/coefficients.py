@@ -23,6 +23,7 @@ from ue_cli.photos.jpeg.deltas import (
     remove_deltas,
     unpack_deltas,
 )
+from ue_cli.photos.jpeg.lattice import Grid
 from ue_cli.photos.jpeg.quantised import (
     JpegCoefficients,
     NotInCoefficientDomain,
@@ -30,7 +31,8 @@ from ue_cli.photos.jpeg.quantised import (
     write_coefficients,
 )
 from ue_cli.photos.jpeg.tiling import block_means, grid_of, headroom, left_by
-from ue_cli.types import Budget, Difference, Field
+from ue_cli.photos.jpeg.transform import transform
+from ue_cli.types import Budget, Difference, Field, FloatArray
 
 __all__ = [
     "JpegResult",
@@ -47,7 +49,7 @@ Pixels = NDArray[np.uint8]
 _FINEST = 16  # cycles per short side that a field may have
 _CONSTANT = 0.8  # half waves of it per chroma block, up to which constant steps serve it best
 _REFINED = 700_000  # pixels up to which one more decode is spent on subsampled images
-_KEPT = (0.8, 0.5, 0.0, 0.0, 0.0)  # of an offending tile's steps, round by round
+_KEPT = (0.8, 0.5, 0.3, 0.0, 0.0)  # of an offending tile's steps, round by round
 
 
 @dataclass(frozen=True)
@@ -75,6 +77,7 @@ def protect_jpeg(
     field: Field,
     budget: Budget,
     *,
+    fill: bool,
     decode: Callable[[bytes], Pixels],
     measure: Callable[[Pixels, Pixels], Difference],
     finish: Callable[[bytes], bytes] = lambda written: written,
@@ -86,6 +89,7 @@ def protect_jpeg(
         pixels: its decoded pixels, uint8 (H, W, channels) or (H, W), in stored orientation.
         field: the perturbation, in stored orientation.
         budget: what no decoded pixel may exceed.
+        fill: the whole budget is wanted, wherever the field's sign is sure; else its amplitudes.
         decode: the decoder that judges; the one that gave ``pixels``.
         measure: compares the original's pixels with what was written and decoded.
         finish: the last change to the written bytes, such as dropping embedded copies; what is
@@ -95,7 +99,12 @@ def protect_jpeg(
         NotInCoefficientDomain: the file cannot be rewritten, or not within the budget.
     """
     coefficients = read_coefficients(data)
-    deltas = embed(coefficients, pixels, field, budget, decode=decode)
+    grid = grid_of(coefficients)
+    asked = None if fill else transform(field, coefficients, grid, budget.levels)
+    if asked is None:
+        deltas = embed(coefficients, pixels, field, budget, decode=decode)
+    else:
+        deltas = asked.deltas()
     for rounds, kept in enumerate((*_KEPT, None), start=1):
         written = finish(write_coefficients(apply_deltas(coefficients, deltas)))
         decoded = decode(written)
@@ -103,9 +112,14 @@ def protect_jpeg(
         difference = measure(pixels, decoded)
         if difference.linf <= budget.levels:
             return JpegResult(written, deltas, decoded, difference, rounds)
-        if kept is not None:
-            worst = worst_channel(pixels, decoded)
-            deltas = step_back(coefficients, deltas, worst, budget, kept, reach=rounds > 3)
+        if kept is None:
+            break
+        worst = _by_tile(worst_channel(pixels, decoded), grid, around=rounds > 3)
+        if asked is None:
+            deltas = step_back(grid, deltas, worst > budget.levels, kept)
+        else:
+            asked.shrink(worst, budget.levels, give_up=kept == 0)
+            deltas = asked.deltas()
     raise NotInCoefficientDomain("jpeg-budget", "its decoded pixels could not be kept in budget")
 
 
@@ -170,39 +184,33 @@ def embed(
     return fit_deltas(coefficients, tuple(step[:, :, None, None] for step in steps))
 
 
-def step_back(
-    coefficients: JpegCoefficients,
-    deltas: Deltas,
-    worst: Pixels,
-    budget: Budget,
-    kept: float,
-    *,
-    reach: bool,
-) -> Deltas:
-    """Shrink the steps of every tile that holds a pixel beyond the budget.
+def step_back(grid: Grid, deltas: Deltas, beyond: NDArray[np.bool_], kept: float) -> Deltas:
+    """Shrink the steps of some tiles.
 
     Args:
-        coefficients: of the file, for its tiling.
+        grid: the tiling.
         deltas: the steps that went too far.
-        worst: max |difference| over channels, (H, W), as `worst_channel` gives it.
-        budget: the bound.
-        kept: the share of those tiles' steps that stays.
-        reach: shrink the tiles around them, too.
+        beyond: the tiles, (tile rows, tile columns).
+        kept: the share of their steps that stays.
     """
-    grid = grid_of(coefficients)
-    offending = worst > budget.levels
-    pad = [(0, grid.ty * grid.fy * 8 - offending.shape[0])]
-    pad.append((0, grid.tx * grid.fx * 8 - offending.shape[1]))
-    tiles = np.pad(offending, pad).reshape(grid.ty, grid.fy * 8, grid.tx, -1).any((1, 3))
-    if reach:
-        wide = np.pad(tiles, 1)
-        tiles = np.logical_or.reduce(
-            [wide[i : i + grid.ty, j : j + grid.tx] for i in range(3) for j in range(3)]
-        )
     shrunk = []
     for index, delta in enumerate(deltas):
         factor = (grid.fy, grid.fx) if index == 0 else (1, 1)
-        mask = tiles.repeat(factor[0], 0).repeat(factor[1], 1)
+        mask = beyond.repeat(factor[0], 0).repeat(factor[1], 1)
         mask = mask[: delta.shape[0], : delta.shape[1], None, None]
         shrunk.append(np.where(mask, np.trunc(delta * kept), delta).astype(np.int16))
     return tuple(shrunk)
+
+
+def _by_tile(values: Pixels, grid: Grid, *, around: bool) -> FloatArray:
+    """The largest value (H, W) in each tile; with ``around`` in the tiles that touch it, too."""
+    pad = [(0, grid.ty * grid.fy * 8 - values.shape[0])]
+    pad.append((0, grid.tx * grid.fx * 8 - values.shape[1]))
+    tiles = np.pad(values, pad).reshape(grid.ty, grid.fy * 8, grid.tx, -1).max((1, 3))
+    if around:
+        wide = np.pad(tiles, 1)
+        tiles = np.maximum.reduce(
+            [wide[i : i + grid.ty, j : j + grid.tx] for i in range(3) for j in range(3)]
+        )
+    moves: FloatArray = tiles.astype(np.float32)
+    return moves

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ue_cli.photos.jpeg.quantised import NotInCoefficientDomain
-from ue_cli.types import Budget, Field
+from ue_cli.types import Budget, Field, PixelArray
 
 Pixels = NDArray[np.uint8]
 
@@ -14,7 +14,10 @@ Pixels = NDArray[np.uint8]
 def worst_channel(original: Pixels, other: Pixels) -> Pixels:
     """Max |difference| over channels, (H, W)."""
     difference = np.maximum(original, other) - np.minimum(original, other)
-    worst: Pixels = difference.reshape(*difference.shape[:2], -1).max(2)
+    planes = difference.reshape(*difference.shape[:2], -1)
+    worst: Pixels = planes[:, :, 0].copy()
+    for index in range(1, planes.shape[2]):  # faster than a reduction over so short an axis
+        np.maximum(worst, planes[:, :, index], out=worst)
     return worst
 
 
@@ -28,23 +31,39 @@ def require_shape(original: Pixels, other: Pixels) -> None:
         raise NotInCoefficientDomain("jpeg-shape", "it decodes to another size after writing")
 
 
-def carried(field: Field, pixels: Pixels, decoded: Pixels, budget: Budget) -> float:
-    """The share of a field that arrived: ⟨δ, field⟩ / (budget · Σ|field|).
-
-    1 would be the whole budget in the field's direction everywhere; small JPEGs hold little of it.
+def carried(
+    target: Field,
+    whole: Field,
+    along: Field,
+    pixels: PixelArray,
+    decoded: PixelArray,
+    budget: Budget,
+) -> tuple[float, float]:
+    """What arrived of a perturbation: its share, and its strength.
 
     Args:
-        field: in stored orientation.
-        pixels: the original's.
-        decoded: the protected file's; both are sampled at some 128 × 128 places at most.
-        budget: levels.
+        target: what was meant for this image, in stored orientation.
+        whole: its class's perturbation at full amplitude.
+        along: the part of that which a learner finds in any format: the waves without their edges.
+        pixels: the original's, (H, W, C).
+        decoded: the protected file's; both are looked at in some 128 × 128 places at most.
+        budget: what 1 of a field stands for.
+
+    Returns:
+        ⟨δ, target⟩ / ⟨target, target⟩, 0 where nothing was meant; and ⟨δ, along⟩ / ⟨whole, along⟩.
     """
     # Odd strides meet every position within a block.
     y, x = (np.arange(0, n, -(-n // 128) | 1) for n in pixels.shape[:2])
     at = np.ix_(y, x)
-    target = field.sample((y + 0.5).astype(np.float32), (x + 0.5).astype(np.float32))
-    delta = decoded[at].astype(np.float32) - pixels[at]
-    if delta[0, 0].size == 1:
-        target, delta = target.mean(2), delta.reshape(target.shape[:2])
-    total = float(np.abs(target).sum()) * budget.levels
-    return float((delta * target).sum()) / total if total else 0.0
+    delta = (decoded[at].astype(np.float64) - pixels[at]) / budget.radius(pixels.dtype)
+    meant, full, found = (
+        field.sample(y + 0.5, x + 0.5)[:, :, : delta.shape[2]] for field in (target, whole, along)
+    )
+    share, strength = (
+        float((delta * side).sum()) / norm if norm else 0.0
+        for side, norm in (
+            (meant, float((meant * meant).sum())),
+            (found, float((full * found).sum())),
+        )
+    )
+    return share, strength

@@ -12,7 +12,14 @@ from pathlib import Path
 from typing import Any
 
 from ue_cli.errors import UeError
-from ue_cli.photos.owner.key import FINGERPRINT, ID_BYTES, OwnerKey, Subkey, subkey
+from ue_cli.photos.owner.key import (
+    FINGERPRINT,
+    ID_BYTES,
+    OwnerKey,
+    Subkey,
+    subkey,
+    texture_secret,
+)
 from ue_cli.photos.private import explain_write, parse_json, write_whole
 
 COLLECTIONS = "collections"
@@ -31,6 +38,7 @@ class CollectionInfo:
         id: random, 32 hex digits; with the owner's key it gives the subkey.
         created: ISO 8601, UTC.
         source: SRC as it was given.
+        name: of the collection; with the owner's key it gives the secret of its textures.
         method: registry name.
         levels: the budget in 8-bit levels.
         label_rule: as `PhotoSet.label_rule`.
@@ -43,6 +51,7 @@ class CollectionInfo:
     id: str
     created: str
     source: str
+    name: str
     method: str
     levels: int
     label_rule: str
@@ -54,6 +63,10 @@ class CollectionInfo:
     def subkey(self, owner: OwnerKey) -> Subkey:
         """The collection's secret under this owner's key."""
         return subkey(owner, bytes.fromhex(self.id))
+
+    def texture_secret(self, owner: OwnerKey) -> Subkey:
+        """The secret of its class textures, which all collections of this name share."""
+        return texture_secret(owner, self.name)
 
 
 def new_id() -> str:

@@ -18,6 +18,8 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import numpy as np
+
 from ue_cli.errors import UeError
 from ue_cli.photos.private import (
     explain_write,
@@ -27,6 +29,7 @@ from ue_cli.photos.private import (
     sync_folder,
     write_all,
 )
+from ue_cli.types import PixelArray
 
 KEY_FILE = "owner.key"
 KEY_BYTES = 32
@@ -101,6 +104,30 @@ class Subkey:
         """32 bytes for one photo's own variation; ``path`` is its name in the collection."""
         return _mac(self.secret, "photo", _encode(path))
 
+    def pixel_seed(self, pixels: PixelArray) -> bytes:
+        """32 bytes for one photo's own variation, from what it decodes to."""
+        shape = ",".join(map(str, pixels.shape)).encode()
+        digest = hashlib.sha256(np.ascontiguousarray(pixels).data).digest()
+        return _mac(self.secret, "pixels", shape, digest)
+
+    def lot(self, purpose: str, *fields: str) -> bytes:
+        """32 bytes for a draw that no photo decides."""
+        return _mac(self.secret, f"lot {purpose}", *(_encode(name) for name in fields))
+
+    @property
+    def commitment(self) -> str:
+        """64 hex digits that bind this secret before anything is published, and betray nothing.
+
+        SHA-256 of the secret and of a nonce that follows from it: whoever is shown both later can
+        check that codes and their assignment were fixed by then.
+        """
+        return hashlib.sha256(b"ue commitment v1" + self.secret + self.nonce).hexdigest()
+
+    @property
+    def nonce(self) -> bytes:
+        """The 32 bytes that `commitment` hides the secret with."""
+        return _mac(self.secret, "commitment nonce")
+
     def hmac_hash(self, sha256_hex: str) -> str:
         """64 hex digits that recognise an original by its SHA-256 without revealing that hash."""
         return _mac(self.secret, "original", bytes.fromhex(sha256_hex)).hex()
@@ -132,6 +159,13 @@ def subkey(owner: OwnerKey, collection_id: bytes) -> Subkey:
         raise ValueError(f"a collection id has {ID_BYTES} bytes, got {len(collection_id)}")
     return Subkey(
         hkdf_sha256(owner.secret, salt=b"ue collection v1", info=collection_id, length=KEY_BYTES)
+    )
+
+
+def texture_secret(owner: OwnerKey, name: str) -> Subkey:
+    """The secret of the class textures of all collections with this name, on every machine."""
+    return Subkey(
+        hkdf_sha256(owner.secret, salt=b"ue textures v2", info=_encode(name), length=KEY_BYTES)
     )
 
 

@@ -70,6 +70,7 @@ def make(
     policy: MetadataPolicy,
     *,
     format: write.Requested,
+    fill: bool,
 ) -> Made:
     """Protect one decoded image.
 
@@ -80,6 +81,7 @@ def make(
         budget: the ball.
         policy: what happens to metadata.
         format: ``keep``, ``png``, ``webp`` or ``jpeg``.
+        fill: no look bounds the field: a JPEG takes as much of it as the ball holds.
 
     Raises:
         SkipFile: the file cannot be protected; ``over-budget``: the budget could not be kept.
@@ -89,7 +91,7 @@ def make(
     target = _Target(*write.choose_format(decoded, format))
     if target.format == write.JPEG_COEFFICIENTS:
         try:
-            return _in_coefficients(data, decoded, stored, budget, policy)
+            return _in_coefficients(data, decoded, stored, budget, policy, fill)
         except NotInCoefficientDomain as refusal:
             target = replace(
                 _Target(*write.choose_format(decoded, "png")),
@@ -100,7 +102,12 @@ def make(
 
 
 def _in_coefficients(
-    data: bytes, decoded: Decoded, stored: Field, budget: Budget, policy: MetadataPolicy
+    data: bytes,
+    decoded: Decoded,
+    stored: Field,
+    budget: Budget,
+    policy: MetadataPolicy,
+    fill: bool,
 ) -> Made:
     """JPEG to JPEG: nothing is recompressed."""
     size, limit = decoded.pixels.shape[:2], decoded.pixels.size
@@ -115,7 +122,9 @@ def _in_coefficients(
         return decode(written, max_pixels=limit).pixels.astype(np.uint8, copy=False)
 
     levels = decoded.pixels.astype(np.uint8, copy=False)
-    result = protect_jpeg(data, levels, stored, budget, decode=look, measure=measure, finish=finish)
+    result = protect_jpeg(
+        data, levels, stored, budget, fill=fill, decode=look, measure=measure, finish=finish
+    )
     _require_budget(result.difference, levels, budget)
     undo = JpegUndo(result.deltas, pack_jpeg_container(data)).to_bytes()
     return Made(

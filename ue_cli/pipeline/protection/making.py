@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ue_cli.perturbation.texture import TextureCode, draw_code
+from ue_cli.perturbation.texture import (
+    TextureCode,
+    TextureRecipe,
+    draw_code,
+    recipe_to_json,
+    uniforms,
+)
 from ue_cli.photos.owner.key import Subkey
 from ue_cli.photos.owner.pending import Pending, pending
 from ue_cli.pipeline.protection.options import MakingOptions
 from ue_cli.report import Caution
 from ue_cli.types import Bank, Phases, PhotoSet
 
-CODE_VERSION = 1
-"""Of the way from a class's seed to its code; part of the seed, so that a new way is a new code."""
+CODE_VERSION = 2
+"""Of the way from the secret to a code; part of every draw, so that a new way is a new code."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,23 +47,35 @@ class Made:
 def make_codes(
     names: Sequence[str],
     secret: Subkey,
-    options: MakingOptions,
+    recipe: TextureRecipe,
+    selection: str,
     frozen: Mapping[str, TextureCode],
     phases: Phases,
 ) -> tuple[dict[str, TextureCode], Made]:
     """Texture codes for classes that have none, beside those that have.
 
+    The first classes of a collection get theirs by lot: as many codes are chosen as there are
+    classes, blind to which class gets which, and then assigned by a permutation that the secret
+    alone decides. A class that joins later draws its own, chosen against those that are there.
+
     Args:
         names: the new classes.
-        secret: of the collection.
-        options: the flags.
+        secret: of the textures.
+        recipe: what a code may be.
+        selection: ``csd``, or ``random``.
         frozen: codes that do not change.
         phases: told about the search.
     """
     from ue_cli.methods.texture_csd import optimise_codes
 
     phases.start("Choosing class textures", 100)
-    seeds = {name: secret.class_seed(name, CODE_VERSION) for name in names}
+    band = json.dumps(recipe_to_json(recipe), sort_keys=True)
+    slots = [f"{index:06d}" for index in range(len(names))]
+    if frozen:
+        slots = sorted(names)
+        seeds = {name: secret.class_seed(name, CODE_VERSION) for name in slots}
+    else:
+        seeds = {slot: secret.lot(f"code {CODE_VERSION}", band, slot) for slot in slots}
     done = 0
 
     def on_step(share: float) -> None:
@@ -66,12 +85,21 @@ def make_codes(
 
     chosen = optimise_codes(
         seeds,
-        lambda seed: draw_code(seed, options.recipe),
+        lambda seed: draw_code(seed, recipe),
         frozen=frozen,
-        pool=1 if options.selection == "random" else None,
+        pool=1 if selection == "random" else None,
         on_step=on_step,
     )
-    return chosen.codes, Made("cpu", chosen.csd_before, chosen.csd_after, chosen.candidates)
+    order = range(len(slots)) if frozen else assignment(secret, band, names)
+    codes = {name: chosen.codes[slots[at]] for name, at in zip(sorted(names), order, strict=True)}
+    return codes, Made("cpu", chosen.csd_before, chosen.csd_after, chosen.candidates)
+
+
+def assignment(secret: Subkey, band: str, names: Sequence[str]) -> list[int]:
+    """The slot of each class in the order of their names: a permutation, each equally likely."""
+    ordered = sorted(names)
+    draws = uniforms(secret.lot(f"assignment {CODE_VERSION}", band, *ordered), len(ordered))
+    return sorted(range(len(ordered)), key=lambda index: float(draws[index]))
 
 
 @contextmanager

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import hashlib
+import math
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -13,19 +14,32 @@ from numpy.typing import NDArray
 from ue_cli import __version__
 from ue_cli.certify.fidelity import fidelity
 from ue_cli.errors import SkipFile, UeError
+from ue_cli.perturbation.apply import GrayField
+from ue_cli.perturbation.layout import oriented
+from ue_cli.perturbation.visibility import bounded, predicted, small_copy
+from ue_cli.perturbation.vision import scene
 from ue_cli.photos import write
 from ue_cli.photos.decode import Decoded, decode
+from ue_cli.photos.jpeg.comparison import carried
+from ue_cli.photos.jpeg.transform import CEILING
 from ue_cli.photos.manifest import safe_join
 from ue_cli.photos.metadata.embedded import MetadataPolicy
 from ue_cli.photos.names import Naming
 from ue_cli.photos.opening import read_file
 from ue_cli.photos.owner.key import Subkey
-from ue_cli.pipeline.protection.embed import make
+from ue_cli.pipeline.protection.embed import Made, make
 from ue_cli.pipeline.protection.pattern import Pattern
 from ue_cli.report import Comparison, make_flat_crop, make_thumbnail
-from ue_cli.types import Budget, Fidelity, FileRecord, PixelArray, Skipped
+from ue_cli.types import Budget, Fidelity, FileRecord, Look, PixelArray, Skipped
 
 BUG = "bug"
+
+ATTEMPTS = 6
+"""Smaller and smaller amplitudes for a file whose encoding adds to what is seen."""
+SMALLEST = 32
+"""Pixels of the short side that any measured picture had."""
+TOLERANCE = 0.01
+"""JOD by which a written file may fall short of its look: rounding to whole levels."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +51,7 @@ class Shared:
         subkey: the collection's secret.
         pattern: its perturbation.
         budget: the ball.
+        look: the bound on what is seen.
         format: ``keep``, ``png``, ``webp`` or ``jpeg``.
         policy: what happens to metadata.
         max_pixels: larger images are refused.
@@ -47,6 +62,7 @@ class Shared:
     subkey: Subkey
     pattern: Pattern
     budget: Budget
+    look: Look
     format: write.Requested
     policy: MetadataPolicy
     max_pixels: int
@@ -145,8 +161,7 @@ def _protect(task: Task, shared: Shared) -> Written:
         return Written(kept, b"", examined, fresh=False)
 
     decoded = decode(data, max_pixels=shared.max_pixels)
-    shown = shared.pattern.field(task.label, shared.subkey.photo_seed(task.name), decoded)
-    made = make(data, decoded, shown, shared.budget, shared.policy, format=shared.format)
+    made, jod, (carried, strength) = _within_look(data, decoded, task, shared)
     output = task.naming.final(made.extension)
     target = safe_join(shared.out, output)
     _make_folder(target.parent)
@@ -169,10 +184,69 @@ def _protect(task: Task, shared: Shared) -> Written:
         original_hmac=original_hmac,
         bytes_in=len(data),
         bytes_out=len(made.data),
+        jod=jod,
+        carried=carried,
+        strength=strength,
         removed=tuple(str(one) for one in made.removed),
-        notes=made.notes,
+        notes=(*made.notes, *_small(decoded)),
     )
     return Written(record, made.undo, examined, fresh=True)
+
+
+def _small(decoded: Decoded) -> tuple[str, ...]:
+    """What the owner should read of a picture with too few pixels."""
+    if min(decoded.height, decoded.width) >= SMALLEST:
+        return ()
+    return (
+        f"It has {decoded.width} × {decoded.height} pixels; below {SMALLEST} nothing was measured.",
+    )
+
+
+def _within_look(
+    data: bytes, decoded: Decoded, task: Task, shared: Shared
+) -> tuple[Made, float, tuple[float, float]]:
+    """One photo at the amplitudes that its look allows, as measured on what was made.
+
+    Returns:
+        The file; its predicted JOD; and the share and the strength that arrived (`carried`).
+
+    Raises:
+        SkipFile: ``look``: the file cannot keep it at any amplitude.
+    """
+    small = small_copy(decoded.pixels, decoded.orientation)
+    size = decoded.height, decoded.width
+    picture = scene(small, *size)
+    whole = shared.pattern.field(task.label, shared.subkey.photo_seed(task.name), decoded, small)
+    if decoded.pixels.shape[2] == 1:
+        whole = GrayField(whole)
+    stays = write.choose_format(decoded, shared.format)[0] == write.JPEG_COEFFICIENTS
+    ceiling = CEILING if stays else 1.0
+    least = shared.look.jod
+    field = whole.softened() if stays and least is not None else whole
+    target = bounded(field, picture, size, shared.budget, shared.look, ceiling=ceiling)
+    for attempt in range(1, ATTEMPTS + 1):
+        made = make(
+            data,
+            decoded,
+            target,
+            shared.budget,
+            shared.policy,
+            format=shared.format,
+            fill=least is None,
+        )
+        jod = predicted(picture, decoded.pixels, made.pixels, decoded.orientation, shared.budget)
+        if least is None or jod >= least - TOLERANCE:
+            rows, columns = decoded.pixels.shape[:2]
+            meant, full, along = (
+                oriented(f, decoded.orientation, rows, columns)
+                for f in (target, whole, whole.softened())
+            )
+            arrived = carried(meant, full, along, decoded.pixels, made.pixels, shared.budget)
+            return made, jod, arrived
+        # What is lost goes about with the square of the amplitude, until rounding to whole levels
+        # holds it: each attempt goes farther below.
+        target = target.scaled(0.95**attempt * math.sqrt((10 - least) / (10 - jod)))
+    raise SkipFile("look", f"No amplitude of at least one level keeps --look {shared.look.name}.")
 
 
 def _make_folder(folder: Path) -> None:

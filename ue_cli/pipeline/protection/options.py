@@ -14,9 +14,12 @@ from ue_cli.photos.write import Requested
 from ue_cli.pipeline.datasets.packed import Packed
 from ue_cli.pipeline.limits import MAX_PIXELS
 from ue_cli.training.ssl_recipes import SslName
-from ue_cli.types import Budget, Making, TuePreset
+from ue_cli.types import STANDARD, Budget, Look, Making, TuePreset
 
 CELLS = 8
+
+COLLECTION = "photos"
+"""Name of a collection that was given none."""
 
 Method = Literal[Making, "published"]
 """``published``: none of ours; the perturbation is read from a file."""
@@ -177,7 +180,6 @@ class MakingOptions(MethodChoice):
         budget: the L∞ ball.
         labels: ``auto``, ``folders``, ``metadata``, ``clusters``, ``single`` or a table's path.
         selection: ``csd``, or ``random``: codes as drawn, the baseline that CSD has to beat.
-        recipe: texture space: what a class's code may be.
         device: pixel space: ``auto``, ``cpu``, ``cuda`` or ``mps``.
         max_pixels: larger images are refused.
         jobs: worker processes.
@@ -189,7 +191,6 @@ class MakingOptions(MethodChoice):
     budget: Budget = field(default_factory=lambda: Budget(8))
     labels: str = "auto"
     selection: str = "csd"
-    recipe: TextureRecipe = field(default_factory=TextureRecipe)
     device: str = "auto"
     max_pixels: int = MAX_PIXELS
     jobs: int = 2
@@ -201,12 +202,16 @@ class ProtectOptions(MakingOptions):
 
     Attributes:
         out: folder to publish.
+        look: the bound on what is seen.
+        collection: its name, from which textures follow.
+        recipe: texture space: what a class's code may be; None: the preset for the photos' size.
         perturbation: ``published``: a path, a name or an ``hf://`` address.
         order: of a published array: whose its rows are; see `read_order`.
         units: of a published array: what its values are; None: found from them.
         rescale: multiply a published perturbation to fill the budget.
         format: ``keep``, ``png``, ``webp`` or ``jpeg``.
         strip_gps, strip_metadata, opt_out: what happens to the metadata.
+        strict: any faint file counts as not protected.
         overwrite: write finished files anew.
         dry_run: only say what would be done.
         certify: make the certificate, where that is quick.
@@ -214,6 +219,9 @@ class ProtectOptions(MakingOptions):
     """
 
     out: Path
+    look: Look = STANDARD
+    collection: str = COLLECTION
+    recipe: TextureRecipe | None = None
     perturbation: str | None = None
     order: str | None = None
     units: Units | None = None
@@ -222,6 +230,7 @@ class ProtectOptions(MakingOptions):
     strip_gps: bool = False
     strip_metadata: bool = False
     opt_out: bool = False
+    strict: bool = False
     overwrite: bool = False
     dry_run: bool = False
     certify: bool = True

@@ -6,23 +6,27 @@ from dataclasses import dataclass
 from hashlib import sha256
 from typing import Protocol
 
+import numpy as np
+
 from ue_cli.perturbation.layout import cell_field
-from ue_cli.perturbation.phases import keyed_phasors, local_phasors, small_copy
+from ue_cli.perturbation.phases import keyed_phasors, local_phasors
 from ue_cli.perturbation.texture import TextureCode, TextureField
 from ue_cli.photos.decode import Decoded
-from ue_cli.types import Bank, Field
+from ue_cli.photos.owner.key import Subkey
+from ue_cli.types import Bank, Field, PixelArray
 
 
 class Pattern(Protocol):
     """A collection's perturbation; small and picklable, so that every worker has it."""
 
-    def field(self, label: str, seed: bytes, photo: Decoded) -> Field:
-        """The field of one displayed image.
+    def field(self, label: str, seed: bytes, photo: Decoded, small: PixelArray) -> Field:
+        """The field of one displayed image, at full amplitude.
 
         Args:
             label: its class.
-            seed: its own 32 bytes.
+            seed: 32 bytes that belong to its name.
             photo: the image itself, as it was before.
+            small: (h, w, 3) uint8, a small copy of it as displayed.
         """
         ...
 
@@ -31,23 +35,29 @@ class Pattern(Protocol):
 class TexturePattern:
     """Class textures (CSD in texture space, and random codes).
 
+    What varies from photo to photo follows from the photo's pixels, so that a photo that is
+    renamed, moved or published twice carries the same perturbation each time, and no two versions
+    of it can be averaged.
+
     Attributes:
         codes: class name -> code.
         bandwidth: of the phases that each photo gives its waves (`phases.local_phasors`); with 0
             they are the key's alone.
+        secret: of the textures.
     """
 
     codes: dict[str, TextureCode]
     bandwidth: float
+    secret: Subkey
 
-    def field(self, label: str, seed: bytes, photo: Decoded) -> Field:
-        """See `Pattern.field`."""
+    def field(self, label: str, seed: bytes, photo: Decoded, small: PixelArray) -> Field:
+        """See `Pattern.field`; a photo's name does not matter here."""
         code = self.codes[label]
+        own = self.secret.pixel_seed(photo.pixels)
         if self.bandwidth > 0:
-            small = small_copy(photo.pixels, photo.orientation)
-            phasors = local_phasors(seed, code, small, self.bandwidth)
+            phasors = local_phasors(own, code, small.astype(np.float64), self.bandwidth)
         else:
-            phasors = keyed_phasors(seed, code)
+            phasors = keyed_phasors(own, code)
         return TextureField(code, phasors, photo.height, photo.width)
 
 
@@ -80,7 +90,7 @@ class CellPattern:
 
     bank: Bank
 
-    def field(self, label: str, seed: bytes, photo: Decoded) -> Field:
+    def field(self, label: str, seed: bytes, photo: Decoded, small: PixelArray) -> Field:
         """See `Pattern.field`; the seed chooses among a class's samples."""
         variant = self.variant(label, seed)
         return cell_field(self.bank, label, variant, height=photo.height, width=photo.width)

@@ -10,6 +10,7 @@ from typing import Any
 
 from ue_cli.errors import UeError
 from ue_cli.perturbation.bank import load_bank, save_bank
+from ue_cli.perturbation.presets import texture_recipe
 from ue_cli.perturbation.texture import TextureCode, recipe_from_json, recipe_to_json
 from ue_cli.photos.clusters import Clusters, thumbnail_features
 from ue_cli.photos.labels import label
@@ -19,6 +20,7 @@ from ue_cli.photos.owner.key import OwnerKey
 from ue_cli.photos.owner.pending import Pending
 from ue_cli.photos.owner.state import Collection
 from ue_cli.photos.scan import Scan
+from ue_cli.pipeline.protection.choosing import typical_short_side
 from ue_cli.pipeline.protection.making import (
     CODE_VERSION,
     Made,
@@ -69,7 +71,8 @@ def require_same(
     made = info.options | {"method": info.method, "levels": info.levels}
     differing = [name for name, value in wanted.items() if made.get(name) != value]
     if differing:
-        before, today = made | _called(info.recipe), wanted | _called(_recipe(options, public))
+        before = made | _called(info.recipe)
+        today = wanted | _called({} if public is None else public.recipe())
         was, now_ = (
             ", ".join(_flag(name, flags.get(name)) for name in differing)
             for flags in (before, today)
@@ -140,10 +143,11 @@ def _created(
         id=new_id() if unfinished is None else unfinished.id,
         created=now(),
         source=str(options.src),
+        name=options.collection,
         method=options.method,
         levels=options.budget.levels,
         label_rule=photos.label_rule,
-        recipe=_recipe(options, public),
+        recipe=_recipe(options, public, photos),
         options=_byte_options(options, public),
         clusters=clusters.to_json() if clusters is not None else None,
     )
@@ -157,15 +161,17 @@ def _created(
         info = replace(info, recipe=info.recipe | learned_words(bank))
         collection = Collection.create(options.home, owner, info, {BANK_FILE: _bytes(bank)})
         return collection, CellPattern(bank), made
-    codes, made = make_codes(photos.classes, secret, options, {}, phases)
+    secret, recipe = info.texture_secret(owner), recipe_from_json(info.recipe)
+    codes, made = make_codes(photos.classes, secret, recipe, options.selection, {}, phases)
     info = replace(info, recipe=info.recipe | {"candidates": made.candidates})
     collection = Collection.create(options.home, owner, info)
     collection.add_codes({name: code.to_json() for name, code in codes.items()})
-    return collection, TexturePattern(codes, options.recipe.bandwidth), made
+    return collection, TexturePattern(codes, recipe.bandwidth, secret), made
 
 
 def join_collection(
     collection: Collection,
+    owner: OwnerKey,
     options: ProtectOptions,
     photos: PhotoSet,
     public: PublicPerturbation | None,
@@ -186,14 +192,13 @@ def join_collection(
         return CellPattern(bank), made
     frozen = {name: TextureCode.from_json(x) for name, x in collection.info.codes.items()}
     # What was usual when the collection began holds for all of its photos and classes.
-    recipe = recipe_from_json(collection.info.recipe)
+    recipe, secret = recipe_from_json(collection.info.recipe), collection.info.texture_secret(owner)
     joining = [name for name in photos.classes if name not in frozen]
     if not joining:
-        return TexturePattern(frozen, recipe.bandwidth), None
-    own = replace(options, recipe=recipe)
-    codes, made = make_codes(joining, collection.subkey, own, frozen, phases)
+        return TexturePattern(frozen, recipe.bandwidth, secret), None
+    codes, made = make_codes(joining, secret, recipe, options.selection, frozen, phases)
     collection.add_codes({name: code.to_json() for name, code in codes.items()})
-    return TexturePattern(frozen | codes, recipe.bandwidth), made
+    return TexturePattern(frozen | codes, recipe.bandwidth, secret), made
 
 
 def _bytes(bank: Bank) -> bytes:
@@ -211,6 +216,8 @@ def _byte_options(options: ProtectOptions, public: PublicPerturbation | None) ->
     """Every flag, besides the budget, that changes what is written."""
     chosen: dict[str, Any] = {
         "space": options.space,
+        "look": options.look.name,
+        "collection": options.collection,
         "selection": options.selection,
         "format": options.format,
         "strip-gps": options.strip_gps,
@@ -229,12 +236,15 @@ def _called(recipe: dict[str, Any]) -> dict[str, str]:
     return {"perturbation": f"{recipe['perturbation']} (SHA-256 {recipe['SHA-256'][:12]}…)"}
 
 
-def _recipe(options: ProtectOptions, public: PublicPerturbation | None) -> dict[str, Any]:
+def _recipe(
+    options: ProtectOptions, public: PublicPerturbation | None, photos: PhotoSet
+) -> dict[str, Any]:
     if public is not None:
         return public.recipe()
     if options.space == "pixel":
         return {k: value for k, value in _cell_options(options).items() if value is not None}
-    return recipe_to_json(options.recipe) | {"code_version": CODE_VERSION}
+    recipe = options.recipe or texture_recipe(options.look, typical_short_side(photos))
+    return recipe_to_json(recipe) | {"code_version": CODE_VERSION}
 
 
 def _cell_options(options: ProtectOptions) -> dict[str, Any]:

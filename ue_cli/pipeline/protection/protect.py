@@ -81,21 +81,26 @@ def protect(options: ProtectOptions, phases: Phases) -> ProtectResult:
         collection = Collection.open(options.home, owner, fingerprint)
     with collection:
         if info is not None:
-            pattern, made = join_collection(collection, options, photos, public, phases)
+            pattern, made = join_collection(collection, owner, options, photos, public, phases)
         options.out.mkdir(exist_ok=True)
         shared = Shared(
             out=options.out,
             subkey=collection.subkey,
             pattern=pattern,
             budget=options.budget,
+            look=options.look,
             format=options.format,
             policy=_policy(options),
             max_pixels=options.max_pixels,
             protected=protected_hashes(options.home).load(),
         )
         run = Run(skipped=list(found.skipped))
+        secret = options.space == "texture"
         with ManifestWriter(
-            options.out, collection=collection.fingerprint, decoder=DECODER
+            options.out,
+            collection=collection.fingerprint,
+            decoder=DECODER,
+            commitment=collection.info.texture_secret(owner).commitment if secret else None,
         ) as manifest:
             sweep(options.out)  # OUT is ours from here on: nobody else's drafts lie in it
             _write_files(photos, collection, manifest, shared, options, run, phases)
@@ -231,6 +236,8 @@ def _plan(
         label_reason=photos.label_reason,
         budget=None,
         levels=options.budget.levels,
+        look=options.look,
+        strict=options.strict,
         routes={},
         cautions=(),
         public=None if public is None else describe(public),

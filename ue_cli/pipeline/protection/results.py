@@ -11,7 +11,7 @@ from ue_cli.pipeline.protection.embed import OVER_BUDGET
 from ue_cli.pipeline.protection.onefile import BUG, Examined
 from ue_cli.report import Caution, PublicNote
 from ue_cli.report.values import plain
-from ue_cli.types import BudgetCertificate, Skipped
+from ue_cli.types import BudgetCertificate, Look, Skipped
 
 
 @dataclass
@@ -62,6 +62,8 @@ class ProtectResult:
         label_rule, label_reason: as in `PhotoSet`.
         budget: the certificate over every file of the collection.
         levels: the budget in 8-bit levels.
+        look: the bound on what is seen.
+        strict: any faint file counts as one that was not protected.
         routes: files per route.
         cautions: warnings with remedies.
         seconds: wall time.
@@ -82,6 +84,8 @@ class ProtectResult:
     label_reason: str
     budget: BudgetCertificate | None
     levels: int
+    look: Look
+    strict: bool
     routes: dict[str, int]
     cautions: tuple[Caution, ...]
     seconds: float
@@ -96,7 +100,11 @@ class ProtectResult:
             return ExitCode.BUG
         if OVER_BUDGET in codes or (self.budget is not None and not self.budget.passed):
             return ExitCode.VERIFICATION_FAILED
-        return ExitCode.SOME_SKIPPED if self.skipped else ExitCode.DONE
+        faint = 0 if self.budget is None else self.budget.faint_count
+        files = 0 if self.budget is None else self.budget.files
+        if self.skipped or 2 * faint > files or (self.strict and faint):
+            return ExitCode.SOME_SKIPPED
+        return ExitCode.DONE
 
     def to_json(self) -> dict[str, Any]:
         """The envelope's result; its keys are frozen by a test."""
@@ -121,6 +129,16 @@ class ProtectResult:
                 "mean_abs": budget.mean_abs,
                 "files": budget.files,
             },
+            "look": None
+            if budget is None
+            else {
+                "name": self.look.name,
+                "asked_jod": self.look.jod,
+                "median_jod": round(budget.jod_median, 3),
+                "least_jod": round(budget.jod_least, 3),
+                "least_file": budget.jod_least_file,
+            },
+            "faint": None if budget is None else budget.faint_count,
             "routes": self.routes,
             "perturbation": plain(self.public),
             "warnings": [

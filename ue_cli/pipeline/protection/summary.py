@@ -126,6 +126,8 @@ def write_summary(
         label_reason=photos.label_reason,
         budget=budget,
         levels=options.budget.levels,
+        look=options.look,
+        strict=options.strict,
         routes=dict(routes),
         cautions=cautions,
         public=note,
@@ -187,15 +189,15 @@ def _cautions(
                 "Leave --format out: JPEGs then stay within the budget, without recompression.",
             )
         )
-    if faint := budget.underused_count:
+    if budget.faint_count:
         found.append(
             Caution(
                 "faint",
-                f"Of the files, {faint} carry less than two fifths of the budget, some perhaps "
-                "nothing: small, strongly compressed JPEGs and very dark or bright photos have no "
-                "room for it" + (", and a published one may be faint." if published else "."),
-                "Count those as unprotected; --format png gives JPEGs the whole perturbation, as "
-                "larger files of another type.",
+                f"{budget.faint_count} of {budget.files} files are faint: small or strongly "
+                "compressed JPEGs and plain or gray photos have no room for it within both bounds"
+                + (", and a published one may be faint." if published else "."),
+                "Count those as unprotected. --format png gives JPEGs all that their look allows, "
+                "as larger files; --look strong gives up the look.",
             )
         )
     if options.method in ("pue", "em", "tue"):

@@ -1,0 +1,30 @@
+"""Which texture a collection gets: by its look, and by the size of its photos."""
+
+from __future__ import annotations
+
+from ue_cli.perturbation.texture import TextureRecipe
+from ue_cli.types import Look
+
+PHOTOS = TextureRecipe(low=10, high=16)
+"""For trainers that read 96 to 224 pixels, after any JPEG of their own at that size."""
+SMALL = TextureRecipe(low=8, high=16)
+TINY = TextureRecipe(low=7, high=13)
+FILLING = TextureRecipe(waves=2, low=4, high=8, gain=4.6, colours="blue-yellow")
+"""The whole ball, plainly visible, three quarters of it luma: what JPEG and gray leave most of."""
+
+SMALL_SIDE, TINY_SIDE = 128, 48
+"""Pixels of a typical photo's short side up to which images are small, and tiny."""
+
+
+def texture_recipe(look: Look, short_side: int | None) -> TextureRecipe:
+    """The preset of a collection; the same for all collections of like photos.
+
+    Args:
+        look: the bound on what is seen.
+        short_side: of a typical photo, in pixels; None where no photo says its size.
+    """
+    if look.jod is None:
+        return FILLING
+    if short_side is None or short_side > SMALL_SIDE:
+        return PHOTOS
+    return SMALL if short_side > TINY_SIDE else TINY
