@@ -153,6 +153,7 @@ def optimise_codes(
     frozen: Mapping[str, CodeT] | None = None,
     pool: int | None = None,
     sweeps: int = 10,
+    view: Callable[[CodeT], CodeT] = lambda code: code,
     on_step: Callable[[float], None] | None = None,
 ) -> CodeSelection[CodeT]:
     """Choose each class's code among its own keyed candidates so that CSD over all is low.
@@ -166,22 +167,24 @@ def optimise_codes(
         frozen: codes of classes that exist already; they take part and do not change.
         pool: candidates per class; `pool_for` as many classes when left out.
         sweeps: most rounds over the classes.
+        view: what of a code takes part in the choice.
         on_step: called with the share done, in [0, 1].
 
     Returns:
         The codes; independent of the mappings' order.
     """
     names = sorted(class_seeds)
-    fixed = [frozen[name] for name in sorted(frozen)] if frozen else []
+    fixed = [view(frozen[name]) for name in sorted(frozen)] if frozen else []
     size = pool_for(len(names)) if pool is None else pool
     candidates = [[draw(_candidate(class_seeds[name], i)) for i in range(size)] for name in names]
-    before = texture_csd([*fixed, *(some[0] for some in candidates)])
+    viewed = [[view(code) for code in some] for some in candidates]
+    before = texture_csd([*fixed, *(some[0] for some in viewed)])
     if size == 1 or before is None:
         drawn = {name: some[0] for name, some in zip(names, candidates, strict=True)}
         return CodeSelection(drawn, before, before, 1)
-    picks = _search(candidates, fixed, sweeps, on_step or (lambda share: None))
+    picks = _search(viewed, fixed, sweeps, on_step or (lambda share: None))
     chosen = [some[pick] for some, pick in zip(candidates, picks, strict=True)]
-    after = texture_csd([*fixed, *chosen])
+    after = texture_csd([*fixed, *(view(code) for code in chosen)])
     return CodeSelection(dict(zip(names, chosen, strict=True)), before, after, size)
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ue_cli.perturbation.presets import choice_view
 from ue_cli.perturbation.texture import (
     TextureCode,
     TextureRecipe,
@@ -88,6 +89,7 @@ def make_codes(
         lambda seed: draw_code(seed, recipe),
         frozen=frozen,
         pool=1 if selection == "random" else None,
+        view=choice_view(recipe),
         on_step=on_step,
     )
     order = range(len(slots)) if frozen else assignment(secret, band, names)
