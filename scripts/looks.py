@@ -144,8 +144,8 @@ def plot() -> None:
         if name == "noise":
             continue
         if name is not None:
-            rows = [r for r in banks if r["arm"] == name and r["dataset"] == "tiny-imagenet"]
-            rows = [r for r in rows if r.get("against", "none") == "none"]
+            rows = [r for r in banks if r["arm"] == name and r["dataset"] == "tiny-imagenet-10"]
+            rows = [r for r in rows if r["countermeasure"] == "none"]
         else:
             arm = {"standard": "csd"}.get(look["look"], look["look"])
             rows = [

@@ -11,7 +11,7 @@ from ue_cli.perturbation.texture import TextureCode, TextureRecipe
 from ue_cli.types import Look
 
 PHOTOS = TextureRecipe(low=10, high=16)
-"""For trainers that read 96 to 224 pixels, after any JPEG of their own at that size."""
+"""Measured with trainers that read 96 and 128 pixels (docs/looks.md)."""
 SMALL = TextureRecipe(low=8, high=16)
 TINY = TextureRecipe(low=7, high=13)
 FILLING = TextureRecipe(waves=2, low=4, high=8, gain=4.6, colours="blue-yellow")

@@ -97,6 +97,17 @@ def small_copy(pixels: PixelArray, orientation: int = 1) -> NDArray[np.uint8]:
     return _shrunk(levels, pixels.shape, orientation)
 
 
+def turned(pixels: PixelArray, orientation: int) -> PixelArray:
+    """Stored pixels as they are displayed, (H, W, C); EXIF's orientation, others count as 1."""
+    if orientation in (3, 4, 6, 7):
+        pixels = pixels[::-1]
+    if orientation in (2, 3, 7, 8):
+        pixels = pixels[:, ::-1]
+    if 5 <= orientation <= 8:
+        pixels = pixels.transpose(1, 0, 2)
+    return pixels
+
+
 def _some(pixels: PixelArray) -> PixelArray:
     """Every so many-th pixel: nine of a large photo's block say as much as a thousand."""
     stride = max(1, min(pixels.shape[:2]) // vision.SIDE // 3)
@@ -112,14 +123,8 @@ def _shrunk(
     if short > vision.SIDE:
         height, width = (max(1, round(n * vision.SIDE / short)) for n in shape[:2])
         image = image.resize((width, height), Image.Resampling.BOX)
-    small = np.asarray(image.convert("RGB"))
-    if orientation in (3, 4, 6, 7):
-        small = small[::-1]
-    if orientation in (2, 3, 7, 8):
-        small = small[:, ::-1]
-    if 5 <= orientation <= 8:
-        small = small.transpose(1, 0, 2)
-    return np.ascontiguousarray(small)
+    small: NDArray[np.uint8] = np.asarray(image.convert("RGB"))
+    return np.ascontiguousarray(turned(small, orientation), np.uint8)
 
 
 def bounded(

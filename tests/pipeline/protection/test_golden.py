@@ -16,7 +16,7 @@ from ue_cli.photos.owner.key import OwnerKey, install_key
 
 EXPECTED: dict[str, str] = {
     "standard png": "a47c1fb9d56f51836436da10ea05905d118c7e1885761b3c58254f59b9e035c7",
-    "standard jpeg": "996847fc27e6a7fa2e43954f8f9982870cb7f3522dff5ddf2f19735039e8c9cf",
+    "standard jpeg": "83fc47a4906eba3763fe75b9a3b62f566c9ee16d46b565a060c03922d4a17c2d",
     "strong png": "0261a6fcac5333d4ce5a9f31146517e42c67b953d5477097801c992d70dc51e5",
     "strong jpeg": "c55eaab29058f12bbda9678bc14bc8b95cce7c3170cd27a80eed1019ec63401a",
 }

@@ -11,6 +11,7 @@ import numpy as np
 from ue_cli.perturbation.layout import cell_field
 from ue_cli.perturbation.phases import keyed_phasors, local_phasors
 from ue_cli.perturbation.texture import TextureCode, TextureField
+from ue_cli.perturbation.visibility import turned
 from ue_cli.photos.decode import Decoded
 from ue_cli.photos.owner.key import Subkey
 from ue_cli.types import Bank, Field, PixelArray
@@ -53,7 +54,7 @@ class TexturePattern:
     def field(self, label: str, seed: bytes, photo: Decoded, small: PixelArray) -> Field:
         """See `Pattern.field`; a photo's name does not matter here."""
         code = self.codes[label]
-        own = self.secret.pixel_seed(photo.pixels)
+        own = self.secret.pixel_seed(turned(photo.pixels, photo.orientation))
         if self.bandwidth > 0:
             phasors = local_phasors(own, code, small.astype(np.float64), self.bandwidth)
         else:
