@@ -1,31 +1,18 @@
-"""Fields onto pixels: within budget whatever the field says, and exactly undone."""
+"""Fields onto pixels: within budget whatever the field says."""
 
 from __future__ import annotations
 
-import struct
 import tracemalloc
-import zlib
 from dataclasses import dataclass
-from typing import Any
 
 import hypothesis.extra.numpy as hnp
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from numpy.typing import NDArray
 
 from tests.perturbation.fields import Sampled
-from ue_cli.errors import ExitCode, UeError
-from ue_cli.perturbation.apply import (
-    GrayField,
-    applied,
-    gray_target,
-    pack_delta,
-    perturb,
-    remove,
-    unpack_delta,
-)
+from ue_cli.perturbation.apply import GrayField, gray_target, perturb
 from ue_cli.perturbation.layout import CellField, oriented
 from ue_cli.perturbation.phases import keyed_phasors
 from ue_cli.perturbation.presets import FILLING
@@ -65,7 +52,7 @@ def images(draw: st.DrawFn) -> PixelArray:
     seed=st.integers(0, 999),
     orientation=st.integers(1, 8),
 )
-def test_perturbed_images_stay_in_the_ball_and_come_back(
+def test_perturbed_images_stay_in_the_ball(
     image: PixelArray, levels: int, seed: int, orientation: int
 ) -> None:
     before, budget = image.copy(), Budget(levels)
@@ -78,9 +65,6 @@ def test_perturbed_images_stay_in_the_ball_and_come_back(
     assert protected.shape == image.shape
     distance = protected.astype(np.int64) - image.astype(np.int64)
     assert np.abs(distance).max() <= budget.radius(image.dtype)
-    delta = applied(image, protected)
-    assert np.array_equal(delta, distance)
-    assert np.array_equal(remove(protected, unpack_delta(pack_delta(delta))), image)
 
 
 def test_a_field_that_oversteps_is_held() -> None:
@@ -108,7 +92,7 @@ def test_sixteen_bits_use_257_times_the_levels() -> None:
 def test_gray_uses_the_ball_that_colours_leave(recipe: TextureRecipe, least: float) -> None:
     image = np.full((64, 64, 1), 128, np.uint8)
     field = texture(3, 64, recipe)
-    delta = applied(image, perturb(image, GrayField(field), Budget(8)))
+    delta = perturb(image, GrayField(field), Budget(8)).astype(np.int16) - image
     axis = np.arange(64) + 0.5
     luma = field.sample(axis, axis) @ np.array([0.299, 0.587, 0.114])
     assert delta.shape == (64, 64, 1)
@@ -138,77 +122,3 @@ def test_memory_does_not_grow_with_the_image() -> None:
         return peak
 
     assert extra(1500) < 1.3 * extra(700) < 40e6
-
-
-@settings(deadline=None, max_examples=40)
-@given(pair=hnp.arrays(np.uint8, (2, 3, 2, 3)))
-def test_remove_is_exact_for_any_two_images(pair: NDArray[np.uint8]) -> None:
-    """Also where a re-encoded file moved further than an int8 can say."""
-    first, second = pair
-    assert np.array_equal(remove(second, applied(first, second)), first)
-
-
-DELTA: NDArray[np.int8] = np.arange(-6, 6, dtype=np.int8).reshape(2, 2, 3)
-
-
-def test_remove_refuses_another_images_delta() -> None:
-    for image in (np.zeros((2, 3, 3), np.uint8), np.zeros((2, 2, 3), np.uint16)):
-        with pytest.raises(UeError, match="it is for an image of"):
-            remove(image, DELTA)
-
-
-def header(itemsize: int, *shape: int) -> bytes:
-    return struct.pack("<4sB3I", b"UED1", itemsize, *shape)
-
-
-@pytest.mark.parametrize(
-    ("blob", "words"),
-    [
-        (b"", "begin"),
-        (b"UED1", "begin"),
-        (b"XXXX" + pack_delta(DELTA)[4:], "begin"),
-        (pack_delta(DELTA)[:-3], "more or less"),
-        (pack_delta(DELTA) + b"x", "more or less"),
-        (pack_delta(DELTA)[:-6] + b"\0" * 6, "zlib|Error|incorrect"),
-        (header(1, 2, 2, 3) + zlib.compress(b"\0" * 13), "more or less"),
-        (header(1, 2, 2, 3) + zlib.compress(b"\0" * 11), "more or less"),
-        (header(3, 2, 2, 3) + zlib.compress(b"\0" * 36), "3 bytes per value"),
-        (header(1, 0, 2, 3) + zlib.compress(b""), "claims the shape"),
-        (header(2, 0xFFFFFFFF, 0xFFFFFFFF, 3) + zlib.compress(b"\0"), "claims the shape"),
-    ],
-)
-def test_damaged_records_are_refused(blob: bytes, words: str) -> None:
-    with pytest.raises(UeError, match=words) as caught:
-        unpack_delta(blob)
-    assert caught.value.exit_code == ExitCode.VERIFICATION_FAILED
-    assert caught.value.hint
-
-
-def test_a_small_record_cannot_unpack_to_much() -> None:
-    bomb = header(1, 2, 2, 3) + zlib.compress(b"\0" * 50_000_000)
-    tracemalloc.start()
-    with pytest.raises(UeError, match="more or less"):
-        unpack_delta(bomb)
-    assert tracemalloc.get_traced_memory()[1] < 1_000_000
-    tracemalloc.stop()
-    with pytest.raises(UeError, match="claims the shape"):
-        unpack_delta(pack_delta(DELTA), max_bytes=11)
-
-
-@settings(deadline=None, max_examples=60)
-@given(junk=st.binary(max_size=80))
-def test_any_bytes_give_a_delta_or_a_sentence(junk: bytes) -> None:
-    with pytest.raises(UeError):
-        unpack_delta(b"UED1" + junk)
-
-
-@settings(deadline=None, max_examples=40)
-@given(
-    delta=st.sampled_from(["i1", "i2"]).flatmap(
-        lambda kind: hnp.arrays(np.dtype(kind), hnp.array_shapes(min_dims=3, max_dims=3))
-    )
-)
-def test_packing_is_lossless(delta: NDArray[Any]) -> None:
-    found = unpack_delta(pack_delta(delta))
-    assert found.dtype == delta.dtype
-    assert np.array_equal(found, delta)

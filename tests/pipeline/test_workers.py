@@ -12,7 +12,7 @@ import pytest
 
 from ue_cli.certify.budget import certify
 from ue_cli.errors import ExitCode, UeError
-from ue_cli.pipeline.protection.results import ProtectResult, RestoreResult
+from ue_cli.pipeline.protection.results import ProtectResult
 from ue_cli.pipeline.workers import Crashed, WorkerPool
 from ue_cli.types import STANDARD, Budget, FileRecord, Skipped
 
@@ -136,13 +136,11 @@ def result(*skipped: str, faint: int = 0, strict: bool = False) -> ProtectResult
 
 
 def test_exit_codes_and_their_order() -> None:
-    nothing = RestoreResult(Path("out"), Path("back"), 0, (), 1.0)
     codes = {
         "all": result().exit_code,
         "one skipped": result("truncated").exit_code,
         "one over budget": result("truncated", "over-budget").exit_code,
         "one that ue fails on": result("over-budget", "bug").exit_code,
-        "nothing": nothing.exit_code,
         "few faint": result(faint=4).exit_code,
         "most faint": result(faint=5).exit_code,
         "one faint, strictly": result(faint=1, strict=True).exit_code,
@@ -154,7 +152,6 @@ def test_exit_codes_and_their_order() -> None:
         "one skipped": 6,
         "one over budget": 5,
         "one that ue fails on": 1,
-        "nothing": 3,
         "few faint": 0,
         "most faint": 6,
         "one faint, strictly": 6,

@@ -21,7 +21,6 @@ from ue_cli.cli.run import (
     HomeOption,
     JobsOption,
     JsonOption,
-    beside,
     home_folder,
     process_count,
     run_command,
@@ -89,34 +88,6 @@ def verify(
         return result.exit_code
 
     run_command("verify", as_json, work)
-
-
-@app.command()
-def restore(
-    out: Annotated[Path, typer.Argument(help="The protected folder.")],
-    to: Annotated[
-        Path | None, typer.Option("--to", help="Folder to write. [default: OUT-restored]")
-    ] = None,
-    jobs: JobsOption = None,
-    home: HomeOption = None,
-    as_json: JsonOption = False,
-) -> None:
-    """Give the originals' pixels back, from the protected files and the owner's state."""
-
-    def work(output: Output) -> ExitCode:
-        from ue_cli.pipeline.restore import restore as run
-        from ue_cli.render.files import restore_rows
-
-        target = to if to is not None else beside(out, "-restored")
-        with output.phases() as phases:
-            result = run(
-                out, target, home=home_folder(home), jobs=process_count(jobs), phases=phases
-            )
-        rows, lists = restore_rows(result)
-        output.result(result.to_json(), rows, lists=lists, exit_code=result.exit_code)
-        return result.exit_code
-
-    run_command("restore", as_json, work)
 
 
 app.command()(certify)

@@ -77,7 +77,7 @@ def beside(folder: Path | str, suffix: str) -> Path:
         raise UeError(
             "no-name-beside",
             f"There is no place beside {whole} for a folder named after it.",
-            "Say where to write, with -o or --to.",
+            "Say where to write, with -o.",
         )
     return whole.with_name(whole.name + suffix)
 

@@ -1,4 +1,4 @@
-"""`ue protect`, `verify`, `restore` and `key` as rows."""
+"""`ue protect`, `verify` and `key` as rows."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from ue_cli.render.rows import Lists, Rows, caution, listed, problems, some
 
 if TYPE_CHECKING:
     from ue_cli.pipeline.keys import KeyReport
-    from ue_cli.pipeline.protection.results import ProtectResult, RestoreResult, VerifyResult
+    from ue_cli.pipeline.protection.results import ProtectResult, VerifyResult
 
 ROUTES = {
     "jpeg-coefficients": "JPEG, in its own coefficients",
@@ -59,15 +59,6 @@ def verify_rows(result: VerifyResult) -> tuple[Rows, Lists]:
         ("Files", f"{result.listed} listed, {result.measured} compared with their originals"),
         ("Budget", f"largest difference {result.linf:g} of {result.levels} levels"),
         ("Mean |δ|", f"{result.mean_abs:.2f} levels"),
-    ]
-    return rows, problems(result.problems)
-
-
-def restore_rows(result: RestoreResult) -> tuple[Rows, Lists]:
-    """`ue restore`."""
-    rows = [
-        ("Restored", f"{result.restored} files"),
-        ("Into", printable(str(result.target))),
     ]
     return rows, problems(result.problems)
 

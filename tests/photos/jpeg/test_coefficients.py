@@ -1,4 +1,4 @@
-"""The budget holds on decoded pixels, the target arrives, the original's coefficients return."""
+"""The budget holds on decoded pixels, and the target arrives."""
 
 from __future__ import annotations
 
@@ -17,12 +17,7 @@ from PIL import Image
 from tests.perturbation.fields import Sampled
 from ue_cli.certify.budget import measure
 from ue_cli.photos.jpeg import coefficients as module
-from ue_cli.photos.jpeg.coefficients import (
-    pack_deltas,
-    protect_jpeg,
-    remove_deltas,
-    unpack_deltas,
-)
+from ue_cli.photos.jpeg.coefficients import protect_jpeg
 from ue_cli.photos.jpeg.comparison import carried, worst_channel
 from ue_cli.photos.jpeg.deltas import Deltas
 from ue_cli.photos.jpeg.quantised import NotInCoefficientDomain, read_coefficients
@@ -74,6 +69,12 @@ def jpeg(height: int, width: int, sampling: str = "4:2:0", seed: int = 0, **opti
     return buffer.getvalue()
 
 
+def steps(before: bytes, after: bytes) -> list[NDArray[np.int16]]:
+    """What was added to every coefficient, per component (rows, columns, 8, 8)."""
+    planes = zip(read_coefficients(after).planes, read_coefficients(before).planes, strict=True)
+    return [protected - original for protected, original in planes]
+
+
 @settings(deadline=None, max_examples=60)
 @given(
     height=st.integers(1, 90),
@@ -88,7 +89,7 @@ def jpeg(height: int, width: int, sampling: str = "4:2:0", seed: int = 0, **opti
     seed=st.integers(0, 1000),
     fill=st.booleans(),
 )
-def test_every_pixel_stays_in_budget_and_undoing_is_exact(
+def test_every_pixel_stays_in_budget(
     height: int,
     width: int,
     sampling: str,
@@ -110,9 +111,6 @@ def test_every_pixel_stays_in_budget_and_undoing_is_exact(
     assert np.isclose(difference.mean(), result.difference.mean_abs)
     assert np.isclose((difference**2).mean(), result.difference.mse)
     original, protected = read_coefficients(data), read_coefficients(result.data)
-    restored = remove_deltas(protected, unpack_deltas(pack_deltas(result.deltas)))
-    for a, b in zip(restored.planes, original.planes, strict=True):
-        assert np.array_equal(a, b)
     kept = [segment for segment in original.header if segment[0] not in (0xC4, 0xDD)]
     assert [segment for segment in protected.header if segment[0] != 0xC4] == kept
 
@@ -165,7 +163,8 @@ def test_offenders_are_stepped_back_and_the_rest_stays(monkeypatch: pytest.Monke
     assert result.rounds > 1
     mask = np.ones_like(honest[0], bool)
     mask[30, 30] = False
-    assert np.array_equal(result.deltas[0][mask], honest[0][mask])
+    side = honest[0].shape[3]
+    assert np.array_equal(steps(data, result.data)[0][:, :, :side, :side][mask], honest[0][mask])
 
 
 def returned(pixels: NDArray[np.uint8], data: bytes) -> NDArray[np.uint8]:
@@ -217,16 +216,6 @@ def test_the_worst_channel_counts_large_differences() -> None:
     assert np.array_equal(worst, worst_channel(b, a))
 
 
-def test_deltas_pack_to_few_bytes() -> None:
-    deltas = (
-        np.arange(-600, 600, dtype=np.int16).reshape(30, 40, 1, 1),
-        np.zeros((15, 20, 3, 3), np.int16),
-    )
-    packed = pack_deltas(deltas)
-    assert all(np.array_equal(a, b) for a, b in zip(deltas, unpack_deltas(packed), strict=True))
-    assert len(packed) < 1500
-
-
 @pytest.mark.parametrize(("sampling", "least"), [("4:4:4", 0.3), ("4:2:0", 0.25), ("gray", 0.15)])
 def test_waves_shorter_than_blocks_arrive_too(sampling: str, least: float) -> None:
     data = jpeg(200, 260, sampling, quality=92)
@@ -238,4 +227,4 @@ def test_waves_shorter_than_blocks_arrive_too(sampling: str, least: float) -> No
         waves, waves, waves, before.reshape(shape), result.pixels.reshape(shape), Budget(8)
     )
     assert share == strength > least
-    assert max(delta.shape[3] for delta in result.deltas) > 1
+    assert any(plane[:, :, :, 1:].any() for plane in steps(data, result.data))

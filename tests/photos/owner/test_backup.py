@@ -47,14 +47,14 @@ def begin(home: Path, *names: str) -> str:
     draft = CollectionInfo(new_id(), now(), "src", "photos", "csd", 8, "folders")
     with Collection.create(home, key, draft, {"bank.safetensors": b"bank"}) as collection:
         for name in names:
-            collection.append(record(name), name.encode())
+            collection.append(record(name))
         return collection.fingerprint
 
 
 def add(home: Path, fingerprint: str, *names: str) -> None:
     with Collection.open(home, load_or_create_key(home), fingerprint) as collection:
         for name in names:
-            collection.append(record(name), name.encode())
+            collection.append(record(name))
 
 
 def names_in(home: Path, fingerprint: str) -> list[str]:
@@ -62,7 +62,6 @@ def names_in(home: Path, fingerprint: str) -> list[str]:
     with Collection.open(home, key, fingerprint, readonly=True) as collection:
         assert collection.attachment("bank.safetensors") == b"bank"
         names = [item.name for item in collection.records()]
-        assert all(collection.undo(name) == name.encode() for name in names)
         return names
 
 
@@ -197,7 +196,7 @@ def test_a_hostile_member_spoils_the_archive_and_changes_nothing(
     [
         lambda data: b"",
         lambda data: b"not a tar" * 100,
-        lambda data: data[: len(data) // 2],
+        lambda data: data[: len(data) // 4],
         lambda data: data[:512],
         lambda data: data.replace(b"csd", b"dsc"),
         lambda data: data.replace(b"collections/", b"Collections/"),

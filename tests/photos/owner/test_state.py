@@ -73,10 +73,6 @@ def record(name: str, digest: int = 0) -> FileRecord:
     )
 
 
-def undo_bytes(number: int) -> bytes:
-    return bytes([number]) * (5 + number)
-
-
 @pytest.fixture(scope="module")
 def crashed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A home as a process leaves it that died before its first sync: three records, no seal."""
@@ -84,7 +80,7 @@ def crashed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     live = home.with_name("live")
     with Collection.create(live, OWNER, info()) as collection:
         for number, name in enumerate(NAMES):
-            collection.append(record(name, number), undo_bytes(number))
+            collection.append(record(name, number))
         shutil.copytree(live, home)
     return home
 
@@ -103,7 +99,6 @@ def found(collection: Collection) -> list[str]:
     for item in collection.records():
         number = NAMES.index(item.name)
         assert item == record(item.name, number) == collection.finished(item.name)
-        assert collection.undo(item.name) == undo_bytes(number)
         names.append(item.name)
     assert len(collection) == len(names)
     return names
@@ -115,7 +110,7 @@ def test_what_is_appended_is_read_back(tmp_path: Path) -> None:
         assert collection.info == made
         assert collection.finished(NAMES[0]) is None
         for number, name in enumerate(NAMES):
-            collection.append(record(name, number), undo_bytes(number))
+            collection.append(record(name, number))
         assert found(collection) == list(NAMES)
         fingerprint = collection.fingerprint
     assert find_collection(tmp_path, fingerprint) == made
@@ -124,23 +119,16 @@ def test_what_is_appended_is_read_back(tmp_path: Path) -> None:
             assert found(collection) == list(NAMES)
             assert collection.attachment("bank.safetensors") == b"bank"
             assert collection.subkey == made.subkey(OWNER)
-            with pytest.raises(KeyError):
-                collection.undo("never seen")
 
 
-def test_the_newest_record_of_a_name_counts_and_equal_undo_bytes_are_kept_once(
-    tmp_path: Path,
-) -> None:
+def test_the_newest_record_of_a_name_counts(tmp_path: Path) -> None:
     with Collection.create(tmp_path, OWNER, info()) as collection:
-        collection.append(record("a", 1), b"x" * 1000)
-        collection.append(record("b", 2), b"y")
-        collection.append(record("a", 3), b"x" * 1000)
-    pack = folder_of(tmp_path) / "undo-00000.pack"
-    assert pack.stat().st_size < 1100
+        collection.append(record("a", 1))
+        collection.append(record("b", 2))
+        collection.append(record("a", 3))
     with reopen(tmp_path) as collection:
         assert [item.name for item in collection.records()] == ["b", "a"]
-        collection.append(record("a", 4), b"new")
-        assert collection.undo("a") == b"new"
+        collection.append(record("a", 4))
         assert collection.finished("a") == record("a", 4)
 
 
@@ -164,20 +152,6 @@ def test_a_journal_cut_anywhere_gives_every_record_before_the_cut(crashed: Path)
         journal.write_bytes(whole)
 
 
-def test_undo_bytes_cut_at_any_byte_take_their_own_records_only(crashed: Path) -> None:
-    pack = folder_of(crashed) / "undo-00000.pack"
-    whole = pack.read_bytes()
-    sizes = [16 + len(undo_bytes(number)) for number in range(3)]
-    ends = [sum(sizes[: number + 1]) for number in range(3)]
-    try:
-        for cut in range(len(whole) + 1):
-            pack.write_bytes(whole[:cut])
-            with reopen(crashed, readonly=True) as collection:
-                assert found(collection) == list(NAMES[: sum(end <= cut for end in ends)])
-    finally:
-        pack.write_bytes(whole)
-
-
 @settings(
     deadline=None, max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
@@ -188,19 +162,18 @@ def test_after_a_crash_the_lost_files_are_done_again_and_all_is_found(
     home = tmp_path / "home"
     shutil.rmtree(home, ignore_errors=True)
     shutil.copytree(crashed, home)
-    for name in ("journal.jsonl", "undo-00000.pack"):
-        path = folder_of(home) / name
-        size = path.stat().st_size
-        cut = data.draw(st.integers(0, size))
-        # A power loss can leave zeros where data had not reached the disk.
-        zeros = data.draw(st.integers(0, size - cut))
-        path.write_bytes(path.read_bytes()[:cut] + bytes(zeros))
+    path = folder_of(home) / "journal.jsonl"
+    size = path.stat().st_size
+    cut = data.draw(st.integers(0, size))
+    # A power loss can leave zeros where data had not reached the disk.
+    zeros = data.draw(st.integers(0, size - cut))
+    path.write_bytes(path.read_bytes()[:cut] + bytes(zeros))
     with reopen(home) as collection:
         before = found(collection)
         assert before == list(NAMES[: len(before)])
         for number, name in enumerate(NAMES):
             if collection.finished(name) is None:
-                collection.append(record(name, number), undo_bytes(number))
+                collection.append(record(name, number))
         assert found(collection) == list(NAMES)
     with reopen(home) as collection:
         assert found(collection) == list(NAMES)
@@ -226,9 +199,9 @@ def test_a_damaged_line_in_the_middle_costs_its_file_only_and_is_counted(
         b"{}",
         b"[]",
         b"null",
-        b'{"record": [], "undo": [0,0,0,0]}',
+        b'{"record": []}',
         b"[" * 100_000,
-        b'{"record": {"name": 5}, "undo": 3}',
+        b'{"record": {"name": 5}}',
     ],
 )
 def test_a_foreign_line_is_not_believed(crashed: Path, tmp_path: Path, line: bytes) -> None:
@@ -237,19 +210,6 @@ def test_a_foreign_line_is_not_believed(crashed: Path, tmp_path: Path, line: byt
         file.write(line + b"\n")
     with reopen(tmp_path / "home") as collection:
         assert found(collection) == list(NAMES)
-
-
-def test_damaged_undo_bytes_name_the_pack_and_the_remedy(tmp_path: Path) -> None:
-    with Collection.create(tmp_path, OWNER, info()) as collection:
-        collection.append(record("a"), b"x" * 100)
-        collection.append(record("b"), b"y" * 100)
-    pack = folder_of(tmp_path) / "undo-00000.pack"
-    pack.write_bytes(pack.read_bytes().replace(b"xx", b"xz", 1))
-    with reopen(tmp_path, readonly=True) as collection:
-        assert collection.undo("b") == b"y" * 100
-        with pytest.raises(UeError, match=r"undo-00000\.pack") as caught:
-            collection.undo("a")
-    assert "ue key import" in caught.value.hint
 
 
 @pytest.mark.parametrize(
@@ -290,7 +250,7 @@ def test_codes_join_and_never_change(tmp_path: Path) -> None:
 def test_everything_is_private(tmp_path: Path) -> None:
     home = tmp_path / "home"
     with Collection.create(home, OWNER, info(), {"bank.npz": b""}) as collection:
-        collection.append(record("a"), b"x")
+        collection.append(record("a"))
     for path in (home, *home.rglob("*")):
         assert stat.S_IMODE(path.stat().st_mode) == (0o700 if path.is_dir() else 0o600), path
 
@@ -300,8 +260,8 @@ def test_hashes_of_every_collection_are_known(tmp_path: Path) -> None:
     for first in (0, 10):
         with Collection.create(tmp_path, OWNER, info()) as collection:
             for digest in range(first, first + 5):
-                collection.append(record(f"{digest}.png", digest << 8), b"")
-            collection.append(record(f"{first}.png", (first + 5) << 8), b"")  # done again
+                collection.append(record(f"{digest}.png", digest << 8))
+            collection.append(record(f"{first}.png", (first + 5) << 8))  # done again
     hashes = protected_hashes(tmp_path)
     known = [digest for digest in range(20) if f"{digest << 8:064x}" in hashes]
     assert known == [*range(6), *range(10, 16)]
@@ -342,7 +302,7 @@ def test_a_killed_run_keeps_what_it_noted_and_its_workers_do_not_keep_the_lock(
         "    time.sleep(60)\n"
         "print(child, flush=True)\n"
         "for number in range(10**6):\n"
-        "    c.append(t.record(f'{number}.png', number), str(number).encode())\n"
+        "    c.append(t.record(f'{number}.png', number))\n"
         "    print(number, flush=True)\n"
     )
     command = [sys.executable, "-c", script, str(tmp_path), str(Path(__file__).parent)]
@@ -360,7 +320,6 @@ def test_a_killed_run_keeps_what_it_noted_and_its_workers_do_not_keep_the_lock(
             assert len(collection) > noted
             for number in range(noted + 1):
                 assert collection.finished(f"{number}.png") == record(f"{number}.png", number)
-                assert collection.undo(f"{number}.png") == str(number).encode()
     finally:
         os.kill(worker, signal.SIGKILL)
 
@@ -378,42 +337,22 @@ def limit_files(size: int | None) -> None:
     resource.setrlimit(resource.RLIMIT_FSIZE, (hard if size is None else size, hard))
 
 
-@pytest.mark.parametrize("undo", [b"", b"u" * 3000])
-def test_a_full_disk_is_a_sentence_and_nothing_is_torn(
-    tmp_path: Path, small_disk: None, undo: bytes
-) -> None:
+def test_a_full_disk_is_a_sentence_and_nothing_is_torn(tmp_path: Path, small_disk: None) -> None:
     noted = 0
     collection = Collection.create(tmp_path, OWNER, info())
     with pytest.raises(UeError) as caught:
         for number in range(1000):
-            collection.append(record(f"{number}.png", number), undo)
+            collection.append(record(f"{number}.png", number))
             noted += 1
     assert caught.value.code == "disk-full"
     assert 5 <= noted < 1000
-    pack = folder_of(tmp_path) / "undo-00000.pack"
-    assert pack.stat().st_size % (16 + len(undo)) == 0
     limit_files(40_000)
-    collection.append(record("more.png"), undo)
+    collection.append(record("more.png"))
     collection.close()
     with reopen(tmp_path) as collection:
         assert len(collection) == noted + 1
         assert collection.damaged == 0
-        assert collection.undo("more.png") == undo
-
-
-def test_packs_roll_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ue_cli.photos.owner.packs.PACK_BYTES", 50)
-    for _ in range(2):
-        with (
-            reopen(tmp_path)
-            if list_collections(tmp_path)
-            else Collection.create(tmp_path, OWNER, info()) as collection
-        ):
-            for number, name in enumerate(NAMES):
-                collection.append(record(name, number), undo_bytes(number) * 9)
-    assert len(list(folder_of(tmp_path).glob("undo-*.pack"))) == 3
-    with reopen(tmp_path) as collection:
-        assert [collection.undo(name) for name in NAMES] == [undo_bytes(n) * 9 for n in range(3)]
+        assert collection.finished("more.png") == record("more.png")
 
 
 def test_a_reader_of_an_empty_collection_finds_nothing_and_may_not_write(tmp_path: Path) -> None:
@@ -422,7 +361,7 @@ def test_a_reader_of_an_empty_collection_finds_nothing_and_may_not_write(tmp_pat
     with reopen(tmp_path, readonly=True) as collection:
         assert list(collection.records()) == []
         with pytest.raises(ValueError, match="reading"):
-            collection.append(record("a"), b"")
+            collection.append(record("a"))
 
 
 def test_purging_removes_the_state_and_nothing_else(tmp_path: Path) -> None:
@@ -442,5 +381,5 @@ def test_purging_removes_the_state_and_nothing_else(tmp_path: Path) -> None:
 def test_records_keep_every_field(tmp_path: Path) -> None:
     full = dataclasses.replace(record("a"), linf_encoding=3, notes=("one", "two"), mean_abs=5.0)
     with Collection.create(tmp_path, OWNER, info()) as collection:
-        collection.append(full, b"")
+        collection.append(full)
         assert collection.finished("a") == full

@@ -77,7 +77,7 @@ def opened(path: Path) -> tuple[Image.Exif, bytes, int]:
         return exif, image.info.get("icc_profile", b""), exif.get(0x0112, 1)
 
 
-def test_embedded_copies_are_removed_and_listed_and_come_back(src: Path, tmp_path: Path) -> None:
+def test_embedded_copies_are_removed_and_listed(src: Path, tmp_path: Path) -> None:
     done = run_here(tmp_path / "home", "protect", src, "--jobs", 1)
     assert done.all_written, done.out
     out = tmp_path / "src-protected"
@@ -101,11 +101,6 @@ def test_embedded_copies_are_removed_and_listed_and_come_back(src: Path, tmp_pat
         assert exif[0x010F] == "A camera maker" and exif.get_ifd(GPS), name
         assert DATA_MINING not in (out / name).read_bytes(), name
 
-    assert run_here(tmp_path / "home", "restore", out, "--jobs", 1).code == 0
-    back = (tmp_path / "src-protected-restored" / "jpeg" / "crammed.jpg").read_bytes()
-    for copy in copies:
-        assert copy[2:-2] in back
-
 
 def test_the_position_can_be_left_out(src: Path, tmp_path: Path) -> None:
     done = run_here(tmp_path / "home", "protect", src, "--strip-gps", "--opt-out", "--jobs", 1)
@@ -122,10 +117,6 @@ def test_the_position_can_be_left_out(src: Path, tmp_path: Path) -> None:
                 packet = image.tag_v2[700]  # type: ignore[attr-defined]
         text = packet.encode() if isinstance(packet, str) else bytes(packet)
         assert DATA_MINING in text and b"DataMining" in text, name
-    assert run_here(tmp_path / "home", "restore", out, "--jobs", 1).code == 0
-    for name in ALL:
-        exif, profile, _ = opened(tmp_path / "src-protected-restored" / name)
-        assert exif.get_ifd(GPS)[2] == (48.0, 51.0, 29.0) and profile == PROFILE, name
 
 
 @pytest.mark.slow

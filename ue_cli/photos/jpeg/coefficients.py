@@ -1,7 +1,6 @@
 """A perturbation inside a JPEG: steps of its own quantised coefficients, checked on decoded pixels.
 
-Nothing is recompressed: the file keeps its tables, its subsampling and nearly its size, and taking
-the same steps back gives the original's coefficients exactly.
+Nothing is recompressed: the file keeps its tables, its subsampling and nearly its size.
 """
 
 from __future__ import annotations
@@ -15,14 +14,7 @@ from numpy.typing import NDArray
 from ue_cli.photos.jpeg.acsearch import Waves, search_waves
 from ue_cli.photos.jpeg.comparison import require_shape, worst_channel
 from ue_cli.photos.jpeg.dcsearch import refine, search, search_gray
-from ue_cli.photos.jpeg.deltas import (
-    Deltas,
-    apply_deltas,
-    fit_deltas,
-    pack_deltas,
-    remove_deltas,
-    unpack_deltas,
-)
+from ue_cli.photos.jpeg.deltas import Deltas, apply_deltas, fit_deltas
 from ue_cli.photos.jpeg.lattice import Grid
 from ue_cli.photos.jpeg.quantised import (
     JpegCoefficients,
@@ -33,16 +25,6 @@ from ue_cli.photos.jpeg.quantised import (
 from ue_cli.photos.jpeg.tiling import block_means, grid_of, headroom, left_by
 from ue_cli.photos.jpeg.transform import transform
 from ue_cli.types import Budget, Difference, Field, FloatArray
-
-__all__ = [
-    "JpegResult",
-    "apply_deltas",
-    "embed",
-    "pack_deltas",
-    "protect_jpeg",
-    "remove_deltas",
-    "unpack_deltas",
-]
 
 Pixels = NDArray[np.uint8]
 
@@ -58,14 +40,12 @@ class JpegResult:
 
     Attributes:
         data: the file.
-        deltas: steps added to the coefficients, per component.
         pixels: what it decodes to.
         difference: between those and the original's.
         rounds: decodes until the budget held; 1 where the first attempt did.
     """
 
     data: bytes
-    deltas: Deltas
     pixels: Pixels
     difference: Difference
     rounds: int
@@ -111,7 +91,7 @@ def protect_jpeg(
         require_shape(pixels, decoded)
         difference = measure(pixels, decoded)
         if difference.linf <= budget.levels:
-            return JpegResult(written, deltas, decoded, difference, rounds)
+            return JpegResult(written, decoded, difference, rounds)
         if kept is None:
             break
         worst = _by_tile(worst_channel(pixels, decoded), grid, around=rounds > 3)

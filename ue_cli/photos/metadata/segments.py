@@ -7,9 +7,6 @@ what would hand out an unprotected copy of the picture.
 
 from __future__ import annotations
 
-import zlib
-from dataclasses import dataclass
-
 from ue_cli.errors import SkipFile
 from ue_cli.photos.metadata.embedded import (
     EOI,
@@ -33,34 +30,6 @@ from ue_cli.photos.metadata.headers import (
 )
 
 _SOF = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
-
-
-@dataclass(frozen=True, slots=True)
-class Segments:
-    """A JPEG file taken apart.
-
-    Attributes:
-        header: the APPn and COM segments in order, as (marker, payload), wherever they stood.
-        frame: everything else from the first table to EOI; no SOI.
-        trailer: what follows EOI.
-        height, width: from the frame header, in pixels as stored.
-    """
-
-    header: tuple[Segment, ...]
-    frame: bytes
-    trailer: bytes
-    height: int
-    width: int
-
-
-def parse_segments(data: bytes) -> Segments:
-    """Take a JPEG file apart.
-
-    Raises:
-        SkipFile: ``damaged-jpeg`` where the markers lead nowhere.
-    """
-    header, frame, trailer_at, (height, width) = _take_apart(data)
-    return Segments(tuple(header), b"".join(frame), data[trailer_at:], height, width)
 
 
 def _take_apart(data: bytes) -> tuple[list[Segment], list[memoryview], int, tuple[int, int]]:
@@ -149,33 +118,6 @@ def second_soi(data: bytes) -> list[int]:
             if _hides_jpeg(piece.marker, inner):
                 found += [piece.payload + at for at in _starts(inner)]
     return found + [end + at for at in _starts(data[end:])]
-
-
-def pack_jpeg_container(original: bytes) -> bytes:
-    """Everything of a JPEG file but its picture, compressed, for ``restore_jpeg_container``."""
-    segments, _, trailer_at, _ = _take_apart(original)
-    header = _join(segments)
-    return zlib.compress(len(header).to_bytes(8, "big") + header + original[trailer_at:])
-
-
-def restore_jpeg_container(packed: bytes, written: bytes) -> bytes:
-    """Put the original's complete metadata and trailer around its restored picture.
-
-    Args:
-        packed: from ``pack_jpeg_container``.
-        written: a JPEG with the original's coefficients.
-
-    Raises:
-        SkipFile: ``damaged-state`` where ``packed`` is not what was packed.
-    """
-    try:
-        raw = zlib.decompress(packed)
-    except zlib.error as error:
-        raise SkipFile("damaged-state", f"The stored metadata cannot be read: {error}.") from None
-    size = int.from_bytes(raw[:8], "big")
-    if len(raw) < 8 + size:
-        raise SkipFile("damaged-state", "The stored metadata is cut short.")
-    return SOI + raw[8 : 8 + size] + parse_segments(written).frame + raw[8 + size :]
 
 
 def _hides_jpeg(marker: int, payload: bytes) -> bool:

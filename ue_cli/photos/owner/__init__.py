@@ -1,1 +1,1 @@
-"""What the owner alone has: the key, and for each collection what undoes and continues it."""
+"""What the owner alone has: the key, and for each collection what continues it."""

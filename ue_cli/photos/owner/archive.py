@@ -6,7 +6,6 @@ import hashlib
 import io
 import json
 import os
-import re
 import shutil
 import sys
 import tarfile
@@ -19,7 +18,6 @@ from ue_cli.photos.owner.key import FINGERPRINT, KEY_FILE, MAX_KEY_FILE, OwnerKe
 from ue_cli.photos.owner.state import ATTACHMENT
 from ue_cli.photos.private import open_regular, parse_json
 
-_PACK = re.compile(r"undo-[0-9]{5,9}\.pack")
 _CONTENTS = "contents.json"
 _MAX_CONTENTS = 64 << 20
 _CHUNK = 1 << 20
@@ -38,8 +36,6 @@ def write_archive(
         text = key.to_bytes()
         _add(archive, contents, KEY_FILE, io.BytesIO(text), len(text))
         for fingerprint in collections:
-            # In this order the journal comes before the packs: if a run is appending meanwhile,
-            # every line that is copied finds its undo bytes in what is copied after it.
             for path in sorted(collection_folder(home, fingerprint).iterdir()):
                 if _expected(path.name):
                     with open_regular(path, follow_links=False) as file:
@@ -140,8 +136,4 @@ def _copy(source: _Hashing, target: Path) -> None:
 
 def _expected(name: str) -> bool:
     """Whether a file of this name belongs to a collection's state (the lock does not)."""
-    return (
-        name in (INFO_FILE, JOURNAL_FILE)
-        or bool(_PACK.fullmatch(name))
-        or bool(ATTACHMENT.fullmatch(name))
-    )
+    return name in (INFO_FILE, JOURNAL_FILE) or bool(ATTACHMENT.fullmatch(name))

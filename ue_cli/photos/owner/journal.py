@@ -1,12 +1,10 @@
-"""What was done to each file: an append-only journal, and packs of the bytes that undo it.
+"""What was done to each file: an append-only journal, one line per finished file.
 
-``journal.jsonl`` has one line per finished file, a `FileRecord` and where its undo bytes lie;
-the newest line of a name counts. ``undo-00000.pack`` and so on hold those bytes.
-
-Both are written at once and synced in batches. A killed process loses nothing but the line it was
-writing. A power loss may take the last batch, in any order, so a line ``{"synced": true}`` follows
-every sync, and what comes after the last of those is believed only if its undo bytes check. The
-files of lost lines are simply protected again: everything random is keyed, so the bytes are equal.
+The newest line of a name counts. Lines are written at once and synced in batches. A killed process
+loses nothing but the line it was writing. A power loss may take the last batch, in any order, so a
+line ``{"synced": true}`` follows every sync, and what comes after the last of those is believed
+only up to the first line that is damaged. The files of lost lines are simply protected again:
+everything random is keyed, so the bytes are equal.
 """
 
 from __future__ import annotations
@@ -20,7 +18,6 @@ from pathlib import Path
 from typing import Any
 
 from ue_cli.errors import UeError
-from ue_cli.photos.owner.packs import Packs, Pointer
 from ue_cli.photos.private import explain_write, parse_json, write_all
 from ue_cli.types import FileRecord
 
@@ -44,7 +41,7 @@ _FIELDS = tuple(
 
 
 class Journal:
-    """The journal and the packs of one collection's folder.
+    """The journal of one collection's folder.
 
     Memory: one name and one number per file; records stay on disk.
 
@@ -66,7 +63,6 @@ class Journal:
         self.damaged = 0
         self._path = folder / JOURNAL_FILE
         self._index: dict[str, int] = {}
-        self._packs = Packs(folder)
         self._unsynced = 0
         self._synced_at = time.monotonic()
         self._fd = -1
@@ -81,8 +77,6 @@ class Journal:
                 if writable and end < os.fstat(self._fd).st_size:
                     os.ftruncate(self._fd, end)
                 if writable and tail:
-                    for number in {pointer.pack for pointer in tail}:
-                        self._packs.sync_pack(number)
                     self._seal()
             except BaseException:
                 self.close()
@@ -97,35 +91,16 @@ class Journal:
     def get(self, name: str) -> FileRecord | None:
         """The newest record of a file, or None; one short read."""
         offset = self._index.get(name)
-        return None if offset is None else self._read(offset)[0]
+        return None if offset is None else self._read(offset)
 
     def records(self) -> Iterator[FileRecord]:
         """Every file's newest record, in the order written; one in memory at a time."""
         for offset, line in _lines(self._path) if self._index else ():
             parsed = _parse(line)
-            if parsed is not None and self._index.get(parsed[0].name) == offset:
-                yield parsed[0]
+            if parsed is not None and self._index.get(parsed.name) == offset:
+                yield parsed
 
-    def undo(self, name: str) -> bytes:
-        """The bytes that were given with the newest record of ``name``.
-
-        Raises:
-            KeyError: there is no such record.
-            UeError: ``undo-damaged``.
-        """
-        pointer = self._read(self._index[name])[1]
-        data = self._packs.read(pointer)
-        if data is None:
-            raise UeError(
-                "undo-damaged",
-                f"The owner's state cannot undo {name!r}: its bytes in "
-                f"{self._packs.path(pointer.pack)} are damaged or missing.",
-                "Bring the state back from a backup (ue key import BACKUP --replace), or take "
-                "your own copy of this original.",
-            )
-        return data
-
-    def append(self, record: FileRecord, undo: bytes) -> None:
+    def append(self, record: FileRecord) -> None:
         """Note that a file is finished; its output must be on disk already.
 
         Raises:
@@ -133,13 +108,8 @@ class Journal:
         """
         if not self._writable:
             raise ValueError("the journal was opened for reading")
-        offset = self._index.get(record.name)
-        pointer = self._read(offset)[1] if offset is not None else None
-        # A photo done again has the same undo bytes as a rule; keep one copy of them.
-        if pointer is None or self._packs.read(pointer) != undo:
-            pointer = self._packs.append(undo)
         with explain_write(self._path):
-            self._index[record.name] = self._write(_line(record, pointer))
+            self._index[record.name] = self._write(_line(record))
         self._unsynced += 1
         late = time.monotonic() - self._synced_at > SYNC_SECONDS
         if late or self._unsynced >= SYNC_FILES:
@@ -149,7 +119,6 @@ class Journal:
         """Make every record so far survive a power loss."""
         if self._unsynced:
             with explain_write(self.folder):
-                self._packs.sync()
                 self._seal()
 
     def close(self) -> None:
@@ -157,40 +126,32 @@ class Journal:
         try:
             self.flush()
         finally:
-            self._packs.close()
             if self._fd >= 0:
                 os.close(self._fd)
                 self._fd = -1
 
-    def _scan(self) -> tuple[int, list[Pointer]]:
-        """Fill the index; return where the believable part ends, and the unsealed part's undo."""
+    def _scan(self) -> tuple[int, bool]:
+        """Fill the index; return where the believable part ends, and whether some is unsealed."""
         end = 0
-        tail: list[tuple[int, str, Pointer]] = []
+        tail: list[tuple[int, str]] = []
         bad: list[int] = []  # offsets of unreadable lines since the last seal
         for offset, line in _lines(self._path):
             if line == _MARKER:
                 self.damaged += len(bad)
-                self._index.update((name, at) for at, name, _ in tail)
+                self._index.update((name, at) for at, name in tail)
                 tail.clear()
                 bad.clear()
             elif parsed := _parse(line):
-                tail.append((offset, parsed[0].name, parsed[1]))
+                tail.append((offset, parsed.name))
             else:
                 bad.append(offset)
             end = offset + len(line)
-        believed: list[Pointer] = []
         end = min([end, *bad])
-        for offset, name, pointer in tail:
-            if offset >= end:
-                break
-            if self._packs.read(pointer) is None:
-                end = offset
-                break
-            self._index[name] = offset
-            believed.append(pointer)
-        return end, believed
+        believed = {name: offset for offset, name in tail if offset < end}
+        self._index.update(believed)
+        return end, bool(believed)
 
-    def _read(self, offset: int) -> tuple[FileRecord, Pointer]:
+    def _read(self, offset: int) -> FileRecord:
         line = os.pread(self._fd, _USUAL_LINE, offset)
         if b"\n" not in line:
             line = os.pread(self._fd, _MAX_LINE, offset)
@@ -229,20 +190,18 @@ def _lines(path: Path) -> Iterator[tuple[int, bytes]]:
             offset += len(line)
 
 
-def _line(record: FileRecord, pointer: Pointer) -> bytes:
+def _line(record: FileRecord) -> bytes:
     value = {name: getattr(record, name) for name, _, _ in _FIELDS}
     # ASCII: a name that is not UTF-8 on disk survives as \udcXX.
-    return json.dumps({"record": value, "undo": pointer}).encode("ascii") + b"\n"
+    return json.dumps({"record": value}).encode("ascii") + b"\n"
 
 
-def _parse(line: bytes) -> tuple[FileRecord, Pointer] | None:
+def _parse(line: bytes) -> FileRecord | None:
     """Inverse of `_line`; None for a torn, damaged or foreign line, and for a seal."""
     if not line.endswith(b"\n"):
         return None
     try:
-        value = parse_json(line)
-        record, place = value["record"], value["undo"]
-        return _record(record), _pointer(place)
+        return _record(parse_json(line)["record"])
     except (ValueError, KeyError, TypeError):
         return None
 
@@ -261,9 +220,3 @@ def _record(value: dict[str, Any]) -> FileRecord:
             item = tuple(item)
         fields[name] = item
     return FileRecord(**fields)
-
-
-def _pointer(value: list[Any]) -> Pointer:
-    if len(value) != 4 or not all(type(n) is int and 0 <= n < 1 << 62 for n in value):
-        raise ValueError("a pointer is four numbers")
-    return Pointer(*value)

@@ -1,8 +1,8 @@
-"""The owner's state of one collection: what it was made with, what each file got, how to undo it.
+"""The owner's state of one collection: what it was made with, and what each file got.
 
 ``home/collections/<fingerprint>/`` holds ``collection.json`` (how, written before the first
-image), the journal and the undo packs (`journal`), attachments such as an optimised bank, and a
-lock. All of it is as secret as the key.
+image), the journal (`journal`), attachments such as an optimised bank, and a lock. All of it is as
+secret as the key.
 """
 
 from __future__ import annotations
@@ -106,7 +106,7 @@ class Collection:
             home: the app directory.
             owner: the owner's key.
             fingerprint: as in the manifest; may be anything.
-            readonly: take no lock and change nothing (``verify``, ``restore``).
+            readonly: take no lock and change nothing.
 
         Raises:
             UeError: no such state (``state-missing``), another owner's (``state-foreign``),
@@ -148,9 +148,9 @@ class Collection:
         """Journal lines that could not be read; their files count as not done."""
         return self._journal.damaged
 
-    def append(self, record: FileRecord, undo: bytes) -> None:
+    def append(self, record: FileRecord) -> None:
         """Note a finished file whose output is on disk; synced in batches (see `journal`)."""
-        self._journal.append(record, undo)
+        self._journal.append(record)
 
     def flush(self) -> None:
         """Make every record so far survive a power loss."""
@@ -170,15 +170,6 @@ class Collection:
     def finished(self, name: str) -> FileRecord | None:
         """The newest record of the original with this name, or None."""
         return self._journal.get(name)
-
-    def undo(self, name: str) -> bytes:
-        """The undo bytes of that record.
-
-        Raises:
-            KeyError: there is no such record.
-            UeError: ``undo-damaged``.
-        """
-        return self._journal.undo(name)
 
     def attachment(self, name: str) -> bytes:
         """Read an attachment given to `create`.

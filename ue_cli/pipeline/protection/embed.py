@@ -17,8 +17,7 @@ from ue_cli.photos.jpeg.coefficients import protect_jpeg
 from ue_cli.photos.jpeg.quantised import NotInCoefficientDomain
 from ue_cli.photos.metadata.embedded import MetadataPolicy, Removed
 from ue_cli.photos.metadata.policy import filter_info
-from ue_cli.photos.metadata.segments import finish_jpeg, pack_jpeg_container
-from ue_cli.pipeline.protection.undo import JpegUndo, PixelUndo
+from ue_cli.photos.metadata.segments import finish_jpeg
 from ue_cli.types import Budget, Field, PixelArray
 
 OVER_BUDGET = "over-budget"
@@ -34,7 +33,6 @@ class Made:
         difference: between that and the original's pixels.
         route, reason: as in `FileRecord`.
         extension: what the output's name needs, where the type changed.
-        undo: for the owner's state.
         removed: embedded copies that were dropped.
         notes: for the owner.
         linf_encoding: of a re-encoded JPEG, the L∞ before encoding.
@@ -46,7 +44,6 @@ class Made:
     route: str
     reason: str
     extension: str
-    undo: bytes
     removed: tuple[Removed, ...]
     notes: tuple[str, ...]
     linf_encoding: int | None = None
@@ -126,7 +123,6 @@ def _in_coefficients(
         data, levels, stored, budget, fill=fill, decode=look, measure=measure, finish=finish
     )
     _require_budget(result.difference, levels, budget)
-    undo = JpegUndo(result.deltas, pack_jpeg_container(data)).to_bytes()
     return Made(
         data=result.data,
         pixels=result.pixels,
@@ -134,7 +130,6 @@ def _in_coefficients(
         route="jpeg-coefficients",
         reason="",
         extension="",
-        undo=undo,
         removed=removed,
         notes=decoded.notes,
     )
@@ -165,7 +160,6 @@ def _as_pixels(
         route=route,
         reason=target.reason,
         extension=target.extension,
-        undo=PixelUndo(apply.applied(decoded.pixels, seen), decoded.info).to_bytes(),
         removed=removed,
         notes=notes,
         linf_encoding=encoded,

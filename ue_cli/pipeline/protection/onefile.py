@@ -105,13 +105,11 @@ class Written:
 
     Attributes:
         record: what was measured.
-        undo: what `undo` needs to give the original's pixels back.
         examined: where the task asked for it.
         fresh: False where an earlier run's output was kept.
     """
 
     record: FileRecord
-    undo: bytes = field(repr=False)
     examined: Examined | None
     fresh: bool
 
@@ -158,7 +156,7 @@ def _protect(task: Task, shared: Shared) -> Written:
             before = decode(data, max_pixels=shared.max_pixels)
             after = decode(shared.out / kept.output, max_pixels=shared.max_pixels)
             examined = _examine(task.name, before, after.pixels)
-        return Written(kept, b"", examined, fresh=False)
+        return Written(kept, examined, fresh=False)
 
     decoded = decode(data, max_pixels=shared.max_pixels)
     made, jod, (carried, strength) = _within_look(data, decoded, task, shared)
@@ -190,7 +188,7 @@ def _protect(task: Task, shared: Shared) -> Written:
         removed=tuple(str(one) for one in made.removed),
         notes=(*made.notes, *_small(decoded)),
     )
-    return Written(record, made.undo, examined, fresh=True)
+    return Written(record, examined, fresh=True)
 
 
 def _small(decoded: Decoded) -> tuple[str, ...]:

@@ -155,7 +155,7 @@ def _write_files(
             if outcome.fresh:
                 run.fresh += 1
                 _drop_renamed(task, outcome.record, manifest, options)
-                collection.append(outcome.record, outcome.undo)
+                collection.append(outcome.record)
             else:
                 run.kept += 1
             manifest.add(outcome.record.output, outcome.record.sha256)

@@ -151,7 +151,7 @@ class ProtectResult:
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """Something that `verify` or `restore` found wrong with one file."""
+    """Something that `verify` found wrong with one file."""
 
     name: str
     code: str
@@ -200,46 +200,6 @@ class VerifyResult:
             "linf": self.linf,
             "levels": self.levels,
             "mean_abs": self.mean_abs,
-            "problems": [_problem(p) for p in self.problems],
+            "problems": [asdict(problem) for problem in self.problems],
             "seconds": round(self.seconds, 3),
         }
-
-
-@dataclass(frozen=True, slots=True)
-class RestoreResult:
-    """What `ue restore` wrote.
-
-    Attributes:
-        out: the protected folder.
-        target: the folder that was written.
-        restored: files.
-        problems: files that could not be restored, and why.
-        seconds: wall time.
-    """
-
-    out: Path
-    target: Path
-    restored: int
-    problems: tuple[Problem, ...]
-    seconds: float
-
-    @property
-    def exit_code(self) -> ExitCode:
-        """0; 5 where files changed since; 3 where nothing was restored."""
-        if not self.restored:
-            return ExitCode.NOTHING_USABLE
-        return ExitCode.VERIFICATION_FAILED if self.problems else ExitCode.DONE
-
-    def to_json(self) -> dict[str, Any]:
-        """The envelope's result."""
-        return {
-            "out": str(self.out),
-            "target": str(self.target),
-            "restored": self.restored,
-            "problems": [_problem(p) for p in self.problems],
-            "seconds": round(self.seconds, 3),
-        }
-
-
-def _problem(problem: Problem) -> dict[str, str]:
-    return {"name": problem.name, "code": problem.code, "text": problem.text}

@@ -262,7 +262,7 @@ def _cautions(
                 "embedded-copies",
                 "Embedded copies of the unprotected picture, such as thumbnails, were removed "
                 f"from {removed} of the files.",
-                "Nothing to do; `ue restore` brings them back for you.",
+                "Nothing to do: your originals keep theirs.",
             )
         )
     return tuple(found)

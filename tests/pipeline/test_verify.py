@@ -1,4 +1,4 @@
-"""What `ue verify` notices, what `ue restore` gives back, and the key's way to another machine."""
+"""What `ue verify` notices, and a collection under another key."""
 
 from __future__ import annotations
 
@@ -16,11 +16,9 @@ from PIL import Image
 
 from tests.pipeline.conftest import picture, run_here, tree
 from ue_cli.errors import UeError
-from ue_cli.photos.decode import decode
-from ue_cli.photos.jpeg.quantised import read_coefficients
 from ue_cli.photos.manifest import MANIFEST_FILE
-from ue_cli.pipeline.protection.results import RestoreResult, VerifyResult
-from ue_cli.pipeline.restore import restore
+from ue_cli.photos.owner.key import KEY_FILE
+from ue_cli.pipeline.protection.results import VerifyResult
 from ue_cli.pipeline.verify import verify
 
 pytestmark = pytest.mark.usefixtures("here")
@@ -46,9 +44,6 @@ class Place:
 
     def verify(self, home: Path | None = None) -> VerifyResult:
         return verify(self.out, self.src, home=home or self.home, jobs=1, phases=Silent())
-
-    def restore(self, target: Path) -> RestoreResult:
-        return restore(self.out, target, home=self.home, jobs=1, phases=Silent())
 
 
 def deep(path: Path, channels: int) -> None:
@@ -196,95 +191,22 @@ def test_verify_notices(place: Place, meddle: Callable[[Place], dict[str, str]])
 
 
 @pytest.mark.parametrize("path", ["/etc/passwd", "../src/cats/420.jpg", "cats/../../x", "C:\\x"])
-def test_hostile_manifests_are_refused_by_every_command(place: Place, path: str) -> None:
+def test_hostile_manifests_are_refused(place: Place, path: str) -> None:
     edit(place, "cats/420.jpg", path=path)
-    back = place.out.with_name("back")
-    for command in (place.verify, lambda: place.restore(back)):
-        with pytest.raises(UeError) as refused:
-            command()
-        assert (refused.value.code, refused.value.exit_code) == ("manifest-invalid", 5)
-    assert not back.exists()
-
-
-def test_everything_comes_back(place: Place, tmp_path: Path) -> None:
-    before = tree(place.src)
-    done = run_here(place.home, "restore", place.out)
-    assert (done.code, done.result["restored"], done.result["problems"]) == (0, 15, [])
-    back = place.out.with_name("out-restored")
-    assert set(tree(back)) == set(before)
-    for name, data in before.items():
-        restored = (back / name).read_bytes()
-        if name.endswith(".jpg"):
-            ours, theirs = read_coefficients(restored), read_coefficients(data)
-            for a, b in zip(ours.planes, theirs.planes, strict=True):
-                assert np.array_equal(a, b), name
-        ours_, theirs_ = decode(restored), decode(data)
-        assert np.array_equal(ours_.pixels, theirs_.pixels), name
-        assert ours_.pixels.dtype == theirs_.pixels.dtype, name
-        if theirs_.alpha is not None:
-            assert ours_.alpha is not None and np.array_equal(ours_.alpha, theirs_.alpha), name
-        assert ours_.info.exif == theirs_.info.exif, name
-        assert ours_.info.xmp == theirs_.info.xmp, name
-
-
-def test_changed_files_are_left_out_and_listed(place: Place, tmp_path: Path) -> None:
-    change(place)
-    remove(place)
-    result = place.restore(tmp_path / "back")
-    assert {one.name: one.code for one in result.problems} == {
-        "dogs/plain.png": "changed",
-        "cats/420.jpg": "missing",
-    }
-    assert (result.exit_code, result.restored) == (5, 13)
-    assert len(tree(tmp_path / "back")) == 13
-
-
-@pytest.mark.parametrize("target", ["out/back", "out", "src", "file", "gone/back"])
-def test_unfit_targets_are_refused(place: Place, target: str, tmp_path: Path) -> None:
-    (tmp_path / "file").write_text("x")
-    before = tree(tmp_path)
     with pytest.raises(UeError) as refused:
-        place.restore(tmp_path / target)
-    assert refused.value.code.startswith("target-") and refused.value.exit_code == 2
-    assert tree(tmp_path) == before
-
-
-@pytest.mark.slow
-def test_the_key_travels(place: Place, tmp_path: Path) -> None:
-    shown = run_here(place.home, "key", "show").result
-    (collection,) = shown["collections"]
-    fingerprint = collection["collection"]
-    assert collection["files"] == 15
-    assert run_here(place.home, "key", "export", tmp_path / "backup.tar").code == 0
-    again = run_here(place.home, "key", "export", tmp_path / "backup.tar")
-    assert again.envelope["error"]["code"] == "file-exists"
-
-    careless = run_here(place.home, "key", "purge", fingerprint)
-    assert (careless.code, careless.envelope["error"]["code"]) == (2, "purge-unconfirmed")
-    assert run_here(place.home, "key", "purge", fingerprint, "--yes").code == 0
-    lost = run_here(place.home, "restore", place.out)
-    assert (lost.code, lost.envelope["error"]["code"]) == (2, "state-missing")
-
-    other = tmp_path / "other"
-    bare = run_here(other, "restore", place.out)
-    assert bare.envelope["error"]["code"] == "key-missing"
-    assert run_here(other, "key", "import", tmp_path / "backup.tar").code == 0
-    back = run_here(other, "restore", place.out)
-    assert (back.code, back.result["restored"]) == (0, 15)
-    assert not place.verify(other).problems
+        place.verify()
+    assert (refused.value.code, refused.value.exit_code) == ("manifest-invalid", 5)
 
 
 @pytest.mark.slow
 def test_another_key_never_goes_on_with_a_collection(place: Place, tmp_path: Path) -> None:
     other = tmp_path / "other"
-    picture(tmp_path / "one" / "a" / "1.png", 1)
-    assert run_here(other, "protect", tmp_path / "one").all_written
-    assert run_here(place.home, "key", "export", tmp_path / "backup.tar").code == 0
-    refused = run_here(other, "key", "import", tmp_path / "backup.tar")
-    assert (refused.code, refused.envelope["error"]["code"]) == (2, "key-exists")
-    assert run_here(other, "key", "import", tmp_path / "backup.tar", "--replace").code == 0
+    picture(tmp_path / "photos" / "a" / "1.png", 1)
+    assert run_here(other, "protect", tmp_path / "photos").all_written
+    shutil.copy(place.home / KEY_FILE, other / KEY_FILE)
+    shutil.copytree(place.home / "collections", other / "collections", dirs_exist_ok=True)
     # What the replaced key made is listed still, and refused with a sentence.
     listed = run_here(other, "key", "show").result["collections"]
-    assert sorted(str(one["files"]) for one in listed) == ["15", "None"]
-    joined = run_here(other, "protect", tmp_path / "one")
+    assert sorted(str(collection["files"]) for collection in listed) == ["15", "None"]
+    joined = run_here(other, "protect", tmp_path / "photos")
     assert (joined.code, joined.envelope["error"]["code"]) == (2, "state-foreign")
