@@ -63,7 +63,6 @@ def test_only_one_file_imports_each_edge_library() -> None:
             "commands.py",
             "evaluate.py",
             "fetch.py",
-            "keys.py",
             "methodflags.py",
             "optimize.py",
             "protect.py",

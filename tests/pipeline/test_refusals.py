@@ -129,7 +129,7 @@ def test_the_folder_one_stands_in_can_be_the_output(
         ["protect", "src", "--no-such-flag"],
         ["protct", "src"],
         ["verify", "out"],
-        ["key"],
+        ["key", "show"],
     ],
 )
 def test_misspelt_commands_give_an_envelope_too(
@@ -267,10 +267,3 @@ def test_folders_that_ue_did_not_write(root: Path) -> None:
         2,
         "src-missing",
     )
-
-
-def test_backups_that_are_none(root: Path) -> None:
-    assert refused(ue(root / "home", "key", "import", root / "gone"))[1] == "backup-unreadable"
-    assert refused(ue(root / "home", "key", "import", root / "file"))[1] == "backup-invalid"
-    assert refused(ue(root / "home", "key", "export", root / "new"))[1] == "key-missing"
-    assert refused(ue(root / "home", "key", "purge", "../../src"))[1] == "state-missing"

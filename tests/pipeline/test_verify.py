@@ -1,4 +1,4 @@
-"""What `ue verify` notices, and a collection under another key."""
+"""What `ue verify` notices, and what `ue key` lists."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.pipeline.conftest import picture, run_here, tree
+from tests.pipeline.conftest import picture, run_here, run_ue, tree
 from ue_cli.errors import UeError
 from ue_cli.photos.manifest import MANIFEST_FILE
 from ue_cli.photos.owner.key import KEY_FILE
@@ -198,6 +198,21 @@ def test_hostile_manifests_are_refused(place: Place, path: str) -> None:
     assert (refused.value.code, refused.value.exit_code) == ("manifest-invalid", 5)
 
 
+def test_the_key_is_described_and_a_copy_of_it_is_the_same(place: Place, tmp_path: Path) -> None:
+    described = run_here(place.home, "key").result
+    (collection,) = described["collections"]
+    assert (collection["files"], Path(collection["source"]).name) == (15, "src")
+    (tmp_path / "other").mkdir(mode=0o700)
+    shutil.copy(described["file"], tmp_path / "other")
+    copied = run_here(tmp_path / "other", "key").result
+    assert (copied["key"], copied["collections"]) == (described["key"], [])
+    lines = run_ue(place.home, "key", people=True).out
+    assert described["key"] in lines and "cp -p" in lines
+    nothing = run_here(tmp_path / "new", "key").result
+    assert (nothing["key"], nothing["collections"]) == (None, [])
+    assert not (tmp_path / "new").exists()
+
+
 @pytest.mark.slow
 def test_another_key_never_goes_on_with_a_collection(place: Place, tmp_path: Path) -> None:
     other = tmp_path / "other"
@@ -206,7 +221,7 @@ def test_another_key_never_goes_on_with_a_collection(place: Place, tmp_path: Pat
     shutil.copy(place.home / KEY_FILE, other / KEY_FILE)
     shutil.copytree(place.home / "collections", other / "collections", dirs_exist_ok=True)
     # What the replaced key made is listed still, and refused with a sentence.
-    listed = run_here(other, "key", "show").result["collections"]
+    listed = run_here(other, "key").result["collections"]
     assert sorted(str(collection["files"]) for collection in listed) == ["15", "None"]
     joined = run_here(other, "protect", tmp_path / "photos")
     assert (joined.code, joined.envelope["error"]["code"]) == (2, "state-foreign")

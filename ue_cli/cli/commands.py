@@ -14,7 +14,7 @@ from ue_cli import __version__
 from ue_cli.cli.certify import certify
 from ue_cli.cli.evaluate import evaluate, names
 from ue_cli.cli.fetch import fetch_perturbations
-from ue_cli.cli.keys import keys
+from ue_cli.cli.key import key
 from ue_cli.cli.optimize import optimize
 from ue_cli.cli.protect import protect
 from ue_cli.cli.run import (
@@ -40,7 +40,6 @@ app = typer.Typer(
     epilog="Exit codes: 0 done, 1 bug, 2 usage, 3 nothing usable, 4 perturbation unavailable, "
     "5 budget or verification failed, 6 done but some files skipped, 130 interrupted.",
 )
-app.add_typer(keys, name="key")
 
 
 def _print_version(value: bool) -> None:
@@ -93,3 +92,4 @@ def verify(
 app.command()(certify)
 app.command(epilog=names())(evaluate)
 app.command()(fetch_perturbations)
+app.command()(key)

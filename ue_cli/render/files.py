@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import TYPE_CHECKING
 
 from ue_cli.output import printable
 from ue_cli.render.rows import Lists, Rows, caution, listed, problems, some
 
 if TYPE_CHECKING:
-    from ue_cli.pipeline.keys import KeyReport
+    from ue_cli.pipeline.keys import KeyResult
     from ue_cli.pipeline.protection.results import ProtectResult, VerifyResult
 
 ROUTES = {
@@ -63,10 +64,27 @@ def verify_rows(result: VerifyResult) -> tuple[Rows, Lists]:
     return rows, problems(result.problems)
 
 
-def key_rows(report: KeyReport) -> tuple[Rows, Lists]:
-    """`ue key …`."""
-    rows = [(name, printable(value)) for name, value in report.facts]
-    return rows, [("Collections", [printable(line) for line in report.collections])]
+def key_rows(result: KeyResult) -> tuple[Rows, Lists]:
+    """`ue key`."""
+    file = printable(str(result.file))
+    if result.fingerprint is None:
+        return [("Key", f"none yet; the first ue protect makes one: {file}")], []
+    rows = [
+        ("Key", result.fingerprint),
+        ("File", file),
+        (
+            "To copy it",
+            f"cp -p {printable(shlex.quote(str(result.file)))} ELSEWHERE; whoever has the copy can "
+            "take the protection off, so keep it like a password",
+        ),
+    ]
+    lines = [
+        f"{summary.collection}  "
+        + ("of another key" if summary.files is None else f"{summary.files} files")
+        + f"  {summary.created}  {summary.source}"
+        for summary in result.collections
+    ]
+    return rows, [("Collections", [printable(line) for line in lines])]
 
 
 def _public(result: ProtectResult) -> Rows:

@@ -189,7 +189,7 @@ def test_a_damaged_key_file_is_refused_and_left_alone(tmp_path: Path, damage: ob
     with pytest.raises(UeError, match=KEY_FILE) as caught:
         load_or_create_key(tmp_path)
     assert caught.value.code == "key-damaged"
-    assert "ue key import" in caught.value.hint
+    assert "copy" in caught.value.hint
     assert path.read_bytes() == text
 
 
@@ -222,38 +222,16 @@ def test_a_home_that_is_a_file_and_a_key_that_is_a_folder_are_refused(tmp_path: 
     assert caught.value.code == "key-unreadable"
 
 
-def test_installing_another_key_needs_replace_and_keeps_the_old_one(tmp_path: Path) -> None:
-    old = load_or_create_key(tmp_path)
-    install_key(tmp_path, old, replace=False)
+def test_installing_another_key_needs_replace(tmp_path: Path) -> None:
+    load_or_create_key(tmp_path)
     with pytest.raises(UeError) as caught:
         install_key(tmp_path, OWNER, replace=False)
     assert caught.value.code == "key-exists"
-    assert load_key(tmp_path) == old
     install_key(tmp_path, OWNER, replace=True)
+    install_key(tmp_path, OWNER, replace=False)
     assert load_key(tmp_path) == OWNER
-    kept = tmp_path / f"{KEY_FILE}.{old.fingerprint}.old"
-    assert OwnerKey.from_bytes(kept.read_bytes()) == old
-    assert mode(kept) == 0o600
-
-
-def test_a_damaged_key_is_replaced_on_demand(tmp_path: Path) -> None:
-    load_or_create_key(tmp_path)
-    (tmp_path / KEY_FILE).write_bytes(b"?")
-    with pytest.raises(UeError):
-        install_key(tmp_path, OWNER, replace=False)
-    install_key(tmp_path, OWNER, replace=True)
-    assert load_key(tmp_path) == OWNER
-    assert sum(path.name.endswith(".old") for path in tmp_path.iterdir()) == 1
-
-
-def test_installing_where_there_is_no_key_and_going_back_and_forth(tmp_path: Path) -> None:
-    home, other = tmp_path / "home", OwnerKey(bytes(32))
-    install_key(home, OWNER, replace=False)
-    for key in (other, OWNER, other):
-        install_key(home, key, replace=True)
-        assert load_key(home) == key
-    olds = {f"{KEY_FILE}.{key.fingerprint}.old" for key in (OWNER, other)}
-    assert {path.name for path in home.iterdir()} == {KEY_FILE, *olds}
+    assert mode(tmp_path / KEY_FILE) == 0o600
+    assert [path.name for path in tmp_path.iterdir()] == [KEY_FILE]
 
 
 FROZEN = {

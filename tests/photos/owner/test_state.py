@@ -28,7 +28,6 @@ from ue_cli.photos.owner.collection_info import (
 )
 from ue_cli.photos.owner.journal import Journal
 from ue_cli.photos.owner.key import OwnerKey
-from ue_cli.photos.owner.purge import purge_all, purge_collection
 from ue_cli.photos.owner.state import Collection, protected_hashes
 from ue_cli.types import FileRecord
 
@@ -364,18 +363,12 @@ def test_a_reader_of_an_empty_collection_finds_nothing_and_may_not_write(tmp_pat
             collection.append(record("a"))
 
 
-def test_purging_removes_the_state_and_nothing_else(tmp_path: Path) -> None:
-    for _ in range(2):
-        Collection.create(tmp_path, OWNER, info()).close()
-    first, second = list_collections(tmp_path)
-    purge_collection(tmp_path, first)
-    assert list_collections(tmp_path) == (second,)
-    with pytest.raises(UeError):
-        purge_collection(tmp_path, first)
-    with pytest.raises(UeError):
-        purge_collection(tmp_path, "../..")
-    assert purge_all(tmp_path) == (second,)
-    assert list_collections(tmp_path) == ()
+def test_a_discarded_collection_is_gone_and_no_other(tmp_path: Path) -> None:
+    Collection.create(tmp_path, OWNER, info()).close()
+    others = list_collections(tmp_path)
+    with Collection.create(tmp_path, OWNER, info()) as collection:
+        collection.discard()
+    assert list_collections(tmp_path) == others
 
 
 def test_records_keep_every_field(tmp_path: Path) -> None:

@@ -25,7 +25,7 @@ from ue_cli.photos.private import explain_write, parse_json, write_whole
 COLLECTIONS = "collections"
 INFO_FILE = "collection.json"
 _VERSION = 1
-MAX_INFO = 256 << 20
+_MAX_INFO = 256 << 20
 
 Json = dict[str, Any]
 
@@ -122,7 +122,7 @@ def read_info(path: Path) -> CollectionInfo:
     """
     try:
         with path.open("rb") as file:
-            value = parse_json(file.read(MAX_INFO))
+            value = parse_json(file.read(_MAX_INFO))
         return _info(value)
     except OSError as error:
         raise damaged(path, error.strerror or str(error)) from error
@@ -164,5 +164,5 @@ def damaged(path: Path, reason: str) -> UeError:
     return UeError(
         "state-damaged",
         f"The owner's state at {path} is damaged: {reason}.",
-        "Bring it back from a backup: ue key import BACKUP --replace",
+        "Bring it back from a copy of that folder, or protect again into a new -o.",
     )

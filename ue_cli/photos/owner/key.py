@@ -28,6 +28,7 @@ from ue_cli.photos.private import (
     private_folder,
     sync_folder,
     write_all,
+    write_whole,
 )
 from ue_cli.types import PixelArray
 
@@ -35,7 +36,7 @@ KEY_FILE = "owner.key"
 KEY_BYTES = 32
 ID_BYTES = 16
 FINGERPRINT = re.compile(r"[0-9a-f]{32}")
-MAX_KEY_FILE = 4096
+_MAX_KEY_FILE = 4096
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,14 +183,14 @@ def load_key(home: Path) -> OwnerKey | None:
     try:
         with open_regular(path, follow_links=True) as file:
             mode = os.fstat(file.fileno()).st_mode & 0o777
-            text = file.read(MAX_KEY_FILE)
+            text = file.read(_MAX_KEY_FILE)
     except FileNotFoundError:
         return None
     except OSError as error:
         raise UeError(
             "key-unreadable",
             f"Cannot read the owner's key at {path}: {error.strerror or error}.",
-            "Make it readable for you, or restore it: ue key import BACKUP --replace",
+            "Make it readable for you, or put a copy of it in its place.",
         ) from error
     if mode & 0o077:
         raise UeError(
@@ -204,9 +205,8 @@ def load_key(home: Path) -> OwnerKey | None:
         raise UeError(
             "key-damaged",
             f"The owner's key at {path} is damaged: {error}.",
-            "Restore it from a backup with: ue key import BACKUP --replace. Without one, move "
-            "the file away; a new key is then made, and photos protected before stay protected "
-            "but can neither be restored nor added to.",
+            "Put a copy of it in its place. Without one, move the file away; a new key is then "
+            "made, and photos protected before stay protected but cannot be added to.",
         ) from None
 
 
@@ -223,39 +223,26 @@ def load_or_create_key(home: Path) -> OwnerKey:
 
 
 def install_key(home: Path, key: OwnerKey, *, replace: bool) -> None:
-    """Make ``key`` the owner's, as an import does.
+    """Make a given key the owner's, as scripts with a fixed key do.
 
-    Another key in its place is kept beside it as ``owner.key.<fingerprint>.old``: what it
-    protected can only be restored with it.
+    Args:
+        home: the app directory; made 0700 where missing.
+        key: what will be there.
+        replace: write over another key; collections made under that one cannot be gone on with.
 
     Raises:
         UeError: ``key-exists``: another key is there and ``replace`` is False.
     """
-    path = home / KEY_FILE
-    try:
-        present = load_key(home)
-    except UeError:
-        if not replace:
-            raise
-        aside = path.with_name(f"{KEY_FILE}.damaged-{secrets.token_hex(4)}.old")
-    else:
-        if present is None:
-            present = _create(home, key)
-        if present == key:
-            return
-        if not replace:
-            raise UeError(
-                "key-exists",
-                f"{path} holds another key (fingerprint {present.fingerprint}).",
-                "Back it up with: ue key export FILE, then import again with --replace.",
-            )
-        aside = path.with_name(f"{KEY_FILE}.{present.fingerprint}.old")
-    with explain_write(path), _temporary_key(home, key) as temporary:
-        # At every moment there is a key here: without one, the next run would make a third.
-        with suppress(FileExistsError):
-            os.link(path, aside)
-        temporary.replace(path)
-        sync_folder(home)
+    path = private_folder(home) / KEY_FILE
+    if replace:
+        with explain_write(path):
+            write_whole(path, [key.to_bytes()])
+    elif (present := _create(home, key)) != key:
+        raise UeError(
+            "key-exists",
+            f"{path} holds another key (fingerprint {present.fingerprint}).",
+            "Give another --home.",
+        )
 
 
 def _create(home: Path, key: OwnerKey) -> OwnerKey:

@@ -11,6 +11,7 @@ import dataclasses
 import json
 import os
 import re
+import shutil
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
@@ -21,6 +22,7 @@ from numpy.typing import NDArray
 
 from ue_cli.errors import UeError
 from ue_cli.photos.owner.collection_info import (
+    COLLECTIONS,
     INFO_FILE,
     CollectionInfo,
     Json,
@@ -32,7 +34,7 @@ from ue_cli.photos.owner.collection_info import (
     write_info,
 )
 from ue_cli.photos.owner.journal import JOURNAL_FILE, Journal
-from ue_cli.photos.owner.key import OwnerKey, Subkey
+from ue_cli.photos.owner.key import KEY_FILE, OwnerKey, Subkey
 from ue_cli.photos.private import explain_write, lock_folder, private_folder, write_whole
 from ue_cli.types import FileRecord
 
@@ -117,15 +119,15 @@ class Collection:
             raise UeError(
                 "state-missing",
                 f"There is no state here for collection {fingerprint}.",
-                "If it was made on another machine: ue key export BACKUP there, "
-                "ue key import BACKUP here.",
+                f"If it was made on another machine, copy that one's {KEY_FILE} and {COLLECTIONS} "
+                f"to {home}; ue key shows where they lie there.",
             )
         secret = info.subkey(owner)
         if secret.fingerprint != fingerprint:
             raise UeError(
                 "state-foreign",
                 f"The state of collection {fingerprint} was made with another owner's key.",
-                "Import that key: ue key import BACKUP --replace",
+                f"Put that key in the place of {home / KEY_FILE}, or protect again into a new -o.",
             )
         return cls(collection_folder(home, fingerprint), info, secret, readonly=readonly)
 
@@ -162,6 +164,16 @@ class Collection:
             self._journal.close()
         finally:
             self._unlock()
+
+    def discard(self) -> None:
+        """Remove the collection: nothing was protected under it.
+
+        Raises:
+            UeError: ``write-failed``: a file cannot be removed.
+        """
+        self._journal.close()
+        with explain_write(self.folder):
+            shutil.rmtree(self.folder)
 
     def records(self) -> Iterator[FileRecord]:
         """Every file's newest record, streamed, in the order written."""

@@ -175,8 +175,8 @@ def _labels(found: Scan) -> tuple[dict[str, str], str]:
             "labels-missing",
             f"Measuring needs the class of each image, but {found.root} states none: no folder "
             "per class, no label file, and no owner's state for it here.",
-            "Import the owner's state (ue key import BACKUP), or sort the images into one folder "
-            "per class.",
+            "Copy the owner's state here (ue key shows where it lies), or sort the images into one "
+            "folder per class.",
         )
     return {photo.name: photo.label or "" for photo in given.photos}, given.label_reason
 

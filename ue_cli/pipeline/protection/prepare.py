@@ -53,7 +53,8 @@ def known_collection(options: ProtectOptions) -> tuple[str, CollectionInfo | Non
         raise UeError(
             "state-missing",
             f"{options.out} belongs to collection {fingerprint}, whose state is not here.",
-            "Import it with ue key import BACKUP, or give another -o.",
+            "Copy it from the machine that has it (ue key shows where it lies there), or give "
+            "another -o.",
         )
     return fingerprint, info
 

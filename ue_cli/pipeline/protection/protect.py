@@ -13,7 +13,6 @@ from ue_cli.photos.manifest import ManifestWriter, safe_join
 from ue_cli.photos.metadata.embedded import MetadataPolicy
 from ue_cli.photos.names import plan_names
 from ue_cli.photos.owner.key import load_or_create_key
-from ue_cli.photos.owner.purge import purge_collection
 from ue_cli.photos.owner.state import Collection, protected_hashes
 from ue_cli.photos.places import check_out, check_places, check_private, no_files
 from ue_cli.photos.scan import Scan
@@ -110,10 +109,11 @@ def protect(options: ProtectOptions, phases: Phases) -> ProtectResult:
                 manifest.discard()
         if run.fresh + run.kept:
             result = write_summary(options, photos, collection, run, made, public, started, phases)
+        elif info is None:
+            collection.discard()
     if run.fresh + run.kept:
         return certify_after(options, result, phases)
     if info is None:
-        purge_collection(options.home, collection.fingerprint)
         with suppress(OSError):  # it was there before, with something harmless in it
             options.out.rmdir()
     raise _nothing_usable(run)
