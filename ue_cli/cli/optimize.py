@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Sequence
 from dataclasses import asdict
 from enum import StrEnum
 from pathlib import Path
@@ -29,7 +28,6 @@ from ue_cli.cli.run import (
     HomeOption,
     JobsOption,
     JsonOption,
-    RootOption,
     home_folder,
     process_count,
     run_command,
@@ -50,14 +48,11 @@ class Correspondence(StrEnum):
 
 
 def optimize(
-    src: Annotated[
-        Path, typer.Argument(help="Folder of images, never written to; or cifar10: or cifar100:.")
-    ],
+    src: Annotated[Path, typer.Argument(help="Folder of images, never written to.")],
     file: Annotated[
         Path,
         typer.Option("--out", "-o", metavar="FILE", help="Bank to write, a .safetensors file."),
     ],
-    root: RootOption = None,
     epsilon: EpsilonOption = "8",
     labels: LabelsOption = "auto",
     method: MethodOption = None,
@@ -101,7 +96,6 @@ def optimize(
     """
 
     def work(output: Output) -> ExitCode:
-        from ue_cli.pipeline.datasets.packed import find_packed, refuse_root
         from ue_cli.pipeline.protection.optimise import OptimizeOptions, optimise
         from ue_cli.pipeline.protection.options import choose_method
         from ue_cli.types import Budget
@@ -117,13 +111,9 @@ def optimize(
             contrastive_weight=contrastive_weight,
             csd_weight=csd_weight,
         )
-        packed = find_packed(src, root)
-        if packed is None:
-            refuse_root(root)
         options = OptimizeOptions(
             **asdict(choice),
-            src=src if packed is None else packed.images,
-            packed=packed,
+            src=src,
             file=file,
             home=home_folder(home),
             budget=Budget.parse(epsilon),
@@ -138,14 +128,13 @@ def optimize(
         )
         with output.phases() as phases:
             result = optimise(options, phases)
-        source = [str(src), *(["--root", str(root)] if root is not None else [])]
-        output.result(result.to_json(), _rows(result, source))
+        output.result(result.to_json(), _rows(result, src))
         return ExitCode.DONE
 
     run_command("optimize", as_json, work)
 
 
-def _rows(result: OptimizeResult, source: Sequence[str]) -> list[tuple[str, str]]:
+def _rows(result: OptimizeResult, src: Path) -> list[tuple[str, str]]:
     first, count = result.files[0], len(result.files) - 1
     classes, per_class, _, rows, columns = result.shape
     return [
@@ -160,5 +149,5 @@ def _rows(result: OptimizeResult, source: Sequence[str]) -> list[tuple[str, str]
         *((name, str(value)) for name, value in result.words.items()),
         ("SHA-256", result.sha256),
         ("Time", f"{result.seconds:.1f} s"),
-        ("Apply it", shlex.join(["ue", "protect", *source, "--perturbation", str(first)])),
+        ("Apply it", shlex.join(["ue", "protect", str(src), "--perturbation", str(first)])),
     ]

@@ -29,7 +29,6 @@ from ue_cli.cli.run import (
     JobsOption,
     JsonOption,
     OrderOption,
-    RootOption,
     UnitsOption,
     beside,
     home_folder,
@@ -52,16 +51,11 @@ class Format(StrEnum):
 
 
 def protect(
-    src: Annotated[
-        Path, typer.Argument(help="Folder of images, never written to; or cifar10: or cifar100:.")
-    ],
+    src: Annotated[Path, typer.Argument(help="Folder of images, never written to.")],
     out: Annotated[
         Path | None,
-        typer.Option(
-            "--out", "-o", help="Folder to publish. [default: SRC-protected, cifar10-protected]"
-        ),
+        typer.Option("--out", "-o", help="Folder to publish. [default: SRC-protected]"),
     ] = None,
-    root: RootOption = None,
     epsilon: EpsilonOption = "8",
     labels: LabelsOption = "auto",
     method: MethodOption = None,
@@ -134,7 +128,6 @@ def protect(
     """Write a protected copy of a folder of images, and a report beside it."""
 
     def work(output: Output) -> ExitCode:
-        from ue_cli.pipeline.datasets.packed import find_packed, refuse_root
         from ue_cli.pipeline.protection.options import ProtectOptions, choose_method
         from ue_cli.pipeline.protection.protect import protect as run
         from ue_cli.render.files import protect_rows
@@ -155,13 +148,9 @@ def protect(
             units=units.value if units else None,
             rescale=rescale,
         )
-        packed = find_packed(src, root)
-        if packed is None:
-            refuse_root(root)
         options = ProtectOptions(
-            src=src if packed is None else packed.images,
-            out=out if out is not None else beside(packed.name if packed else src, "-protected"),
-            packed=packed,
+            src=src,
+            out=out if out is not None else beside(src, "-protected"),
             home=home_folder(home),
             home_given=home is not None,
             budget=Budget.parse(epsilon),

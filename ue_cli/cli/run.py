@@ -48,15 +48,6 @@ OrderOption = Annotated[
         metavar="cifar10|FILE", help="Of a .pt, .npy or .npz: the class of each row, a line each."
     ),
 ]
-RootOption = Annotated[
-    Path | None,
-    typer.Option(
-        "--root",
-        metavar="DIR",
-        help="Of cifar10: and cifar100:, where torchvision's files of it are or are downloaded "
-        "to. [default: data]",
-    ),
-]
 UnitsOption = Annotated[
     Units | None,
     typer.Option(help="Of a .pt, .npy or .npz: what its values are. [default: found from them]"),
@@ -70,7 +61,7 @@ def home_folder(home: Path | None) -> Path:
     return home if home is not None else Path(typer.get_app_dir("ue"))
 
 
-def beside(folder: Path | str, suffix: str) -> Path:
+def beside(folder: Path, suffix: str) -> Path:
     """``./photos/`` and ``-protected`` give ``./photos-protected``, for ``.`` too."""
     whole = Path(os.path.normpath(Path.cwd() / folder))
     if not whole.name:

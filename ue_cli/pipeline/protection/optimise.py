@@ -16,7 +16,7 @@ from ue_cli.perturbation.shards import INDEX_SUFFIX, SHARD_BYTES, shard_files
 from ue_cli.photos.owner.key import ID_BYTES, Subkey, load_or_create_key, subkey
 from ue_cli.photos.places import check_source, no_files, within
 from ue_cli.photos.private import explain_write
-from ue_cli.pipeline.datasets.unpack import scan_source
+from ue_cli.photos.scan import scan
 from ue_cli.pipeline.protection.making import learned_words, make_cells, search_of
 from ue_cli.pipeline.protection.options import MakingOptions
 from ue_cli.pipeline.protection.pattern import PLACES, SAMPLES, place, sample_key
@@ -100,10 +100,11 @@ def optimise(options: OptimizeOptions, phases: Phases) -> OptimizeResult:
         UeError: there is nothing to make it on, or FILE cannot be written.
     """
     started = time.monotonic()
-    if options.packed is None:
-        check_source(options.src)
+    check_source(options.src)
     _check_file(options)
-    found = scan_source(options.src, options.packed, phases, dry_run=False)
+    phases.start("Scanning", 1)
+    found = scan(options.src)
+    phases.step()
     if not found.files:
         raise no_files(options.src)
     photos, _ = label_photos(found, options, None, phases)

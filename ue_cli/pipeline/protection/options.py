@@ -11,7 +11,6 @@ from ue_cli.errors import UeError
 from ue_cli.perturbation.legacy import Units
 from ue_cli.perturbation.texture import TextureRecipe
 from ue_cli.photos.write import Requested
-from ue_cli.pipeline.datasets.packed import Packed
 from ue_cli.pipeline.limits import MAX_PIXELS
 from ue_cli.training.ssl_recipes import SslName
 from ue_cli.types import STANDARD, Budget, Look, Making, TuePreset
@@ -175,7 +174,6 @@ class MakingOptions(MethodChoice):
 
     Attributes:
         src: folder of originals; opened read-only.
-        packed: the data set whose ``images`` are ``src``: unpacked first, if that is not done.
         home: folder of the owner's key and state.
         budget: the L∞ ball.
         labels: ``auto``, ``folders``, ``metadata``, ``clusters``, ``single`` or a table's path.
@@ -187,7 +185,6 @@ class MakingOptions(MethodChoice):
 
     src: Path
     home: Path
-    packed: Packed | None = None
     budget: Budget = field(default_factory=lambda: Budget(8))
     labels: str = "auto"
     selection: str = "csd"

@@ -15,10 +15,9 @@ from ue_cli.photos.names import plan_names
 from ue_cli.photos.owner.key import load_or_create_key
 from ue_cli.photos.owner.purge import purge_collection
 from ue_cli.photos.owner.state import Collection, protected_hashes
-from ue_cli.photos.places import check_out, check_places, check_private, no_files
-from ue_cli.photos.scan import Scan
+from ue_cli.photos.places import check_places, check_private, no_files
+from ue_cli.photos.scan import Scan, scan
 from ue_cli.photos.write import sweep
-from ue_cli.pipeline.datasets.unpack import scan_source
 from ue_cli.pipeline.protection.aftercare import certify_after
 from ue_cli.pipeline.protection.choosing import choose_perturbation, chosen_before
 from ue_cli.pipeline.protection.making import Made
@@ -51,10 +50,12 @@ def protect(options: ProtectOptions, phases: Phases) -> ProtectResult:
             then is whole, and the same call goes on from there.
     """
     started = time.monotonic()
-    _check_places(options)
+    check_places(options.src, options.out)
     check_private(options.src, options.out, report_folder(options.out), options.home)
     public = read_perturbation(options)
-    found = scan_source(options.src, options.packed, phases, dry_run=options.dry_run)
+    phases.start("Scanning", 1)
+    found = scan(options.src)
+    phases.step()
     if not found.files:
         raise no_files(options.src)
     fingerprint, info = known_collection(options)
@@ -117,20 +118,6 @@ def protect(options: ProtectOptions, phases: Phases) -> ProtectResult:
         with suppress(OSError):  # it was there before, with something harmless in it
             options.out.rmdir()
     raise _nothing_usable(run)
-
-
-def _check_places(options: ProtectOptions) -> None:
-    if options.packed is None:
-        check_places(options.src, options.out)
-        return
-    for folder in (options.packed.tests, options.packed.images):
-        check_out(folder, options.out)
-    if options.dry_run and options.labels == "clusters":
-        raise UeError(
-            "flags-clash",
-            "--labels clusters looks at the images, but a dry run does not unpack them.",
-            f"Leave --dry-run or --labels out: {options.packed.name} has labels of its own.",
-        )
 
 
 def _write_files(
