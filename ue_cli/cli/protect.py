@@ -70,10 +70,10 @@ def protect(
     perturbation: Annotated[
         str | None,
         typer.Option(
-            metavar="auto|NAME|FILE|hf://…",
+            metavar="NAME|FILE|hf://…",
             help="Apply a published perturbation as it is, instead of making a secret one: anyone "
-            "who has it can subtract it. auto chooses a bundled one and says why; else a name of "
-            "ue fetch-perturbations, .safetensors, .pt, .npy or .npz.",
+            "who has it can subtract it. A name of ue fetch-perturbations, .safetensors, .pt, .npy "
+            "or .npz.",
         ),
     ] = None,
     order: OrderOption = None,

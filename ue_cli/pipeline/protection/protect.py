@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from contextlib import suppress
 
 from ue_cli.errors import ExitCode, UeError
-from ue_cli.perturbation.choice import AUTO
 from ue_cli.photos.decode import DECODER
 from ue_cli.photos.manifest import ManifestWriter, safe_join
 from ue_cli.photos.metadata.embedded import MetadataPolicy
@@ -19,7 +18,6 @@ from ue_cli.photos.places import check_places, check_private, no_files
 from ue_cli.photos.scan import Scan, scan
 from ue_cli.photos.write import sweep
 from ue_cli.pipeline.protection.aftercare import certify_after
-from ue_cli.pipeline.protection.choosing import choose_perturbation, chosen_before
 from ue_cli.pipeline.protection.making import Made
 from ue_cli.pipeline.protection.onefile import Shared, Task, protect_file, set_up
 from ue_cli.pipeline.protection.options import ProtectOptions
@@ -60,15 +58,11 @@ def protect(options: ProtectOptions, phases: Phases) -> ProtectResult:
         raise no_files(options.src)
     fingerprint, info = known_collection(options)
     if info is not None:
-        if options.perturbation == AUTO:
-            public = chosen_before(options, info)
         require_same(options, info, public)
     photos, clusters = label_photos(found, options, info, phases)
     phases.note(f"Labels: {photos.label_reason}")
-    if options.perturbation == AUTO and public is None:
-        public = choose_perturbation(options, photos)
-    if public is not None and public.choice is not None:
-        phases.note(f"Perturbation: {public.choice}")
+    if public is not None and public.chosen:
+        phases.note(f"Perturbation: {public.chosen}")
     if options.dry_run:
         return _plan(found, photos, public, options, started)
 
