@@ -74,12 +74,6 @@ def optimize(
         int | None,
         typer.Option(help="Of every draw, so that anybody can repeat it. [default: your key]"),
     ] = None,
-    shard_mb: Annotated[
-        int,
-        typer.Option(
-            min=1, help="Most MB of a file; a larger bank becomes several files and an index."
-        ),
-    ] = 256,
     device: DeviceOption = "auto",
     max_pixels: MaxPixelsOption = 200_000_000,
     jobs: JobsOption = None,
@@ -120,7 +114,6 @@ def optimize(
             labels=labels,
             correspondence=correspondence.value,
             seed=seed,
-            shard_bytes=shard_mb << 20,
             device=device,
             max_pixels=max_pixels,
             jobs=process_count(jobs),
@@ -135,10 +128,9 @@ def optimize(
 
 
 def _rows(result: OptimizeResult, src: Path) -> list[tuple[str, str]]:
-    first, count = result.files[0], len(result.files) - 1
     classes, per_class, _, rows, columns = result.shape
     return [
-        ("Written", f"{first}" + (f", with {count} files beside it" if count else "")),
+        ("Written", str(result.file)),
         (
             "Holds",
             f"{classes} class{'es' if classes > 1 else ''} × {per_class} "
@@ -149,5 +141,5 @@ def _rows(result: OptimizeResult, src: Path) -> list[tuple[str, str]]:
         *((name, str(value)) for name, value in result.words.items()),
         ("SHA-256", result.sha256),
         ("Time", f"{result.seconds:.1f} s"),
-        ("Apply it", shlex.join(["ue", "protect", str(src), "--perturbation", str(first)])),
+        ("Apply it", shlex.join(["ue", "protect", str(src), "--perturbation", str(result.file)])),
     ]

@@ -12,7 +12,6 @@ from typing import Any
 from ue_cli.errors import UeError
 from ue_cli.perturbation.bank import save_bank
 from ue_cli.perturbation.cards import BANK_SUFFIX, file_sha256
-from ue_cli.perturbation.shards import INDEX_SUFFIX, SHARD_BYTES, shard_files
 from ue_cli.photos.owner.key import ID_BYTES, Subkey, load_or_create_key, subkey
 from ue_cli.photos.places import check_source, no_files, within
 from ue_cli.photos.private import explain_write
@@ -35,14 +34,12 @@ class OptimizeOptions(MakingOptions):
         file: to write; ends in ``.safetensors``.
         seed: of every draw; None: they come from the owner's key.
         correspondence: whose pattern each entry gets in the end.
-        shard_bytes: a larger bank becomes several files.
         overwrite: replace a bank of that name.
     """
 
     file: Path
     seed: int | None = None
     correspondence: Correspondence = "original"
-    shard_bytes: int = SHARD_BYTES
     overwrite: bool = False
 
 
@@ -51,9 +48,9 @@ class OptimizeResult:
     """What was written.
 
     Attributes:
-        files: the one to name first; of a bank in shards that is their index.
-        sha256: of the first.
-        bytes: of all.
+        file: where it is.
+        sha256: of its bytes.
+        bytes: how many they are.
         method: of the bank.
         classes: its names.
         shape: (classes, patterns per class, 3, cells, cells).
@@ -63,7 +60,7 @@ class OptimizeResult:
         seconds: wall time.
     """
 
-    files: tuple[Path, ...]
+    file: Path
     sha256: str
     bytes: int
     method: str
@@ -77,7 +74,7 @@ class OptimizeResult:
     def to_json(self) -> dict[str, Any]:
         """The envelope's result."""
         return {
-            "files": [str(path) for path in self.files],
+            "file": str(self.file),
             "sha256": self.sha256,
             "bytes": self.bytes,
             "method": self.method,
@@ -119,11 +116,11 @@ def optimise(options: OptimizeOptions, phases: Phases) -> OptimizeResult:
         bank, _ = make_cells(photos, secret, options, None, phases, unfinished)
         bank = _portable(bank, photos, secret, options)
         with explain_write(options.file):
-            files = save_bank(bank, options.file, most=options.shard_bytes)
+            save_bank(bank, options.file)
     return OptimizeResult(
-        files=files,
-        sha256=file_sha256(files[0]),
-        bytes=sum(path.stat().st_size for path in files),
+        file=options.file,
+        sha256=file_sha256(options.file),
+        bytes=options.file.stat().st_size,
         method=bank.provenance.method,
         classes=bank.classes,
         shape=bank.delta.shape,
@@ -144,11 +141,10 @@ def _check_file(options: OptimizeOptions) -> None:
             f"Write -o {file / f'perturbation{BANK_SUFFIX}'}",
         )
     if file.suffix != BANK_SUFFIX:
-        name = Path(file.name.removesuffix(INDEX_SUFFIX)).with_suffix(BANK_SUFFIX)
         raise UeError(
             "file-suffix",
             f"FILE should end in {BANK_SUFFIX}, but is {file.name}.",
-            f"Write -o {file.with_name(str(name))}",
+            f"Write -o {file.with_suffix(BANK_SUFFIX)}",
         )
     if not file.parent.is_dir() or not os.access(file.parent, os.W_OK | os.X_OK):
         raise UeError(
@@ -162,11 +158,10 @@ def _check_file(options: OptimizeOptions) -> None:
             f"FILE should lie outside SRC, but {file} is inside.",
             "Give another -o; originals' folders are never written to.",
         )
-    there = [path for path in (file, *shard_files(file)) if os.path.lexists(path)]
-    if file.is_dir() or (there and not options.overwrite):
+    if file.is_dir() or (os.path.lexists(file) and not options.overwrite):
         raise UeError(
             "file-exists",
-            f"FILE should be new, but {file if file.is_dir() else there[0]} is there.",
+            f"FILE should be new, but {file} is there.",
             "Give another -o" + ("." if file.is_dir() else ", or replace it with --overwrite."),
         )
 
