@@ -8,17 +8,17 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ue_cli.cli.run import (
+    DeviceOption,
     HomeOption,
     JobsOption,
     JsonOption,
+    MaxPixelsOption,
     home_folder,
     process_count,
     run_command,
 )
 from ue_cli.cli.subject import (
     DatasetArgument,
-    DeviceOption,
-    MaxPixelsOption,
     MinTestOption,
     OriginalOption,
     ReportOption,

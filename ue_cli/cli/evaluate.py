@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ue_cli.cli.run import (
+    DeviceOption,
     HomeOption,
     JobsOption,
     JsonOption,
+    MaxPixelsOption,
     OrderOption,
     UnitsOption,
     home_folder,
@@ -19,8 +21,6 @@ from ue_cli.cli.run import (
 )
 from ue_cli.cli.subject import (
     DatasetArgument,
-    DeviceOption,
-    MaxPixelsOption,
     MinTestOption,
     OriginalOption,
     ReportOption,

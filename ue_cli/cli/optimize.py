@@ -10,24 +10,16 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ue_cli.cli.methodflags import (
-    CellsOption,
-    ContrastiveOption,
-    CsdOption,
+from ue_cli.cli.panels import MORE
+from ue_cli.cli.run import (
     DeviceOption,
     EpsilonOption,
-    GradientOption,
-    LabelsOption,
-    MaxPixelsOption,
-    MethodOption,
-    PerOption,
-    PresetOption,
-    SurrogateOption,
-)
-from ue_cli.cli.run import (
     HomeOption,
     JobsOption,
     JsonOption,
+    LabelsOption,
+    MaxPixelsOption,
+    MethodOption,
     home_folder,
     process_count,
     run_command,
@@ -39,12 +31,34 @@ if TYPE_CHECKING:
     from ue_cli.pipeline.protection.optimise import OptimizeResult
 
 
-class Correspondence(StrEnum):
-    """Whose pattern each entry gets in the end."""
+class Preset(StrEnum):
+    """TUE's recipe."""
 
-    original = "original"
-    intra_class = "intra-class"
-    inter_class = "inter-class"
+    small = "small"
+    targeted = "targeted"
+    paper = "paper"
+
+
+class Surrogate(StrEnum):
+    """What TUE's surrogate learns by."""
+
+    simclr = "simclr"
+    moco = "moco"
+    simsiam = "simsiam"
+
+
+class Per(StrEnum):
+    """What has a pattern of its own."""
+
+    class_ = "class"
+    photo = "photo"
+
+
+class Gradient(StrEnum):
+    """Which gradient of CSD is followed."""
+
+    paper = "paper"
+    released = "released"
 
 
 def optimize(
@@ -56,20 +70,48 @@ def optimize(
     epsilon: EpsilonOption = "8",
     labels: LabelsOption = "auto",
     method: MethodOption = None,
-    cells: CellsOption = None,
-    gradient: GradientOption = None,
-    per: PerOption = None,
-    preset: PresetOption = None,
-    surrogate: SurrogateOption = None,
-    contrastive_weight: ContrastiveOption = None,
-    csd_weight: CsdOption = None,
-    correspondence: Annotated[
-        Correspondence,
+    cells: Annotated[
+        int | None,
+        typer.Option(min=1, max=256, help="Cells per side of a pattern. [default: 8]"),
+    ] = None,
+    gradient: Annotated[
+        Gradient | None,
         typer.Option(
-            help="Swap patterns in the end, as Ren et al. do in table 5: among a class's images, "
-            "or between classes."
+            help="csd, tue: the paper's gradient of CSD or the released code's. [default: paper]",
+            rich_help_panel=MORE,
         ),
-    ] = Correspondence.original,
+    ] = None,
+    per: Annotated[
+        Per | None,
+        typer.Option(
+            help="pue, em, tue: one pattern per class or per photo. [default: class; tue: photo]"
+        ),
+    ] = None,
+    preset: Annotated[
+        Preset | None,
+        typer.Option(
+            help="tue: small and targeted are for CPUs, targeted against models that learn without "
+            "labels (give it --cells 32); paper trains ResNet-18 for hours on a GPU. "
+            "[default: small]"
+        ),
+    ] = None,
+    surrogate: Annotated[
+        Surrogate | None,
+        typer.Option(
+            help="tue: what the surrogate learns by. [default: simclr]", rich_help_panel=MORE
+        ),
+    ] = None,
+    contrastive_weight: Annotated[
+        float | None,
+        typer.Option(
+            help="tue: weight of the surrogate's loss; 0 is CSD alone. [default: the preset's]",
+            rich_help_panel=MORE,
+        ),
+    ] = None,
+    csd_weight: Annotated[
+        float | None,
+        typer.Option(help="tue: weight of CSD (λ). [default: the preset's]", rich_help_panel=MORE),
+    ] = None,
     seed: Annotated[
         int | None,
         typer.Option(help="Of every draw, so that anybody can repeat it. [default: your key]"),
@@ -91,12 +133,11 @@ def optimize(
 
     def work(output: Output) -> ExitCode:
         from ue_cli.pipeline.protection.optimise import OptimizeOptions, optimise
-        from ue_cli.pipeline.protection.options import choose_method
+        from ue_cli.pipeline.protection.options import choose_cells
         from ue_cli.types import Budget
 
-        choice = choose_method(
+        choice = choose_cells(
             method.value if method else None,
-            space="pixel",
             cells=cells,
             gradient=gradient.value if gradient else None,
             per=per.value if per else None,
@@ -112,7 +153,6 @@ def optimize(
             home=home_folder(home),
             budget=Budget.parse(epsilon),
             labels=labels,
-            correspondence=correspondence.value,
             seed=seed,
             device=device,
             max_pixels=max_pixels,

@@ -41,10 +41,6 @@ SideOption = Annotated[
         f"[default: as many as most files have, {SIDE} at most]",
     ),
 ]
-MaxPixelsOption = Annotated[
-    int, typer.Option(min=1, help="Refuse larger images (decompression bombs).")
-]
-DeviceOption = Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")]
 ReportOption = Annotated[
     Path | None,
     typer.Option(help="Folder of the report, to be kept private. [default: DATASET.report]"),

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import json
-import shutil
 from pathlib import Path
 
 import numpy as np
@@ -80,30 +79,6 @@ def test_every_photo_gets_its_own_pattern_back_by_its_name(
     assert "samples" not in load_bank(stored).provenance.recipe["source"]
 
 
-def test_swaps_trade_patterns_and_leave_the_files_names(
-    ue: Ue, photos: Path, tmp_path: Path
-) -> None:
-    shutil.copy(photos / "dogs" / "1.png", photos / "dogs" / "2.png")
-    banks = {}
-    for kind in ("original", "intra-class", "inter-class"):
-        file = tmp_path / f"{kind}.safetensors"
-        done = ue("optimize", photos, "-o", file, *ALONE, "--correspondence", kind)
-        assert done.code == 0, done.err
-        banks[kind] = load_bank(file)
-    own = banks["original"].delta
-    within, between = banks["intra-class"].delta, banks["inter-class"].delta
-
-    def entries(delta: np.ndarray[tuple[int, ...], np.dtype[np.int8]]) -> list[bytes]:
-        return [one.tobytes() for one in delta]
-
-    for k in (0, 1):
-        assert sorted(entries(within[k])) == sorted(entries(own[k]))
-        assert all(a != b for a, b in zip(entries(within[k]), entries(own[k]), strict=True))
-        assert sorted(entries(between[k])) == sorted(entries(own[1 - k]))
-    assert banks["inter-class"].provenance.recipe["correspondence"] == "inter-class"
-    assert banks["inter-class"].classes == ("cats", "dogs")
-
-
 @pytest.mark.slow
 def test_a_published_recipe_has_a_pattern_for_every_photo_and_a_small_one_for_some(
     ue: Ue, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -164,7 +139,6 @@ def test_what_there_is_no_bank_of_is_refused(ue: Ue, photos: Path, tmp_path: Pat
         (tmp_path / "nowhere", (), 2, "does not exist"),
         (photos, ("--method", "csd", "--per", "photo"), 2, "draws for every photo by itself"),
         (photos, (*ALONE, "--csd-weight", 0), 2, "nothing to optimise"),
-        (photos, (*ALONE, "--per", "class", "--correspondence", "intra-class"), 2, "two images"),
     ):
         done = ue("optimize", source, "-o", file, *flags)
         assert done.code == code and says in json.dumps(done.envelope["error"])

@@ -383,9 +383,6 @@ def test_a_bank_that_was_learned_on_other_photos_is_called_so(tmp_path: Path) ->
         {"method": "csd"},
         {"method": "pue"},
         {"space": "pixel"},
-        {"cells": 4},
-        {"gradient": "paper"},
-        {"per": "class"},
     ],
 )
 def test_a_finished_perturbation_and_making_one_clash(flags: dict[str, Any]) -> None:

@@ -20,10 +20,7 @@ from ue_cli.pipeline.protection.making import learned_words, make_cells, search_
 from ue_cli.pipeline.protection.options import MakingOptions
 from ue_cli.pipeline.protection.pattern import PLACES, SAMPLES, place, sample_key
 from ue_cli.pipeline.protection.prepare import label_photos
-from ue_cli.types import Bank, Correspondence, Phases, PhotoSet
-
-_SWAPS = "\0correspondence"
-"""In the place of a class's name, which none can be, for the seed of the swaps."""
+from ue_cli.types import Bank, Phases, PhotoSet
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,13 +30,11 @@ class OptimizeOptions(MakingOptions):
     Attributes:
         file: to write; ends in ``.safetensors``.
         seed: of every draw; None: they come from the owner's key.
-        correspondence: whose pattern each entry gets in the end.
         overwrite: replace a bank of that name.
     """
 
     file: Path
     seed: int | None = None
-    correspondence: Correspondence = "original"
     overwrite: bool = False
 
 
@@ -175,26 +170,16 @@ def _secret(options: OptimizeOptions) -> Subkey:
 
 
 def _portable(bank: Bank, photos: PhotoSet, secret: Subkey, options: OptimizeOptions) -> Bank:
-    """The bank with names instead of keyed places, swapped if that was asked for."""
+    """The bank with names instead of keyed places."""
     recipe = dict(bank.provenance.recipe)
     places: dict[str, int] = recipe.pop(PLACES, {})
     samples = {}
-    counts = dict.fromkeys(bank.classes, 0 if places else bank.delta.shape[1])
     for photo in photos.photos if places else ():
         own = places.get(place(secret.photo_seed(photo.name)))
         if own is not None:
-            label = photo.label or ""
-            samples[sample_key(label, photo.name)] = own
-            counts[label] = max(counts[label], own + 1)
+            samples[sample_key(photo.label or "", photo.name)] = own
     drawn = "the owner's key" if options.seed is None else f"seed {options.seed}"
     recipe |= {"photos": len(photos.photos), "drawn from": drawn}
     if samples:
         recipe[SAMPLES] = samples
-    if options.correspondence != "original":
-        from ue_cli.methods.correspondence import swapped
-
-        seed = int.from_bytes(secret.class_seed(_SWAPS, 1)[:6], "big")
-        delta = swapped(bank.delta, list(counts.values()), options.correspondence, seed=seed)
-        bank = replace(bank, delta=delta)
-        recipe["correspondence"] = options.correspondence
     return replace(bank, provenance=replace(bank.provenance, recipe=recipe))
