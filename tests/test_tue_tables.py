@@ -23,6 +23,7 @@ from reproduction.tue.plan import BUDGET, SCALES, VICTIMS, Victim, as_json, reci
 from reproduction.tue.plot import draw
 from reproduction.tue.run import claimed, expected_seconds
 from reproduction.tue.studies import STUDIES
+from reproduction.tue.swaps import Correspondence
 from reproduction.tue.tables import Figures, Results
 from reproduction.tue.words import cell as shown
 from reproduction.tue.words import compared
@@ -30,7 +31,7 @@ from reproduction.tue.words import compared
 from tests.pipeline.conftest import picture
 from ue_cli.methods.csd import PixelCsd
 from ue_cli.methods.tue import Tue
-from ue_cli.types import Bank, Correspondence, Provenance
+from ue_cli.types import Bank, Provenance
 
 Row = dict[str, Any]
 CPU = SCALES["cpu"]
@@ -322,3 +323,24 @@ def test_swapped_and_moved_patterns_are_the_ones_that_were_made(tmp_path: Path) 
     first = torch.stack([own[labels == k][0] for k in range(3)])
     wide = first.repeat_interleave(2, 2).repeat_interleave(2, 3)
     assert torch.equal(moved, wide[others])
+
+
+def test_the_released_settings_are_the_authors() -> None:
+    """algorithms.md, section 2: rounds of one pass over the set; only MoCo touches δ."""
+    table = {
+        "simclr": (0.0, 0.1, 20, 20, False),
+        "moco": (1.0, 1.0, 5, 100, False),
+        "simsiam": (0.0, 0.1, 20, 25, True),
+    }
+    arms = arms_of(SCALES["paper"])
+    for learner, settings in table.items():
+        method = arms[f"released-{learner}"].maker
+        assert isinstance(method, Tue) and method.ssl.ssl == learner
+        assert settings == (
+            method.contrastive,
+            method.separation,
+            method.steps,
+            method.batches,
+            method.train_mode,
+        )
+        assert (method.gradient, method.centroids) == ("released", "batch")

@@ -18,7 +18,7 @@ from ue_cli.methods.search import Search
 from ue_cli.methods.tue import Centroids, Tue
 from ue_cli.methods.tue_presets import tue
 from ue_cli.training.contrastive import build_contrast
-from ue_cli.training.ssl_recipes import SSL_NAMES, SslName, find_ssl, small_ssl
+from ue_cli.training.ssl_recipes import SSL_NAMES, SslName, small_ssl
 from ue_cli.training.views import views
 from ue_cli.types import Bank, TuePreset
 
@@ -177,29 +177,12 @@ def test_one_class_is_refused() -> None:
         tiny().optimise(images()[0], torch.zeros(36, dtype=torch.int64), NAMES, BUDGET, seed=0)
 
 
-def test_the_released_recipes_are_the_tables() -> None:
-    """algorithms.md, section 2: rounds of one pass over the set; only MoCo touches δ."""
-    table = {
-        "released-simclr": (0.0, 0.1, 20, 20, False),
-        "released-moco": (1.0, 1.0, 5, 100, False),
-        "released-simsiam": (0.0, 0.1, 20, 25, True),
-    }
+def test_the_presets_differ_in_what_moves_the_patterns() -> None:
     for preset in get_args(TuePreset):
-        learner = preset.removeprefix("released-")
-        ssl = find_ssl(learner if preset in table else "moco")
-        method = tue(preset, ssl, cells=32, per_class=5000)
-        assert method == tue(preset, None if preset in table else ssl, cells=32, per_class=5000)
-        if preset in table:
-            assert table[preset] == (
-                method.contrastive,
-                method.separation,
-                method.steps,
-                method.batches,
-                method.train_mode,
-            )
-            assert method.ssl.ssl == learner
-            assert (method.gradient, method.centroids) == ("released", "batch")
-        else:
-            assert method.ssl.ssl == "moco"
-            assert (method.targeted > 0) == (preset == "targeted") == (not method.contrastive)
-            assert (method.gradient, method.centroids) == ("paper", "set")
+        method = tue(preset, "moco", cells=32, per_class=5000)
+        assert method.ssl.ssl == "moco"
+        assert (method.targeted > 0) == (preset == "targeted") == (not method.contrastive)
+        assert (method.gradient, method.centroids) == ("paper", "set")
+        assert (method.ssl.net == "resnet18") == (preset == "paper")
+    chosen = tue("paper", "simclr", cells=32, per_class=1, contrastive=0.5, gradient="released")
+    assert (chosen.contrastive, chosen.separation, chosen.gradient) == (0.5, 0.1, "released")

@@ -168,26 +168,6 @@ def test_folders_revisions_and_small_files_are_taken(ask: Ask, home: Path) -> No
     assert len(blob) == 40  # git's hash, not SHA-256
 
 
-def test_a_bank_in_shards_is_fetched_by_its_index(
-    ask: Ask, hub: Hub, home: Path, tmp_path: Path
-) -> None:
-    index, *shards = save_bank(bank(), tmp_path / "big.safetensors", most=1)
-    for path in (index, *shards):
-        hub.files["o/sharded", f"deep/{path.name}"] = path.read_bytes()
-        hub.files["o/mixed", path.name] = path.read_bytes()
-    first, second = (("o/mixed", path.name) for path in shards[:2])
-    hub.files[first], hub.files[second] = hub.files[second], hub.files[first]
-    found = ask(f"hf://o/sharded/deep/{index.name}")["result"]["perturbations"][0]
-    assert found["shape"] == list(bank().delta.shape)
-    assert found["bytes"] == sum(path.stat().st_size for path in (index, *shards))
-    assert "is another file" in refused(
-        ask(f"hf://o/mixed/{index.name}"), "perturbation-unreadable"
-    )
-    assert in_cache(home, "mixed") == []
-    hub.files["o/torn", index.name] = index.read_bytes()
-    assert shards[0].name in refused(ask(f"hf://o/torn/{index.name}"), "hub-file")
-
-
 @pytest.mark.parametrize(("kind", "method"), [("flaky", "GET"), ("drowsy", "HEAD")])
 def test_a_server_error_is_tried_again(ask: Ask, hub: Hub, kind: str, method: str) -> None:
     assert ask(f"hf://o/{kind}/{FILE}")["ok"]

@@ -14,7 +14,13 @@ from hypothesis import strategies as st
 
 from ue_cli.errors import ExitCode, UeError
 from ue_cli.perturbation.bank import load_bank, save_bank
-from ue_cli.perturbation.transfer import map_classes, mixed_classes, transfer_bank, with_budget
+from ue_cli.perturbation.transfer import (
+    has_name,
+    map_classes,
+    mixed_classes,
+    transfer_bank,
+    with_budget,
+)
 from ue_cli.types import Bank, Budget, Provenance
 
 
@@ -167,3 +173,8 @@ def test_another_budget_moves_no_level_unless_asked() -> None:
 def test_transfer_needs_no_torch() -> None:
     code = "import sys, ue_cli.perturbation.transfer; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
+
+
+def test_names_are_the_same_in_any_case_and_composition() -> None:
+    assert has_name(("cat", "caf\u00e9"), "CAT") and has_name(("caf\u00e9",), "cafe\u0301")
+    assert not has_name(("cat",), "cats")

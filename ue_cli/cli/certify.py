@@ -2,25 +2,23 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from ue_cli.cli.run import (
+    DeviceOption,
     HomeOption,
     JobsOption,
     JsonOption,
-    RootOption,
+    MaxPixelsOption,
     home_folder,
     process_count,
     run_command,
 )
 from ue_cli.cli.subject import (
     DatasetArgument,
-    DeviceOption,
-    MaxPixelsOption,
     MinTestOption,
     OriginalOption,
     ReportOption,
@@ -55,7 +53,6 @@ def certify(
     dataset: DatasetArgument,
     original: OriginalOption = None,
     test: TestOption = None,
-    root: RootOption = None,
     preset: Annotated[
         Preset,
         typer.Option(help="paper: ResNet-18, σ 0.25 absolute, q 0.9, N 1000, confidence 0.99."),
@@ -110,7 +107,6 @@ def certify(
         chosen = resolve_device(device)  # before anything imports torch without a sentence for it
         from ue_cli.pipeline.certification.certify import certify as run
         from ue_cli.pipeline.certification.options import CertifyOptions
-        from ue_cli.pipeline.datasets.unpack import clean_folders
         from ue_cli.render.training import certify_rows
 
         options = CertifyOptions(
@@ -137,8 +133,7 @@ def certify(
             max_pixels=max_pixels,
         )
         with output.phases() as phases:
-            originals, tests = clean_folders(original, test, root, phases)
-            result = run(replace(options, original=originals, test=tests), phases)
+            result = run(options, phases)
         rows, lists = certify_rows(result)
         output.result(result.to_json(), rows, lists=lists, exit_code=result.exit_code)
         return result.exit_code

@@ -16,6 +16,7 @@ from ue_cli.cli.evaluate import evaluate, names
 from ue_cli.cli.fetch import fetch_perturbations
 from ue_cli.cli.key import key
 from ue_cli.cli.optimize import optimize
+from ue_cli.cli.panels import PanelCommand
 from ue_cli.cli.protect import protect
 from ue_cli.cli.run import (
     HomeOption,
@@ -60,8 +61,8 @@ def root(
     """Protect published images with unlearnable examples, and measure what that is worth."""
 
 
-app.command()(protect)
-app.command()(optimize)
+app.command(cls=PanelCommand)(protect)
+app.command(cls=PanelCommand)(optimize)
 
 
 @app.command()
@@ -89,7 +90,7 @@ def verify(
     run_command("verify", as_json, work)
 
 
-app.command()(certify)
-app.command(epilog=names())(evaluate)
+app.command(cls=PanelCommand)(certify)
+app.command(cls=PanelCommand, epilog=names())(evaluate)
 app.command()(fetch_perturbations)
 app.command()(key)

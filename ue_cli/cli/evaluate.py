@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from ue_cli.cli.run import (
+    DeviceOption,
     HomeOption,
     JobsOption,
     JsonOption,
+    MaxPixelsOption,
     OrderOption,
-    RootOption,
     UnitsOption,
     home_folder,
     process_count,
@@ -21,8 +21,6 @@ from ue_cli.cli.run import (
 )
 from ue_cli.cli.subject import (
     DatasetArgument,
-    DeviceOption,
-    MaxPixelsOption,
     MinTestOption,
     OriginalOption,
     ReportOption,
@@ -65,7 +63,6 @@ def evaluate(
     dataset: DatasetArgument,
     original: OriginalOption = None,
     test: TestOption = None,
-    root: RootOption = None,
     tier: Annotated[
         Tier,
         typer.Option(
@@ -143,7 +140,6 @@ def evaluate(
         from ue_cli.pipeline.backend import resolve_device
 
         chosen = resolve_device(device)  # before anything imports torch without a sentence for it
-        from ue_cli.pipeline.datasets.unpack import clean_folders
         from ue_cli.pipeline.evaluation.evaluate import evaluate as run
         from ue_cli.pipeline.evaluation.options import EvaluateOptions, parse_coverage
         from ue_cli.render.training import evaluate_rows
@@ -174,8 +170,7 @@ def evaluate(
             home_given=home is not None,
         )
         with output.phases() as phases:
-            originals, tests = clean_folders(original, test, root, phases)
-            result = run(replace(options, original=originals, test=tests), phases)
+            result = run(options, phases)
         rows, lists = evaluate_rows(result)
         output.result(result.to_json(), rows, lists=lists, exit_code=result.exit_code)
         return result.exit_code

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Sequence
 from dataclasses import asdict
 from enum import StrEnum
 from pathlib import Path
@@ -11,25 +10,16 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ue_cli.cli.methodflags import (
-    CellsOption,
-    ContrastiveOption,
-    CsdOption,
+from ue_cli.cli.panels import MORE
+from ue_cli.cli.run import (
     DeviceOption,
     EpsilonOption,
-    GradientOption,
-    LabelsOption,
-    MaxPixelsOption,
-    MethodOption,
-    PerOption,
-    PresetOption,
-    SurrogateOption,
-)
-from ue_cli.cli.run import (
     HomeOption,
     JobsOption,
     JsonOption,
-    RootOption,
+    LabelsOption,
+    MaxPixelsOption,
+    MethodOption,
     home_folder,
     process_count,
     run_command,
@@ -41,50 +31,91 @@ if TYPE_CHECKING:
     from ue_cli.pipeline.protection.optimise import OptimizeResult
 
 
-class Correspondence(StrEnum):
-    """Whose pattern each entry gets in the end."""
+class Preset(StrEnum):
+    """TUE's recipe."""
 
-    original = "original"
-    intra_class = "intra-class"
-    inter_class = "inter-class"
+    small = "small"
+    targeted = "targeted"
+    paper = "paper"
+
+
+class Surrogate(StrEnum):
+    """What TUE's surrogate learns by."""
+
+    simclr = "simclr"
+    moco = "moco"
+    simsiam = "simsiam"
+
+
+class Per(StrEnum):
+    """What has a pattern of its own."""
+
+    class_ = "class"
+    photo = "photo"
+
+
+class Gradient(StrEnum):
+    """Which gradient of CSD is followed."""
+
+    paper = "paper"
+    released = "released"
 
 
 def optimize(
-    src: Annotated[
-        Path, typer.Argument(help="Folder of images, never written to; or cifar10: or cifar100:.")
-    ],
+    src: Annotated[Path, typer.Argument(help="Folder of images, never written to.")],
     file: Annotated[
         Path,
         typer.Option("--out", "-o", metavar="FILE", help="Bank to write, a .safetensors file."),
     ],
-    root: RootOption = None,
     epsilon: EpsilonOption = "8",
     labels: LabelsOption = "auto",
     method: MethodOption = None,
-    cells: CellsOption = None,
-    gradient: GradientOption = None,
-    per: PerOption = None,
-    preset: PresetOption = None,
-    surrogate: SurrogateOption = None,
-    contrastive_weight: ContrastiveOption = None,
-    csd_weight: CsdOption = None,
-    correspondence: Annotated[
-        Correspondence,
+    cells: Annotated[
+        int | None,
+        typer.Option(min=1, max=256, help="Cells per side of a pattern. [default: 8]"),
+    ] = None,
+    gradient: Annotated[
+        Gradient | None,
         typer.Option(
-            help="Swap patterns in the end, as Ren et al. do in table 5: among a class's images, "
-            "or between classes."
+            help="csd, tue: the paper's gradient of CSD or the released code's. [default: paper]",
+            rich_help_panel=MORE,
         ),
-    ] = Correspondence.original,
+    ] = None,
+    per: Annotated[
+        Per | None,
+        typer.Option(
+            help="pue, em, tue: one pattern per class or per photo. [default: class; tue: photo]"
+        ),
+    ] = None,
+    preset: Annotated[
+        Preset | None,
+        typer.Option(
+            help="tue: small and targeted are for CPUs, targeted against models that learn without "
+            "labels (give it --cells 32); paper trains ResNet-18 for hours on a GPU. "
+            "[default: small]"
+        ),
+    ] = None,
+    surrogate: Annotated[
+        Surrogate | None,
+        typer.Option(
+            help="tue: what the surrogate learns by. [default: simclr]", rich_help_panel=MORE
+        ),
+    ] = None,
+    contrastive_weight: Annotated[
+        float | None,
+        typer.Option(
+            help="tue: weight of the surrogate's loss; 0 is CSD alone. [default: the preset's]",
+            rich_help_panel=MORE,
+        ),
+    ] = None,
+    csd_weight: Annotated[
+        float | None,
+        typer.Option(help="tue: weight of CSD (λ). [default: the preset's]", rich_help_panel=MORE),
+    ] = None,
     seed: Annotated[
         int | None,
         typer.Option(help="Of every draw, so that anybody can repeat it. [default: your key]"),
     ] = None,
-    shard_mb: Annotated[
-        int,
-        typer.Option(
-            min=1, help="Most MB of a file; a larger bank becomes several files and an index."
-        ),
-    ] = 256,
     device: DeviceOption = "auto",
     max_pixels: MaxPixelsOption = 200_000_000,
     jobs: JobsOption = None,
@@ -101,14 +132,12 @@ def optimize(
     """
 
     def work(output: Output) -> ExitCode:
-        from ue_cli.pipeline.datasets.packed import find_packed, refuse_root
         from ue_cli.pipeline.protection.optimise import OptimizeOptions, optimise
-        from ue_cli.pipeline.protection.options import choose_method
+        from ue_cli.pipeline.protection.options import choose_cells
         from ue_cli.types import Budget
 
-        choice = choose_method(
+        choice = choose_cells(
             method.value if method else None,
-            space="pixel",
             cells=cells,
             gradient=gradient.value if gradient else None,
             per=per.value if per else None,
@@ -117,20 +146,14 @@ def optimize(
             contrastive_weight=contrastive_weight,
             csd_weight=csd_weight,
         )
-        packed = find_packed(src, root)
-        if packed is None:
-            refuse_root(root)
         options = OptimizeOptions(
             **asdict(choice),
-            src=src if packed is None else packed.images,
-            packed=packed,
+            src=src,
             file=file,
             home=home_folder(home),
             budget=Budget.parse(epsilon),
             labels=labels,
-            correspondence=correspondence.value,
             seed=seed,
-            shard_bytes=shard_mb << 20,
             device=device,
             max_pixels=max_pixels,
             jobs=process_count(jobs),
@@ -138,18 +161,16 @@ def optimize(
         )
         with output.phases() as phases:
             result = optimise(options, phases)
-        source = [str(src), *(["--root", str(root)] if root is not None else [])]
-        output.result(result.to_json(), _rows(result, source))
+        output.result(result.to_json(), _rows(result, src))
         return ExitCode.DONE
 
     run_command("optimize", as_json, work)
 
 
-def _rows(result: OptimizeResult, source: Sequence[str]) -> list[tuple[str, str]]:
-    first, count = result.files[0], len(result.files) - 1
+def _rows(result: OptimizeResult, src: Path) -> list[tuple[str, str]]:
     classes, per_class, _, rows, columns = result.shape
     return [
-        ("Written", f"{first}" + (f", with {count} files beside it" if count else "")),
+        ("Written", str(result.file)),
         (
             "Holds",
             f"{classes} class{'es' if classes > 1 else ''} × {per_class} "
@@ -160,5 +181,5 @@ def _rows(result: OptimizeResult, source: Sequence[str]) -> list[tuple[str, str]
         *((name, str(value)) for name, value in result.words.items()),
         ("SHA-256", result.sha256),
         ("Time", f"{result.seconds:.1f} s"),
-        ("Apply it", shlex.join(["ue", "protect", *source, "--perturbation", str(first)])),
+        ("Apply it", shlex.join(["ue", "protect", str(src), "--perturbation", str(result.file)])),
     ]

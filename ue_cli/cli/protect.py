@@ -9,27 +9,17 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ue_cli.cli.methodflags import (
-    CellsOption,
-    ContrastiveOption,
-    CsdOption,
+from ue_cli.cli.panels import MORE
+from ue_cli.cli.run import (
     DeviceOption,
     EpsilonOption,
-    GradientOption,
-    LabelsOption,
-    MaxPixelsOption,
-    MethodOption,
-    PerOption,
-    PresetOption,
-    SpaceOption,
-    SurrogateOption,
-)
-from ue_cli.cli.run import (
     HomeOption,
     JobsOption,
     JsonOption,
+    LabelsOption,
+    MaxPixelsOption,
+    MethodOption,
     OrderOption,
-    RootOption,
     UnitsOption,
     beside,
     home_folder,
@@ -42,6 +32,13 @@ if TYPE_CHECKING:
     from ue_cli.output import Output
 
 
+class Space(StrEnum):
+    """Where CSD separates the classes."""
+
+    texture = "texture"
+    pixel = "pixel"
+
+
 class Format(StrEnum):
     """What is written."""
 
@@ -52,53 +49,33 @@ class Format(StrEnum):
 
 
 def protect(
-    src: Annotated[
-        Path, typer.Argument(help="Folder of images, never written to; or cifar10: or cifar100:.")
-    ],
+    src: Annotated[Path, typer.Argument(help="Folder of images, never written to.")],
     out: Annotated[
         Path | None,
-        typer.Option(
-            "--out", "-o", help="Folder to publish. [default: SRC-protected, cifar10-protected]"
-        ),
+        typer.Option("--out", "-o", help="Folder to publish. [default: SRC-protected]"),
     ] = None,
-    root: RootOption = None,
     epsilon: EpsilonOption = "8",
-    labels: LabelsOption = "auto",
-    method: MethodOption = None,
-    space: SpaceOption = None,
-    cells: CellsOption = None,
-    gradient: GradientOption = None,
-    per: PerOption = None,
-    preset: PresetOption = None,
-    surrogate: SurrogateOption = None,
-    contrastive_weight: ContrastiveOption = None,
-    csd_weight: CsdOption = None,
-    perturbation: Annotated[
-        str | None,
-        typer.Option(
-            metavar="auto|NAME|FILE|hf://…",
-            help="Apply a published perturbation as it is, instead of making a secret one: anyone "
-            "who has it can subtract it. auto chooses a bundled one and says why; else a name of "
-            "ue fetch-perturbations, .safetensors, .pt, .npy or .npz.",
-        ),
-    ] = None,
-    order: OrderOption = None,
-    units: UnitsOption = None,
-    rescale: Annotated[
-        bool,
-        typer.Option("--rescale", help="Multiply the published perturbation to fill the budget."),
-    ] = False,
     look: Annotated[
         str,
         typer.Option(
             help="How visible it may be: subtle, standard, or strong (no bound, plainly seen)."
         ),
     ] = "standard",
+    labels: LabelsOption = "auto",
+    method: MethodOption = None,
+    perturbation: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME|FILE|hf://…",
+            help="Apply a published perturbation as it is, instead of making a secret one: anyone "
+            "who has it can subtract it. A name of ue fetch-perturbations, .safetensors, .pt, .npy "
+            "or .npz.",
+        ),
+    ] = None,
     collection: Annotated[
         str,
         typer.Option(help="Name of the collection: with your key it decides the textures."),
     ] = "photos",
-    device: DeviceOption = "auto",
     format: Annotated[
         Format, typer.Option("--format", help="keep: every file stays what it is.")
     ] = Format.keep,
@@ -113,28 +90,54 @@ def protect(
         bool,
         typer.Option("--opt-out", help="Write the IPTC/PLUS field that forbids AI training."),
     ] = False,
-    max_pixels: MaxPixelsOption = 200_000_000,
-    jobs: JobsOption = None,
-    overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Write files anew that are already finished.")
-    ] = False,
-    strict: Annotated[
-        bool, typer.Option("--strict", help="Exit with 6 where any file is too faint to count.")
-    ] = False,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Say what would be done; write nothing.")
     ] = False,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Write files anew that are already finished.")
+    ] = False,
+    jobs: JobsOption = None,
+    as_json: JsonOption = False,
+    space: Annotated[
+        Space | None,
+        typer.Option(
+            help="Where CSD separates the classes: textures or pixels. [default: texture]",
+            rich_help_panel=MORE,
+        ),
+    ] = None,
+    order: OrderOption = None,
+    units: UnitsOption = None,
+    rescale: Annotated[
+        bool,
+        typer.Option(
+            "--rescale",
+            help="Multiply the published perturbation to fill the budget.",
+            rich_help_panel=MORE,
+        ),
+    ] = False,
+    strict: Annotated[
+        bool,
+        typer.Option(
+            "--strict",
+            help="Exit with 6 where any file is too faint to count.",
+            rich_help_panel=MORE,
+        ),
+    ] = False,
     no_certify: Annotated[
         bool,
-        typer.Option("--no-certify", help="Leave the certificate out, even where it is quick."),
+        typer.Option(
+            "--no-certify",
+            help="Leave the certificate out, even where it is quick.",
+            rich_help_panel=MORE,
+        ),
     ] = False,
+    device: DeviceOption = "auto",
+    max_pixels: MaxPixelsOption = 200_000_000,
     home: HomeOption = None,
-    as_json: JsonOption = False,
 ) -> None:
     """Write a protected copy of a folder of images, and a report beside it."""
 
     def work(output: Output) -> ExitCode:
-        from ue_cli.pipeline.datasets.packed import find_packed, refuse_root
         from ue_cli.pipeline.protection.options import ProtectOptions, choose_method
         from ue_cli.pipeline.protection.protect import protect as run
         from ue_cli.render.files import protect_rows
@@ -143,25 +146,14 @@ def protect(
         choice = choose_method(
             method.value if method else None,
             space=space.value if space else None,
-            cells=cells,
-            gradient=gradient.value if gradient else None,
-            per=per.value if per else None,
-            preset=preset.value if preset else None,
-            surrogate=surrogate.value if surrogate else None,
-            contrastive_weight=contrastive_weight,
-            csd_weight=csd_weight,
             perturbation=perturbation,
             order=order,
             units=units.value if units else None,
             rescale=rescale,
         )
-        packed = find_packed(src, root)
-        if packed is None:
-            refuse_root(root)
         options = ProtectOptions(
-            src=src if packed is None else packed.images,
-            out=out if out is not None else beside(packed.name if packed else src, "-protected"),
-            packed=packed,
+            src=src,
+            out=out if out is not None else beside(src, "-protected"),
             home=home_folder(home),
             home_given=home is not None,
             budget=Budget.parse(epsilon),

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 import typer
 
 from ue_cli import __version__
+from ue_cli.cli.panels import MORE
 from ue_cli.errors import ExitCode, UeError
 
 if TYPE_CHECKING:
@@ -22,8 +23,47 @@ if TYPE_CHECKING:
 HomeOption = Annotated[
     Path | None,
     typer.Option(
-        "--home", envvar="UE_HOME", help="Folder of the owner's key and state.", show_default=False
+        "--home",
+        envvar="UE_HOME",
+        help="Folder of the owner's key and state.",
+        show_default=False,
+        rich_help_panel=MORE,
     ),
+]
+EpsilonOption = Annotated[
+    str,
+    typer.Option(help="L∞ budget: 1 or more are 8-bit levels, below 1 a fraction; 8/255 too."),
+]
+LabelsOption = Annotated[
+    str, typer.Option(help="auto, folders, metadata, clusters, single, or a CSV or JSONL file.")
+]
+
+
+class Method(StrEnum):
+    """How a perturbation is made."""
+
+    csd = "csd"
+    pue = "pue"
+    em = "em"
+    tue = "tue"
+
+
+MethodOption = Annotated[
+    Method | None,
+    typer.Option(
+        help="csd needs no training; pue, em and tue train a surrogate on the photos. "
+        "[default: csd]"
+    ),
+]
+DeviceOption = Annotated[
+    str,
+    typer.Option(
+        help="For what trains or optimises: auto, cpu, cuda or mps.", rich_help_panel=MORE
+    ),
+]
+MaxPixelsOption = Annotated[
+    int,
+    typer.Option(min=1, help="Refuse larger images (decompression bombs).", rich_help_panel=MORE),
 ]
 JsonOption = Annotated[
     bool, typer.Option("--json", help="Print one versioned JSON envelope on stdout.")
@@ -45,21 +85,17 @@ class Units(StrEnum):
 OrderOption = Annotated[
     str | None,
     typer.Option(
-        metavar="cifar10|FILE", help="Of a .pt, .npy or .npz: the class of each row, a line each."
-    ),
-]
-RootOption = Annotated[
-    Path | None,
-    typer.Option(
-        "--root",
-        metavar="DIR",
-        help="Of cifar10: and cifar100:, where torchvision's files of it are or are downloaded "
-        "to. [default: data]",
+        metavar="cifar10|FILE",
+        help="Of a .pt, .npy or .npz: the class of each row, a line each.",
+        rich_help_panel=MORE,
     ),
 ]
 UnitsOption = Annotated[
     Units | None,
-    typer.Option(help="Of a .pt, .npy or .npz: what its values are. [default: found from them]"),
+    typer.Option(
+        help="Of a .pt, .npy or .npz: what its values are. [default: found from them]",
+        rich_help_panel=MORE,
+    ),
 ]
 
 _UsageError: type[Exception] = typer.BadParameter.__bases__[0]  # typer does not export it
@@ -70,7 +106,7 @@ def home_folder(home: Path | None) -> Path:
     return home if home is not None else Path(typer.get_app_dir("ue"))
 
 
-def beside(folder: Path | str, suffix: str) -> Path:
+def beside(folder: Path, suffix: str) -> Path:
     """``./photos/`` and ``-protected`` give ``./photos-protected``, for ``.`` too."""
     whole = Path(os.path.normpath(Path.cwd() / folder))
     if not whole.name:

@@ -14,17 +14,13 @@ OriginalOption = Annotated[
     Path | None,
     typer.Option(
         "--original",
-        help="The originals' folder, or cifar10: or cifar100:; the clean test set is split off it, "
-        "and the clean controls are trained on the rest.",
+        help="The originals' folder; the clean test set is split off it, and the clean controls "
+        "are trained on the rest.",
     ),
 ]
 TestOption = Annotated[
     Path | None,
-    typer.Option(
-        "--test",
-        help="Folder of other clean images of the same classes to test on; cifar10: and "
-        "cifar100: mean their own.",
-    ),
+    typer.Option("--test", help="Folder of other clean images of the same classes to test on."),
 ]
 TestShareOption = Annotated[
     float, typer.Option(min=0.05, max=0.5, help="Share of the originals that is split off.")
@@ -45,10 +41,6 @@ SideOption = Annotated[
         f"[default: as many as most files have, {SIDE} at most]",
     ),
 ]
-MaxPixelsOption = Annotated[
-    int, typer.Option(min=1, help="Refuse larger images (decompression bombs).")
-]
-DeviceOption = Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")]
 ReportOption = Annotated[
     Path | None,
     typer.Option(help="Folder of the report, to be kept private. [default: DATASET.report]"),

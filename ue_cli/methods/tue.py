@@ -37,7 +37,7 @@ MOST_WEIGHT = 1_000_000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tue(Learner):
-    """The bi-level optimisation of eq. 6; `presets` has the released recipes and those of a CPU.
+    """The bi-level optimisation of eq. 6; `tue_presets` has the paper's and those of a CPU.
 
     Attributes:
         name: ``tue``.

@@ -1,22 +1,21 @@
-"""TUE's recipes: as released, as the paper's eq. 5 has it, and what a CPU can afford."""
+"""TUE's recipes: the paper's eq. 5, and what a CPU can afford."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 
-from ue_cli.errors import UeError
 from ue_cli.methods.discriminant import Gradient
 from ue_cli.methods.tue import Tue
 from ue_cli.training.ssl_recipes import SslName, small_ssl, ssl_recipe
 from ue_cli.types import TuePreset
 
 _ROUNDS = 200
-"""Of all three released recipes: their epochs and batches come to that."""
+"""Of all three learners: the epochs and batches of the authors' code come to that."""
 
 
 def tue(
     preset: TuePreset,
-    ssl: SslName | None = None,
+    ssl: SslName,
     *,
     cells: int,
     per_class: int,
@@ -27,8 +26,8 @@ def tue(
     """A recipe by name, and what is asked to differ from it.
 
     Args:
-        preset: its name; a released one decides the learner.
-        ssl: the learner of the others; None: SimCLR.
+        preset: its name.
+        ssl: the learner.
         cells: as in `Tue`.
         per_class: as in `Tue`.
         contrastive: w; None: the recipe's own, as for all that follow.
@@ -36,20 +35,11 @@ def tue(
         gradient: of CSD.
 
     Raises:
-        UeError: ``flags-clash``: a released recipe with another learner than its own, or
-            ``method-weights``.
+        UeError: ``method-weights``.
     """
-    learner = _LEARNER.get(preset, ssl or "simclr")
-    if ssl not in (None, learner):
-        raise UeError(
-            "flags-clash",
-            f"The recipe {preset} trains {learner}, but {ssl} was asked for.",
-            f"Use --preset released-{ssl}, or --preset paper with any learner.",
-        )
-    own = released(learner, cells, per_class)
     if preset == "small":
-        own = Tue(
-            ssl=small_ssl(learner),
+        recipe = Tue(
+            ssl=small_ssl(ssl),
             cells=cells,
             per_class=per_class,
             max_rounds=20,
@@ -59,8 +49,8 @@ def tue(
             separation=1.0,
         )
     elif preset == "targeted":
-        own = Tue(
-            ssl=small_ssl(learner),
+        recipe = Tue(
+            ssl=small_ssl(ssl),
             cells=cells,
             per_class=per_class,
             max_rounds=6,
@@ -71,30 +61,22 @@ def tue(
             separation=0.0,
             targeted=1.0,
         )
-    elif preset == "paper":
-        own = replace(own, contrastive=1.0, gradient="paper", centroids="set")
+    else:
+        recipe = _paper(ssl, cells, per_class)
     return replace(
-        own,
-        contrastive=own.contrastive if contrastive is None else contrastive,
-        separation=own.separation if separation is None else separation,
-        gradient=own.gradient if gradient is None else gradient,
+        recipe,
+        contrastive=recipe.contrastive if contrastive is None else contrastive,
+        separation=recipe.separation if separation is None else separation,
+        gradient=recipe.gradient if gradient is None else gradient,
     )
 
 
-_LEARNER: dict[str, SslName] = {
-    "released-simclr": "simclr",
-    "released-moco": "moco",
-    "released-simsiam": "simsiam",
-}
+def _paper(ssl: SslName, cells: int, per_class: int) -> Tue:
+    """ResNet-18 on CIFAR-10 (Ren et al., ICLR 2023); rounds and steps are those of their code.
 
-
-def released(ssl: SslName, cells: int, per_class: int) -> Tue:
-    """ResNet-18 on CIFAR-10 as the authors' code has it (Ren et al., ICLR 2023).
-
-    With SimCLR and SimSiam its contrastive weight is 0: CSD alone, which needs no surrogate.
-    CSD compares the classes of a batch, and its spreads are constants to the gradient. Three things
-    differ on purpose: MoCo's queue takes no keys while δ moves; δ is rounded, not truncated; and it
-    stays in the ball alone, where theirs is cut after every step to what its one image can carry.
+    Three things differ from that on purpose: MoCo's queue takes no keys while δ moves; δ is
+    rounded, not truncated; and it stays in the ball alone, where theirs is cut after every step to
+    what its one image can carry.
     """
     moco = ssl == "moco"
     return Tue(
@@ -104,10 +86,8 @@ def released(ssl: SslName, cells: int, per_class: int) -> Tue:
         max_rounds=_ROUNDS,
         batches={"simclr": 20, "moco": 100, "simsiam": 25}[ssl],
         steps=5 if moco else 20,
-        contrastive=1.0 if moco else 0.0,
+        contrastive=1.0,
         separation=1.0 if moco else 0.1,
-        gradient="released",
-        centroids="batch",
         train_mode=ssl == "simsiam",
         shared_views=True,
     )

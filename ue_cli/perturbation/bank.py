@@ -1,4 +1,4 @@
-"""Banks on disk: a safetensors file or shards of one, refused with a sentence where it is neither.
+"""Banks on disk: a safetensors file, refused with a sentence where it is none.
 
 The tensor ``delta`` holds int8 levels; the metadata entry ``ue`` holds everything else as one JSON
 string (safetensors metadata maps strings to strings). No clock and no path goes into the file, so
@@ -8,25 +8,17 @@ the same bank always gives the same bytes.
 from __future__ import annotations
 
 import json
+import os
+import tempfile
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
 from ue_cli.errors import ExitCode, UeError
 from ue_cli.perturbation.arrayfile import unusable
-from ue_cli.perturbation.shards import (
-    SHARD_FORMAT,
-    index_of,
-    load_shards,
-    no_constant,
-    save_shards,
-    shard_files,
-    write_file,
-)
 from ue_cli.types import Bank, Budget, Provenance
 from ue_cli.types.perturbation import UNFIT
 
@@ -37,17 +29,12 @@ FORMAT_VERSION = 1
 """Raised by every change that an older reader would misread."""
 
 
-def save_bank(bank: Bank, path: Path, *, most: int | None = None) -> tuple[Path, ...]:
+def save_bank(bank: Bank, path: Path) -> None:
     """Write a bank, whole or not at all.
 
     Args:
         bank: what is written.
         path: ends in ``.safetensors``.
-        most: bytes of values per file; a larger bank becomes several and an index (`shards`).
-            None: one file, however large.
-
-    Returns:
-        The files, the one to name first. Those of an earlier bank of this name are gone.
 
     Raises:
         UeError: the provenance is not JSON (NaN and infinity are not).
@@ -72,30 +59,15 @@ def save_bank(bank: Bank, path: Path, *, most: int | None = None) -> tuple[Path,
             "Keep to finite numbers, strings, lists and maps.",
             exit_code=ExitCode.PERTURBATION_UNAVAILABLE,
         ) from error
-    earlier = {path, *shard_files(path)}
-    if most is not None and bank.delta.nbytes > most:
-        files = save_shards(bank.delta, meta, path, most)
-    else:
-        write_file(path, save({"delta": np.ascontiguousarray(bank.delta)}, metadata={"ue": text}))
-        files = (path,)
-    for old in earlier.difference(files):
-        old.unlink(missing_ok=True)
-    return files
+    _write(path, save({"delta": np.ascontiguousarray(bank.delta)}, metadata={"ue": text}))
 
 
 def load_bank(path: Path) -> Bank:
     """Read a bank and check all that it says about itself.
 
-    Args:
-        path: of its file, or of the index of its shards, with or without ``.index.json``.
-
     Raises:
         UeError: with exit code 4, saying what was expected and what the file holds.
     """
-    index = index_of(path)
-    if index is not None:
-        raw, delta = load_shards(index)
-        return _built(index, _described(index, raw), delta)
     try:
         with safe_open(path, framework="numpy") as file:
             meta = _metadata(path, file.metadata())
@@ -107,10 +79,6 @@ def load_bank(path: Path) -> Bank:
     except (OSError, SafetensorError) as error:
         # A directory, a truncated download, a pickle or a web page under this name.
         raise unusable(path, f"it is not a whole safetensors file ({error})") from error
-    return _built(path, meta, delta)
-
-
-def _built(path: Path, meta: dict[str, Any], delta: NDArray[np.int8]) -> Bank:
     try:
         return Bank(
             delta,
@@ -121,6 +89,29 @@ def _built(path: Path, meta: dict[str, Any], delta: NDArray[np.int8]) -> Bank:
     except UeError as error:
         why = error.message.removeprefix(UNFIT).removesuffix(".")
         raise unusable(path, why) from error
+
+
+def no_constant(text: str) -> float:
+    """For `json.loads`: NaN and infinity are no JSON."""
+    raise ValueError(f"{text} is not a finite number")
+
+
+def _write(path: Path, payload: bytes) -> None:
+    """Write a file whole or not at all.
+
+    Raises:
+        OSError: it cannot be written; nothing was changed.
+    """
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".ue-", suffix=".tmp")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(payload)
+            file.flush()
+            os.fsync(file.fileno())
+        Path(temporary).replace(path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
 
 
 FIELDS = {
@@ -134,22 +125,11 @@ FIELDS = {
 
 
 def _metadata(path: Path, raw: dict[str, str] | None) -> dict[str, Any]:
-    """The JSON metadata of a file, checked."""
+    """The JSON metadata of a file, its version and the type of each of its fields checked."""
     try:
         meta = json.loads((raw or {})["ue"], parse_constant=no_constant)
     except (KeyError, ValueError, RecursionError):
         raise unusable(path, "it carries no readable description of a perturbation") from None
-    return _described(path, meta)
-
-
-def _described(path: Path, meta: Any) -> dict[str, Any]:
-    """A description, its version and the type of each of its fields checked."""
-    if isinstance(meta, dict) and meta.get("format") == SHARD_FORMAT:
-        raise unusable(
-            path,
-            "it is one of several files of a bank",
-            f"Name their index instead: {meta.get('index')}",
-        )
     if not isinstance(meta, dict) or meta.get("format") != FORMAT:
         raise unusable(path, "it is a safetensors file of something else")
     if meta.get("version") != FORMAT_VERSION:

@@ -14,8 +14,8 @@ from types import MappingProxyType
 from typing import Any
 
 from ue_cli.errors import UeError
+from ue_cli.perturbation.bank import no_constant
 from ue_cli.perturbation.cards import FORMAT, FORMAT_VERSION, Card, Measurement, unavailable
-from ue_cli.perturbation.shards import no_constant
 from ue_cli.types import Budget
 
 _NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")

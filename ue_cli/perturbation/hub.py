@@ -9,7 +9,7 @@ from __future__ import annotations
 import difflib
 import os
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Literal
 
 from ue_cli.errors import UeError
@@ -24,7 +24,6 @@ from ue_cli.perturbation.cards import (
     unavailable,
 )
 from ue_cli.perturbation.remote import SCHEME, Address, Cached, cached, download, missing
-from ue_cli.perturbation.shards import INDEX_SUFFIX, index_of, shard_files
 
 Source = Literal["path", "bundle", "cache", "hub"]
 
@@ -83,7 +82,7 @@ def resolve_every(text: str, *, refresh: bool = False, bundle: Path = BUNDLE) ->
     """Everything that a text names, the best first; see `resolve`."""
     if text.startswith(SCHEME):
         return (_from_hub(Address.parse(text), refresh),)
-    path = index_of(Path(text)) or Path(text)
+    path = Path(text)
     if path.is_file():
         return (Found(path, "path", file_sha256(path), card=_card_beside(path)),)
     cards = bundled(bundle)
@@ -145,31 +144,26 @@ def _card_beside(path: Path) -> Card | None:
 
 
 def _from_hub(address: Address, refresh: bool) -> Found:
-    sharded = address.file.endswith(INDEX_SUFFIX)
-    if not sharded and Path(address.file).suffix.lower() not in (BANK_SUFFIX, *SUFFIXES):
+    if Path(address.file).suffix.lower() not in (BANK_SUFFIX, *SUFFIXES):
         raise unavailable(
             "perturbation-kind",
-            f"{address.file} is no perturbation: expected a {BANK_SUFFIX} file or the "
-            f"{INDEX_SUFFIX} of several, or a published {', '.join(SUFFIXES)} file.",
+            f"{address.file} is no perturbation: expected a {BANK_SUFFIX} file, or a published "
+            f"{', '.join(SUFFIXES)} file.",
             "Give the address of one of the repository's files.",
         )
     got, described = _bank_and_card(address, refresh)
-    files = [got]
     card = None
-    if sharded or got.path.suffix.lower() == BANK_SUFFIX:
+    if got.path.suffix.lower() == BANK_SUFFIX:
         try:
-            if sharded:
-                for shard in shard_files(got.path)[1:]:
-                    name = PurePosixPath(address.file).with_name(shard.name)
-                    files.append(download(got.address.at(got.commit, str(name))))
             bank = load_bank(got.path)
             if described is not None:
                 card = read_card(described.path)
                 card.check_file(got.path)
                 card.check_bank(bank)
         except UeError:
-            for one in (*files, *([] if described is None else [described])):
-                one.drop()
+            got.drop()
+            if described is not None:
+                described.drop()
             raise
     digest = card.sha256 if card is not None else file_sha256(got.path)
     return Found(got.path, got.source, digest, str(got.address), got.commit, card)

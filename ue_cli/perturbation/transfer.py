@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import unicodedata
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
@@ -15,7 +14,7 @@ from ue_cli.types import Bank, Budget
 
 __all__ = [
     "TRANSFER",
-    "has_names",
+    "has_name",
     "map_classes",
     "mix",
     "mixed_classes",
@@ -140,9 +139,9 @@ def map_classes(
     return {name: found[name] for name in order}
 
 
-def has_names(entries: Sequence[str], classes: Sequence[str]) -> bool:
-    """Whether every class has an entry of its own name, as `map_classes` compares names."""
-    return Counter(map(_folded, classes)) <= Counter(map(_folded, entries))
+def has_name(entries: Sequence[str], name: str) -> bool:
+    """Whether a class has an entry of its own name, as `map_classes` compares names."""
+    return _folded(name) in map(_folded, entries)
 
 
 def mixed_classes(bank: Bank) -> tuple[str, ...]:

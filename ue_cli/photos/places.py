@@ -57,22 +57,13 @@ def check_places(src: Path, out: Path) -> None:
 
     Raises:
         UeError: ``src-missing``, ``src-not-folder``, ``src-unreadable``, ``src-empty`` (exit 3),
-            and what `check_out` raises.
+            ``out-is-src``, ``out-inside-src``, ``src-inside-out``, ``out-not-folder``,
+            ``out-not-ours``, ``out-parent-missing``, ``out-not-writable``.
     """
     check_source(src)
     with os.scandir(src) as entries:
         if not any(True for _ in entries):
             raise no_files(src)
-    check_out(src, out)
-
-
-def check_out(src: Path, out: Path) -> None:
-    """Refuse an OUT that cannot do; SRC may be still to come.
-
-    Raises:
-        UeError: ``out-is-src``, ``out-inside-src``, ``src-inside-out``, ``out-not-folder``,
-            ``out-not-ours``, ``out-parent-missing``, ``out-not-writable``.
-    """
     _check_overlap(src, out)
     if not os.path.lexists(out):
         _check_parent(out)
@@ -146,7 +137,7 @@ def no_files(src: Path) -> UeError:
 
 def _check_overlap(src: Path, out: Path) -> None:
     source, target = os.path.realpath(src), os.path.realpath(out)
-    if source == target or (out.exists() and src.exists() and out.samefile(src)):
+    if source == target or (out.exists() and out.samefile(src)):
         raise UeError(
             "out-is-src",
             f"OUT should be another folder than SRC, but both are {src}.",

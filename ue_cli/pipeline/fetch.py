@@ -10,7 +10,6 @@ from ue_cli.perturbation.arrayfile import read_array
 from ue_cli.perturbation.bank import load_bank
 from ue_cli.perturbation.cards import BANK_SUFFIX, Card
 from ue_cli.perturbation.hub import BUNDLE, RULE, Found, Source, bundled, resolve_every
-from ue_cli.perturbation.shards import index_of, shard_files
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,8 +113,7 @@ def _listed(card: Card, bundle: Path) -> Listed:
 
 def _fetched(found: Found) -> Listed:
     method = levels = None
-    sharded = index_of(found.path) is not None
-    if sharded or found.path.suffix.lower() == BANK_SUFFIX:
+    if found.path.suffix.lower() == BANK_SUFFIX:
         bank = load_bank(found.path)
         if found.card is not None:
             found.card.check_bank(bank)
@@ -123,12 +121,11 @@ def _fetched(found: Found) -> Listed:
         method, levels = bank.provenance.method, bank.budget.levels
     else:
         shape = read_array(found.path)[0].shape
-    files = shard_files(found.path) if sharded else (found.path,)
     return Listed(
         name=found.name,
         source=found.source,
         path=found.path.absolute(),
-        bytes=sum(one.stat().st_size for one in files),
+        bytes=found.path.stat().st_size,
         sha256=found.sha256,
         address=found.address,
         method=method,

@@ -74,7 +74,7 @@ class PublicNote:
         name: of its file, or its address on the Hub.
         sha256: of that file.
         source: where it was found: ``path``, ``bundle``, ``cache`` or ``hub``.
-        chosen: why it was taken, where the choice was left to the program; else empty.
+        chosen: why it was taken, where several have the name that was given; else empty.
         card: the name on its card; None where it has none.
         measured: what its card says that it did to benchmark files; None where it says nothing.
         limits: sentences of its card.

@@ -19,7 +19,7 @@ from ue_cli.types.learnability import (
     Verdict,
 )
 from ue_cli.types.look import LOOKS, STANDARD, STRONG, SUBTLE, Look
-from ue_cli.types.methods import Correspondence, Making, TuePreset
+from ue_cli.types.methods import Making, TuePreset
 from ue_cli.types.perturbation import Bank, Field, Provenance, project
 from ue_cli.types.photos import FileRecord, Photo, PhotoSet, Skipped
 
@@ -33,7 +33,6 @@ __all__ = [
     "Budget",
     "BudgetCertificate",
     "CertifyReport",
-    "Correspondence",
     "Detectability",
     "Difference",
     "EffectCell",

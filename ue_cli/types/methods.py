@@ -7,10 +7,5 @@ from typing import Literal
 Making = Literal["csd", "pue", "em", "tue"]
 """Methods that make a perturbation of one's own."""
 
-TuePreset = Literal[
-    "small", "targeted", "paper", "released-simclr", "released-moco", "released-simsiam"
-]
+TuePreset = Literal["small", "targeted", "paper"]
 """Recipes of TUE; see `methods.tue_presets`."""
-
-Correspondence = Literal["original", "intra-class", "inter-class"]
-"""Whose δ an image carries: its own, another one's of its class, or one's of another class."""

@@ -10,7 +10,7 @@ from typing import Any, get_args
 
 from ue_cli.countermeasures.registry import find, in_tier
 from ue_cli.methods.texture_csd import POOL
-from ue_cli.pipeline.protection.options import choose_method
+from ue_cli.pipeline.protection.options import choose_cells, choose_method
 from ue_cli.training.architectures import VictimName
 from ue_cli.training.supervised import VictimRecipe
 from ue_cli.training.victims import victim_recipe
@@ -156,7 +156,7 @@ def settings_of(arm: str, cells: int | None = None) -> dict[str, Any] | None:
         settings |= {"texture": FILLING, "levels": BUDGET.levels}
     else:
         method: Making = next((name for name in LEARNED if name == arm), "csd")
-        choice = choose_method(method, space="pixel", cells=cells)
+        choice = choose_cells(method, cells=cells)
         settings = {k: v for k, v in asdict(choice).items() if v is not None}
         settings |= {"levels": BUDGET.levels}
     made: dict[str, Any] = as_json(settings)

@@ -11,7 +11,7 @@ from reproduction.tue.plan import SIDE, Scale, as_json
 from ue_cli.methods.csd import PixelCsd
 from ue_cli.methods.em import Em
 from ue_cli.methods.tue import Tue
-from ue_cli.methods.tue_presets import released, tue
+from ue_cli.methods.tue_presets import tue
 from ue_cli.training.ssl_recipes import SSL_NAMES, SslName
 
 
@@ -160,7 +160,7 @@ def arms_of(scale: Scale) -> dict[str, Arm]:
             Arm(
                 name=f"released-{learner}",
                 about=f"TUE with {learner}, every setting as the authors' code has it",
-                maker=released(learner, SIDE, each),
+                maker=released(learner, each),
             )
             for learner in SSL_NAMES
         ]
@@ -179,6 +179,16 @@ def tue_of(scale: Scale, learner: SslName) -> Tue:
     recipe = tue(preset, learner, cells=SIDE, per_class=scale.per_class)
     ssl = replace(recipe.ssl, **scale.surrogate_changes)
     return replace(recipe, ssl=ssl, contrastive=1.0, **scale.tue_changes)
+
+
+def released(learner: SslName, per_class: int) -> Tue:
+    """The settings of the authors' code; with SimCLR and SimSiam that is CSD alone."""
+    return replace(
+        tue("paper", learner, cells=SIDE, per_class=per_class),
+        contrastive=1.0 if learner == "moco" else 0.0,
+        gradient="released",
+        centroids="batch",
+    )
 
 
 def targeted_of(scale: Scale, learner: SslName) -> Tue:

@@ -8,7 +8,7 @@ from typing import Literal, get_args
 
 from reproduction.tue.arms import arms_of
 from reproduction.tue.plan import SIDE, VICTIMS, Scale, Victim
-from ue_cli.types import Correspondence
+from reproduction.tue.swaps import Correspondence
 
 SWAPS: tuple[Correspondence, ...] = get_args(Correspondence)
 

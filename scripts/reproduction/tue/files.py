@@ -21,13 +21,13 @@ from reproduction.grid.files import once
 from reproduction.store import Row
 from reproduction.tue.arms import Arm, RandomCodes, Texture
 from reproduction.tue.plan import BUDGET, SIDES, Scale
+from reproduction.tue.swaps import Correspondence, correspondence
 from ue_cli import __version__
-from ue_cli.methods.correspondence import correspondence
 from ue_cli.methods.csd import PixelCsd
 from ue_cli.methods.discriminant import pull_of
 from ue_cli.perturbation.bank import load_bank, save_bank
 from ue_cli.perturbation.transfer import transfer_bank
-from ue_cli.types import Bank, Correspondence, Provenance
+from ue_cli.types import Bank, Provenance
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from reproduction.tue.plan import Victim
-from ue_cli.types import Correspondence
+from reproduction.tue.swaps import Correspondence
 
 ACCURACY: Mapping[str, Mapping[Victim, float]] = {
     "clean": {"supervised": 93.79, "simclr": 90.04, "moco": 89.90, "simsiam": 90.59},

@@ -9,7 +9,7 @@ from statistics import fmean
 from reproduction.store import Row
 from reproduction.tue.arms import Arm, arms_of
 from reproduction.tue.plan import SCALES, VICTIMS, Victim
-from ue_cli.types import Correspondence
+from reproduction.tue.swaps import Correspondence
 
 
 @dataclass(frozen=True)

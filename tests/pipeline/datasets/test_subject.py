@@ -73,14 +73,6 @@ def test_where_no_header_tells_the_size_it_is_the_usual_one(tmp_path: Path) -> N
     assert natural_side([tmp_path / "gone.png"], 10**6) == 64
 
 
-def test_a_data_set_by_name_is_to_be_protected_first(tmp_path: Path) -> None:
-    asked = Subject(Path("cifar10:"), tmp_path, None, tmp_path / "home")
-    with pytest.raises(UeError, match="cifar10: is a data set") as refused:
-        asked.read(Quiet())
-    assert refused.value.code == "dataset-not-protected"
-    assert "`ue protect cifar10:`" in refused.value.hint
-
-
 def test_a_missing_dataset_is_what_is_wrong_first(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     asked = Subject(

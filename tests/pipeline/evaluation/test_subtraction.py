@@ -179,9 +179,6 @@ def test_entries_are_put_in_the_order_of_the_classes(tmp_path: Path) -> None:
     found = for_classes(given(tmp_path, "bank.safetensors"), ("newts", "cats"))
     assert np.array_equal(found.bank.delta, bank.delta[[2, 0]])
     assert found.title.startswith("bank.safetensors, csd in pixels, SHA-256 ")
-    save_bank(bank, tmp_path / "parts.safetensors", most=1)
-    parts = for_classes(given(tmp_path, "parts.safetensors"), ("newts", "cats"))
-    assert np.array_equal(parts.bank.delta, found.bank.delta)
 
 
 @pytest.mark.parametrize("kind", ["missing", "truncated", "text", "folder", "floats"])

@@ -121,7 +121,7 @@ def test_a_collection_is_its_name_and_key_wherever_it_lies_and_whatever_photos_a
 
 
 def test_cells_have_no_texture_secret_to_commit_to(ue: Ue, photos: Path) -> None:
-    ue("protect", photos, "--space", "pixel", "--cells", 4, "--no-certify")
+    ue("protect", photos, "--space", "pixel", "--no-certify")
     assert read_manifest(photos.with_name("photos-protected")).commitment is None
 
 

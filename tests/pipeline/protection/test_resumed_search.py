@@ -12,10 +12,10 @@ from tests.pipeline.conftest import Quiet, picture
 from ue_cli.errors import UeError
 from ue_cli.photos.owner.pending import pending
 from ue_cli.pipeline.protection.optimise import OptimizeOptions, optimise
-from ue_cli.pipeline.protection.options import ProtectOptions, choose_method
+from ue_cli.pipeline.protection.options import ProtectOptions, choose_cells
 from ue_cli.pipeline.protection.protect import protect
 
-ALONE = choose_method("tue", contrastive_weight=0, cells=4)
+ALONE = choose_cells("tue", contrastive_weight=0, cells=4)
 """CSD alone: rounds of milliseconds."""
 
 

@@ -11,7 +11,6 @@ from pathlib import Path
 from ue_cli.errors import UeError
 from ue_cli.photos.places import check_source, within
 from ue_cli.pipeline.datasets.dataset import Dataset, read_dataset
-from ue_cli.pipeline.datasets.packed import find_packed
 from ue_cli.pipeline.limits import MAX_PIXELS, MIN_TEST, SIDE, TEST_SHARE
 from ue_cli.report import read_collection, report_folder
 from ue_cli.types import Phases
@@ -68,16 +67,8 @@ class Subject:
         """Choose what trains and what tests; see `read_dataset`.
 
         Raises:
-            UeError: that, ``dataset-not-protected``, and ``report-*``: the report cannot go where
-                it would go.
+            UeError: that, and ``report-*``: the report cannot go where it would go.
         """
-        if (named := find_packed(self.dataset, None, "DATASET")) is not None:
-            raise UeError(
-                "dataset-not-protected",
-                f"DATASET should be a folder of protected files, but {self.dataset} is a data set.",
-                f"Protect it first with `ue protect {named.name}:` and give the folder that it "
-                "writes; the data set itself goes behind --original.",
-            )
         check_source(self.dataset, "DATASET")
         self._check_report()
         found = read_dataset(

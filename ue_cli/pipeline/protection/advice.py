@@ -19,8 +19,6 @@ def evaluate_command(options: ProtectOptions) -> str:
 
 def _command(name: str, options: ProtectOptions) -> str:
     words = ["ue", name, str(options.out), "--original", str(options.src)]
-    if options.packed is not None:  # it brings clean test images of its own
-        words += ["--test", str(options.packed.tests)]
     if options.home_given:
         words += ["--home", str(options.home)]
     return shlex.join(words)

@@ -21,8 +21,8 @@ from ue_cli.pipeline.protection.resuming import KeptSearch
 from ue_cli.types import Bank, Phases, Photo, PhotoSet
 
 MOST = 5000
-"""Photos that the surrogate sees; more would cost time and change little. TUE's published recipes
-see all: they make a pattern for each."""
+"""Photos that the surrogate sees; more would cost time and change little. TUE's published recipe
+sees all: it makes a pattern for each."""
 
 VERSION = 1
 """Of the way from the key to the seed of a search."""
@@ -117,7 +117,7 @@ def _method(options: MakingOptions) -> Alternation | Tue:
     if options.method == "tue":
         return tue(
             options.preset or "small",
-            options.surrogate,
+            options.surrogate or "simclr",
             cells=options.cells,
             per_class=1,
             contrastive=options.contrastive_weight,
@@ -130,7 +130,7 @@ def _method(options: MakingOptions) -> Alternation | Tue:
 
 def _chosen(photos: PhotoSet, secret: Subkey, options: MakingOptions) -> list[Photo]:
     """The photos that take part, of large classes as many as of each other; sorted by name."""
-    if options.preset == "paper" or (options.preset or "").startswith("released-"):
+    if options.preset == "paper":
         return sorted(photos.photos, key=lambda photo: photo.name)
     by_class: dict[str, list[Photo]] = {name: [] for name in photos.classes}
     for photo in photos.photos:

@@ -12,19 +12,15 @@ from typing import Any
 from ue_cli.errors import UeError
 from ue_cli.perturbation.bank import save_bank
 from ue_cli.perturbation.cards import BANK_SUFFIX, file_sha256
-from ue_cli.perturbation.shards import INDEX_SUFFIX, SHARD_BYTES, shard_files
 from ue_cli.photos.owner.key import ID_BYTES, Subkey, load_or_create_key, subkey
 from ue_cli.photos.places import check_source, no_files, within
 from ue_cli.photos.private import explain_write
-from ue_cli.pipeline.datasets.unpack import scan_source
+from ue_cli.photos.scan import scan
 from ue_cli.pipeline.protection.making import learned_words, make_cells, search_of
 from ue_cli.pipeline.protection.options import MakingOptions
 from ue_cli.pipeline.protection.pattern import PLACES, SAMPLES, place, sample_key
 from ue_cli.pipeline.protection.prepare import label_photos
-from ue_cli.types import Bank, Correspondence, Phases, PhotoSet
-
-_SWAPS = "\0correspondence"
-"""In the place of a class's name, which none can be, for the seed of the swaps."""
+from ue_cli.types import Bank, Phases, PhotoSet
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,15 +30,11 @@ class OptimizeOptions(MakingOptions):
     Attributes:
         file: to write; ends in ``.safetensors``.
         seed: of every draw; None: they come from the owner's key.
-        correspondence: whose pattern each entry gets in the end.
-        shard_bytes: a larger bank becomes several files.
         overwrite: replace a bank of that name.
     """
 
     file: Path
     seed: int | None = None
-    correspondence: Correspondence = "original"
-    shard_bytes: int = SHARD_BYTES
     overwrite: bool = False
 
 
@@ -51,9 +43,9 @@ class OptimizeResult:
     """What was written.
 
     Attributes:
-        files: the one to name first; of a bank in shards that is their index.
-        sha256: of the first.
-        bytes: of all.
+        file: where it is.
+        sha256: of its bytes.
+        bytes: how many they are.
         method: of the bank.
         classes: its names.
         shape: (classes, patterns per class, 3, cells, cells).
@@ -63,7 +55,7 @@ class OptimizeResult:
         seconds: wall time.
     """
 
-    files: tuple[Path, ...]
+    file: Path
     sha256: str
     bytes: int
     method: str
@@ -77,7 +69,7 @@ class OptimizeResult:
     def to_json(self) -> dict[str, Any]:
         """The envelope's result."""
         return {
-            "files": [str(path) for path in self.files],
+            "file": str(self.file),
             "sha256": self.sha256,
             "bytes": self.bytes,
             "method": self.method,
@@ -100,10 +92,11 @@ def optimise(options: OptimizeOptions, phases: Phases) -> OptimizeResult:
         UeError: there is nothing to make it on, or FILE cannot be written.
     """
     started = time.monotonic()
-    if options.packed is None:
-        check_source(options.src)
+    check_source(options.src)
     _check_file(options)
-    found = scan_source(options.src, options.packed, phases, dry_run=False)
+    phases.start("Scanning", 1)
+    found = scan(options.src)
+    phases.step()
     if not found.files:
         raise no_files(options.src)
     photos, _ = label_photos(found, options, None, phases)
@@ -118,11 +111,11 @@ def optimise(options: OptimizeOptions, phases: Phases) -> OptimizeResult:
         bank, _ = make_cells(photos, secret, options, None, phases, unfinished)
         bank = _portable(bank, photos, secret, options)
         with explain_write(options.file):
-            files = save_bank(bank, options.file, most=options.shard_bytes)
+            save_bank(bank, options.file)
     return OptimizeResult(
-        files=files,
-        sha256=file_sha256(files[0]),
-        bytes=sum(path.stat().st_size for path in files),
+        file=options.file,
+        sha256=file_sha256(options.file),
+        bytes=options.file.stat().st_size,
         method=bank.provenance.method,
         classes=bank.classes,
         shape=bank.delta.shape,
@@ -143,11 +136,10 @@ def _check_file(options: OptimizeOptions) -> None:
             f"Write -o {file / f'perturbation{BANK_SUFFIX}'}",
         )
     if file.suffix != BANK_SUFFIX:
-        name = Path(file.name.removesuffix(INDEX_SUFFIX)).with_suffix(BANK_SUFFIX)
         raise UeError(
             "file-suffix",
             f"FILE should end in {BANK_SUFFIX}, but is {file.name}.",
-            f"Write -o {file.with_name(str(name))}",
+            f"Write -o {file.with_suffix(BANK_SUFFIX)}",
         )
     if not file.parent.is_dir() or not os.access(file.parent, os.W_OK | os.X_OK):
         raise UeError(
@@ -161,11 +153,10 @@ def _check_file(options: OptimizeOptions) -> None:
             f"FILE should lie outside SRC, but {file} is inside.",
             "Give another -o; originals' folders are never written to.",
         )
-    there = [path for path in (file, *shard_files(file)) if os.path.lexists(path)]
-    if file.is_dir() or (there and not options.overwrite):
+    if file.is_dir() or (os.path.lexists(file) and not options.overwrite):
         raise UeError(
             "file-exists",
-            f"FILE should be new, but {file if file.is_dir() else there[0]} is there.",
+            f"FILE should be new, but {file} is there.",
             "Give another -o" + ("." if file.is_dir() else ", or replace it with --overwrite."),
         )
 
@@ -179,26 +170,16 @@ def _secret(options: OptimizeOptions) -> Subkey:
 
 
 def _portable(bank: Bank, photos: PhotoSet, secret: Subkey, options: OptimizeOptions) -> Bank:
-    """The bank with names instead of keyed places, swapped if that was asked for."""
+    """The bank with names instead of keyed places."""
     recipe = dict(bank.provenance.recipe)
     places: dict[str, int] = recipe.pop(PLACES, {})
     samples = {}
-    counts = dict.fromkeys(bank.classes, 0 if places else bank.delta.shape[1])
     for photo in photos.photos if places else ():
         own = places.get(place(secret.photo_seed(photo.name)))
         if own is not None:
-            label = photo.label or ""
-            samples[sample_key(label, photo.name)] = own
-            counts[label] = max(counts[label], own + 1)
+            samples[sample_key(photo.label or "", photo.name)] = own
     drawn = "the owner's key" if options.seed is None else f"seed {options.seed}"
     recipe |= {"photos": len(photos.photos), "drawn from": drawn}
     if samples:
         recipe[SAMPLES] = samples
-    if options.correspondence != "original":
-        from ue_cli.methods.correspondence import swapped
-
-        seed = int.from_bytes(secret.class_seed(_SWAPS, 1)[:6], "big")
-        delta = swapped(bank.delta, list(counts.values()), options.correspondence, seed=seed)
-        bank = replace(bank, delta=delta)
-        recipe["correspondence"] = options.correspondence
     return replace(bank, provenance=replace(bank.provenance, recipe=recipe))

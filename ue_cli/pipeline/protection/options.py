@@ -11,7 +11,6 @@ from ue_cli.errors import UeError
 from ue_cli.perturbation.legacy import Units
 from ue_cli.perturbation.texture import TextureRecipe
 from ue_cli.photos.write import Requested
-from ue_cli.pipeline.datasets.packed import Packed
 from ue_cli.pipeline.limits import MAX_PIXELS
 from ue_cli.training.ssl_recipes import SslName
 from ue_cli.types import STANDARD, Budget, Look, Making, TuePreset
@@ -56,34 +55,20 @@ def choose_method(
     method: Making | None = None,
     *,
     space: Literal["texture", "pixel"] | None = None,
-    cells: int | None = None,
-    gradient: Literal["paper", "released"] | None = None,
-    per: Literal["class", "photo"] | None = None,
-    preset: TuePreset | None = None,
-    surrogate: SslName | None = None,
-    contrastive_weight: float | None = None,
-    csd_weight: float | None = None,
     perturbation: str | None = None,
     order: str | None = None,
     units: Units | None = None,
     rescale: bool = False,
 ) -> MethodChoice:
-    """Fill in what was not asked for; None stands for a flag that was not given.
+    """What `ue protect` does, each method as it is by default; None: a flag that was not given.
 
     Raises:
-        UeError: a flag that the method has no use for, or a value that it cannot have.
+        UeError: ``flags-clash``: a flag that nothing has a use for.
     """
-    own: dict[str, object] = {
-        "preset": preset,
-        "surrogate": surrogate,
-        "contrastive-weight": contrastive_weight,
-        "csd-weight": csd_weight,
-    }
     if perturbation is not None:
-        making = {"method": method, "space": space, "cells": cells, "gradient": gradient}
-        for name, asked in {**making, "per": per, **own}.items():
-            if asked is not None:
-                raise _clash("--perturbation brings a finished one", f"--{name} {asked}")
+        for name, value in (("method", method), ("space", space)):
+            if value is not None:
+                raise _clash("--perturbation brings a finished one", f"--{name} {value}")
         return MethodChoice(method="published", space="pixel")
     for name, given in (("order", order), ("units", units), ("rescale", rescale)):
         if given:
@@ -92,25 +77,46 @@ def choose_method(
                 f"--{name}",
                 ", or name a perturbation with --perturbation",
             )
-    method = method or "csd"
-    learned = method != "csd"
-    if learned and space == "texture":
-        raise _clash(f"--method {method} makes cells", "--space texture")
-    if method in ("pue", "em"):
-        _refuse(f"--method {method} has no CSD", {"gradient": gradient})
-    if not learned:
-        _refuse("--method csd draws for every photo by itself", {"per": per})
-    if method != "tue":
-        _refuse(f"--method {method} is not tue", own)
-    space = space or ("pixel" if learned else "texture")
+    if method in (None, "csd") and space != "pixel":
+        return MethodChoice()
     if space == "texture":
-        _refuse("Textures have no cells", {"cells": cells})
-        _refuse("Textures follow no gradient", {"gradient": gradient})
+        raise _clash(f"--method {method} makes cells", "--space texture")
+    return choose_cells(method)
+
+
+def choose_cells(
+    method: Making | None = None,
+    *,
+    cells: int | None = None,
+    gradient: Literal["paper", "released"] | None = None,
+    per: Literal["class", "photo"] | None = None,
+    preset: TuePreset | None = None,
+    surrogate: SslName | None = None,
+    contrastive_weight: float | None = None,
+    csd_weight: float | None = None,
+) -> MethodChoice:
+    """How a bank of cells is made; None stands for a flag that was not given.
+
+    Raises:
+        UeError: a flag that the method has no use for, or a value that it cannot have.
+    """
+    method = method or "csd"
     cells = cells or CELLS
+    if method in ("pue", "em"):
+        _refuse(f"--method {method} has no CSD", "csd or tue", {"gradient": gradient})
+    if method == "csd":
+        _refuse("--method csd draws for every photo by itself", "pue, em or tue", {"per": per})
     if method != "tue":
+        own = {
+            "preset": preset,
+            "surrogate": surrogate,
+            "contrastive-weight": contrastive_weight,
+            "csd-weight": csd_weight,
+        }
+        _refuse(f"--method {method} is not tue", "tue", own)
         return MethodChoice(
             method=method,
-            space=space,
+            space="pixel",
             cells=cells,
             gradient=gradient or "paper",
             per=per or "class",
@@ -120,7 +126,7 @@ def choose_method(
     preset = preset or "small"
     recipe = tue(
         preset,
-        surrogate,
+        surrogate or "simclr",
         cells=cells,
         per_class=1,
         contrastive=contrastive_weight,
@@ -129,7 +135,7 @@ def choose_method(
     )
     return MethodChoice(
         method=method,
-        space=space,
+        space="pixel",
         cells=cells,
         gradient=recipe.gradient,
         per=per or "photo",  # as published
@@ -140,25 +146,11 @@ def choose_method(
     )
 
 
-_TUE = ", or use --method tue"
-_LEARNED = ", or use --method pue, em or tue"
-_GOES_WITH = {
-    "--cells": ": it is for --method pue, em and tue, and for CSD in pixel space",
-    "--gradient": ": it is for --method tue and for CSD in pixel space",
-    "--per": _LEARNED,
-    "--preset": _TUE,
-    "--surrogate": _TUE,
-    "--contrastive-weight": _TUE,
-    "--csd-weight": _TUE,
-}
-"""What would give a flag a use; ends the hint of a refusal."""
-
-
-def _refuse(what: str, flags: Mapping[str, object]) -> None:
-    """Raise where any of them was given."""
-    for name, asked in flags.items():
-        if asked is not None:
-            raise _clash(what, f"--{name} {asked}", _GOES_WITH.get(f"--{name}", ""))
+def _refuse(what: str, methods: str, flags: Mapping[str, object]) -> None:
+    """Raise where a flag was given that only other methods have a use for."""
+    for name, value in flags.items():
+        if value is not None:
+            raise _clash(what, f"--{name} {value}", f", or use --method {methods}")
 
 
 def _clash(what: str, flag: str, instead: str = "") -> UeError:
@@ -175,7 +167,6 @@ class MakingOptions(MethodChoice):
 
     Attributes:
         src: folder of originals; opened read-only.
-        packed: the data set whose ``images`` are ``src``: unpacked first, if that is not done.
         home: folder of the owner's key and state.
         budget: the L∞ ball.
         labels: ``auto``, ``folders``, ``metadata``, ``clusters``, ``single`` or a table's path.
@@ -187,7 +178,6 @@ class MakingOptions(MethodChoice):
 
     src: Path
     home: Path
-    packed: Packed | None = None
     budget: Budget = field(default_factory=lambda: Budget(8))
     labels: str = "auto"
     selection: str = "csd"

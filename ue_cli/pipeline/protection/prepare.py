@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import statistics
 import tempfile
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
@@ -15,12 +16,12 @@ from ue_cli.perturbation.texture import TextureCode, recipe_from_json, recipe_to
 from ue_cli.photos.clusters import Clusters, thumbnail_features
 from ue_cli.photos.labels import label
 from ue_cli.photos.manifest import MANIFEST_FILE, read_manifest
+from ue_cli.photos.opening import read_size
 from ue_cli.photos.owner.collection_info import CollectionInfo, find_collection, new_id, now
 from ue_cli.photos.owner.key import OwnerKey
 from ue_cli.photos.owner.pending import Pending
 from ue_cli.photos.owner.state import Collection
 from ue_cli.photos.scan import Scan
-from ue_cli.pipeline.protection.choosing import typical_short_side
 from ue_cli.pipeline.protection.making import (
     CODE_VERSION,
     Made,
@@ -37,6 +38,9 @@ from ue_cli.pipeline.workers import Crashed, WorkerPool
 from ue_cli.types import Bank, FloatArray, Phases, PhotoSet
 
 BANK_FILE = "bank.safetensors"
+
+SIZED = 16
+"""Photos whose headers are read to learn how large the photos are."""
 
 
 def known_collection(options: ProtectOptions) -> tuple[str, CollectionInfo | None]:
@@ -246,6 +250,15 @@ def _recipe(
         return {k: value for k, value in _cell_options(options).items() if value is not None}
     recipe = options.recipe or texture_recipe(options.look, typical_short_side(photos))
     return recipe_to_json(recipe) | {"code_version": CODE_VERSION}
+
+
+def typical_short_side(photos: PhotoSet) -> int | None:
+    """The median short side of `SIZED` photos, evenly spread by name; None: none of them tells."""
+    count = len(photos.photos)
+    at = {index * count // SIZED for index in range(SIZED)}
+    sizes = [read_size(photos.photos[index].path) for index in sorted(at)]
+    sides = [min(size) for size in sizes if size is not None]
+    return statistics.median_low(sides) if sides else None
 
 
 def _cell_options(options: ProtectOptions) -> dict[str, Any]:

@@ -7,19 +7,16 @@ from collections.abc import Iterator
 from contextlib import suppress
 
 from ue_cli.errors import ExitCode, UeError
-from ue_cli.perturbation.choice import AUTO
 from ue_cli.photos.decode import DECODER
 from ue_cli.photos.manifest import ManifestWriter, safe_join
 from ue_cli.photos.metadata.embedded import MetadataPolicy
 from ue_cli.photos.names import plan_names
 from ue_cli.photos.owner.key import load_or_create_key
 from ue_cli.photos.owner.state import Collection, protected_hashes
-from ue_cli.photos.places import check_out, check_places, check_private, no_files
-from ue_cli.photos.scan import Scan
+from ue_cli.photos.places import check_places, check_private, no_files
+from ue_cli.photos.scan import Scan, scan
 from ue_cli.photos.write import sweep
-from ue_cli.pipeline.datasets.unpack import scan_source
 from ue_cli.pipeline.protection.aftercare import certify_after
-from ue_cli.pipeline.protection.choosing import choose_perturbation, chosen_before
 from ue_cli.pipeline.protection.making import Made
 from ue_cli.pipeline.protection.onefile import Shared, Task, protect_file, set_up
 from ue_cli.pipeline.protection.options import ProtectOptions
@@ -50,23 +47,21 @@ def protect(options: ProtectOptions, phases: Phases) -> ProtectResult:
             then is whole, and the same call goes on from there.
     """
     started = time.monotonic()
-    _check_places(options)
+    check_places(options.src, options.out)
     check_private(options.src, options.out, report_folder(options.out), options.home)
     public = read_perturbation(options)
-    found = scan_source(options.src, options.packed, phases, dry_run=options.dry_run)
+    phases.start("Scanning", 1)
+    found = scan(options.src)
+    phases.step()
     if not found.files:
         raise no_files(options.src)
     fingerprint, info = known_collection(options)
     if info is not None:
-        if options.perturbation == AUTO:
-            public = chosen_before(options, info)
         require_same(options, info, public)
     photos, clusters = label_photos(found, options, info, phases)
     phases.note(f"Labels: {photos.label_reason}")
-    if options.perturbation == AUTO and public is None:
-        public = choose_perturbation(options, photos)
-    if public is not None and public.choice is not None:
-        phases.note(f"Perturbation: {public.choice}")
+    if public is not None and public.chosen:
+        phases.note(f"Perturbation: {public.chosen}")
     if options.dry_run:
         return _plan(found, photos, public, options, started)
 
@@ -117,20 +112,6 @@ def protect(options: ProtectOptions, phases: Phases) -> ProtectResult:
         with suppress(OSError):  # it was there before, with something harmless in it
             options.out.rmdir()
     raise _nothing_usable(run)
-
-
-def _check_places(options: ProtectOptions) -> None:
-    if options.packed is None:
-        check_places(options.src, options.out)
-        return
-    for folder in (options.packed.tests, options.packed.images):
-        check_out(folder, options.out)
-    if options.dry_run and options.labels == "clusters":
-        raise UeError(
-            "flags-clash",
-            "--labels clusters looks at the images, but a dry run does not unpack them.",
-            f"Leave --dry-run or --labels out: {options.packed.name} has labels of its own.",
-        )
 
 
 def _write_files(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ue_cli.perturbation.cards import Card
-from ue_cli.perturbation.transfer import has_names, mixed_classes
+from ue_cli.perturbation.transfer import has_name, mixed_classes
 from ue_cli.pipeline.protection.pattern import SAMPLES, sample_key
 from ue_cli.pipeline.protection.published import PublicPerturbation
 from ue_cli.report import PUBLIC_CAUTION, Caution, PublicNote, Table
@@ -19,7 +19,7 @@ def describe(public: PublicPerturbation) -> PublicNote:
         name=public.name,
         sha256=public.sha256,
         source=public.source,
-        chosen="" if public.choice is None else str(public.choice),
+        chosen=public.chosen,
         card=None if card is None else card.name,
         measured=None if card is None or not card.measured else _measured(card),
         limits=() if card is None else card.limits,
@@ -101,7 +101,7 @@ def _made_for_others(bank: Bank, photos: PhotoSet) -> str:
     if samples and not known:
         return f"of its {len(samples):,} files none is here, by class and name"
     named = [name for name in bank.classes if not name.isdigit()]
-    if named and not any(has_names(bank.classes, [name]) for name in photos.classes):
+    if named and not any(has_name(bank.classes, name) for name in photos.classes):
         return f"none of its classes ({_some(named)}) is one of these ({_some(photos.classes)})"
     return ""
 

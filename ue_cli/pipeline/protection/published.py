@@ -15,7 +15,6 @@ from ue_cli.errors import ExitCode, UeError
 from ue_cli.perturbation.arrayfile import unusable
 from ue_cli.perturbation.bank import load_bank
 from ue_cli.perturbation.cards import Card
-from ue_cli.perturbation.choice import AUTO, Choice, Other
 from ue_cli.perturbation.hub import RULE, Found, Source, resolve_every
 from ue_cli.perturbation.legacy import (
     MOST_LEVELS,
@@ -44,7 +43,7 @@ class PublicPerturbation:
         sha256: of the file.
         source: where it was found.
         card: what its publisher says of it; None where nobody does.
-        choice: why it was taken, where that was left to `ue_cli.perturbation.choice`.
+        chosen: why it was taken, where several have the name; else empty.
     """
 
     bank: Bank
@@ -52,7 +51,7 @@ class PublicPerturbation:
     sha256: str
     source: Source
     card: Card | None = None
-    choice: Choice | None = None
+    chosen: str = ""
 
     @property
     def digest(self) -> str:
@@ -65,8 +64,8 @@ class PublicPerturbation:
         """For the collection's state and the report."""
         own = self.bank.provenance
         words = {"perturbation": self.name, "SHA-256": self.sha256, PUBLIC: True}
-        if self.choice is not None:
-            words["chosen"] = str(self.choice)
+        if self.chosen:
+            words["chosen"] = self.chosen
         if own.method != "published":
             words["made by"] = f"{own.method} in {own.space} space, {own.created_by}"
         elif own.recipe.get("sha256") != self.sha256:
@@ -79,33 +78,28 @@ class PublicPerturbation:
 
 
 def read_perturbation(options: ProtectOptions) -> PublicPerturbation | None:
-    """What ``--perturbation`` names; None where a private one is to be made, or one to be chosen.
+    """What ``--perturbation`` names; None where a private one is to be made.
 
     Raises:
         UeError: see `read_found`.
     """
-    if options.perturbation in (None, AUTO):
+    if options.perturbation is None:
         return None
     found, *rest = resolve_every(options.perturbation)
-    public = read_as_asked(found, options)
-    if not rest:
-        return public
-    reason = (
-        f"{found.name} comes first of {len(rest) + 1} for {options.perturbation}. The rule: {RULE}."
-    )
-    others = tuple(Other(one.name, "after it by that rule") for one in rest)
-    return replace(public, choice=Choice(found.name, reason, others))
-
-
-def read_as_asked(found: Found, options: ProtectOptions) -> PublicPerturbation:
-    """Read a perturbation by the flags of a run; see `read_found`."""
-    return read_found(
+    public = read_found(
         found,
         options.budget,
         order=options.order,
         units=options.units,
         rescale=options.rescale,
     )
+    if not rest:
+        return public
+    chosen = (
+        f"{found.name} comes first of {len(rest) + 1} for {options.perturbation}. The rule: "
+        f"{RULE}. After it: {', '.join(other.name for other in rest)}."
+    )
+    return replace(public, chosen=chosen)
 
 
 def read_found(

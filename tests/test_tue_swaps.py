@@ -4,13 +4,9 @@ from __future__ import annotations
 
 from typing import get_args
 
-import numpy as np
 import pytest
 import torch
-
-from ue_cli.errors import UeError
-from ue_cli.methods.correspondence import correspondence, swapped
-from ue_cli.types import Correspondence
+from reproduction.tue.swaps import Correspondence, correspondence
 
 LABELS = torch.tensor([2, 0, 5, 0, 2, 5, 0, 2, 5])
 
@@ -49,35 +45,3 @@ def test_the_seed_decides_and_nothing_global_does(kind: Correspondence) -> None:
     first, again, other = (correspondence(labels, kind, seed=seed) for seed in (1, 1, 2))
     assert torch.equal(first, again) and not torch.equal(first, other)
     assert torch.equal(before, torch.random.get_rng_state())
-
-
-@pytest.mark.parametrize(
-    ("kind", "labels", "says"),
-    [
-        ("intra-class", [0, 1, 2], "needs two images of a class, got 3 images of 3 classes"),
-        ("inter-class", [4, 4], "needs two classes, got 2 images of 1 classes"),
-    ],
-)
-def test_what_cannot_be_swapped_is_refused(
-    kind: Correspondence, labels: list[int], says: str
-) -> None:
-    with pytest.raises(UeError, match=says):
-        correspondence(torch.tensor(labels), kind, seed=0)
-
-
-def test_a_banks_entries_swap_and_what_repeats_them_follows() -> None:
-    """Three images of the first class, two of the second, whose third entry repeats the first."""
-    delta = np.array([[0, 1, 2], [10, 11, 10]], np.int8)[:, :, None, None, None]
-    within = swapped(delta, [3, 2], "intra-class", seed=0)[..., 0, 0, 0]
-    assert sorted(within[0]) == [0, 1, 2] and (within[0] != [0, 1, 2]).all()
-    assert within[1].tolist() == [11, 10, 11]
-    between = swapped(delta, [3, 2], "inter-class", seed=0)[..., 0, 0, 0]
-    assert set(between[0]) == {10, 11} and set(between[1]) < {0, 1, 2}
-    assert between[1, 2] == between[1, 0]
-
-
-def test_a_class_wise_bank_swaps_whole_classes() -> None:
-    delta = np.arange(3, dtype=np.int8)[:, None, None, None, None]
-    assert swapped(delta, [1, 1, 1], "inter-class", seed=0).ravel().tolist() == [1, 2, 0]
-    with pytest.raises(UeError, match="two images of a class"):
-        swapped(delta, [1, 1, 1], "intra-class", seed=0)
