@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ue_cli import __version__
-from ue_cli.certify.fidelity import fidelity
+from ue_cli.certificates.fidelity import fidelity
 from ue_cli.errors import SkipFile, UeError
 from ue_cli.perturbation.apply import GrayField
 from ue_cli.perturbation.layout import oriented
