@@ -7,7 +7,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ue_cli.cli.run import HomeOption, JsonOption, home_folder, run_command
+from ue_cli.cli.run import (
+    HomeOption,
+    JsonOption,
+    run_command,
+)
+from ue_cli.defaults import home_folder
 from ue_cli.errors import ExitCode
 
 if TYPE_CHECKING:
