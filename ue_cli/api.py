@@ -61,9 +61,6 @@ def protect(
     labels: str = "auto",
     method: Making | None = None,
     space: Literal["texture", "pixel"] | None = None,
-    cells: int | None = None,
-    per: Literal["class", "photo"] | None = None,
-    preset: TuePreset | None = None,
     perturbation: str | None = None,
     order: str | None = None,
     units: Units | None = None,
@@ -91,11 +88,9 @@ def protect(
         epsilon: L∞ budget: 1 or more are 8-bit levels, below 1 a fraction; ``"8/255"`` too.
         collection: its name; with the key it decides the textures.
         labels: ``auto``, ``folders``, ``metadata``, ``clusters``, ``single`` or a table's path.
-        method: ``csd``, ``pue``, ``em`` or ``tue``; None: ``csd``.
+        method: ``csd``, ``pue``, ``em`` or ``tue``, as it is by default (`optimize` has its
+            options); None: ``csd``.
         space: ``texture`` or ``pixel``: where CSD separates the classes; None: the method's.
-        cells: pixel space, pue, em and tue: cells per side of a pattern.
-        per: pue, em and tue: a pattern per ``class`` or per ``photo``.
-        preset: tue: its recipe.
         perturbation: a published one instead of a secret one: a path, a name or ``hf://…``.
         order: of a published array: the class of each row, ``cifar10`` or a text file's path.
         units: of a published array: what its values are; None: found from them.
@@ -127,9 +122,6 @@ def protect(
     choice = choose_method(
         method,
         space=space,
-        cells=cells,
-        per=per,
-        preset=preset,
         perturbation=perturbation,
         order=order,
         units=units,
