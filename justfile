@@ -1,17 +1,30 @@
 # Short names for the commands in CONTRIBUTING.md.
-venv := ".venv/bin/python"
+python := ".venv/bin/python"
 
 install:
     python3 -m venv .venv && .venv/bin/pip install -e '.[dev]'
 
-fast:
-    {{venv}} -m pytest -n auto -m "not slow"
+lint:
+    {{python}} -m ruff check --fix .
+    {{python}} -m ruff format .
+    .venv/bin/lint-imports
+
+types:
+    {{python}} -m mypy
 
 test:
-    {{venv}} -m pytest -n auto
+    {{python}} -m pytest -n auto
 
-format:
-    {{venv}} -m ruff format . && {{venv}} -m ruff check --fix .
+fast:
+    {{python}} -m pytest -n auto -m "not slow"
+
+# Some tests, in one process: just one tests/photos -k rotated
+one *arguments:
+    {{python}} -m pytest {{arguments}}
 
 bench:
-    {{venv}} scripts/benchmark.py protect
+    {{python}} scripts/benchmark.py protect
+
+# docs/cli.md, after a command or a flag has changed
+page:
+    {{python}} scripts/make_cli_page.py

@@ -22,7 +22,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, TensorDataset
 
-from ue_cli.certify.sampling import (
+from ue_cli.certificates.sampling import (
     TOLERANCE,
     choose_precision,
     count_correct,

@@ -27,7 +27,7 @@ from metric import least_jod
 from PIL import Image
 from scipy.stats import spearmanr
 
-from ue_cli.certify.budget import is_faint
+from ue_cli.certificates.budget import is_faint
 from ue_cli.photos.owner.key import OwnerKey, install_key
 from ue_cli.photos.owner.state import Collection
 from ue_cli.pipeline.protection.options import ProtectOptions, choose_method

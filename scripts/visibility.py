@@ -27,7 +27,7 @@ from metric import least_jod
 from scipy.optimize import minimize
 from scipy.stats import spearmanr
 
-from ue_cli.certify.budget import measure
+from ue_cli.certificates.budget import measure
 from ue_cli.perturbation import apply, vision
 from ue_cli.perturbation.phases import local_phasors
 from ue_cli.perturbation.presets import PHOTOS, SMALL, TINY, texture_recipe

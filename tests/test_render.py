@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from ue_cli.certify.budget import certify
+from ue_cli.certificates.budget import certify
 from ue_cli.pipeline.evaluation.evaluate import EvaluateResult
 from ue_cli.pipeline.evaluation.judge import training
 from ue_cli.pipeline.protection.results import ProtectResult

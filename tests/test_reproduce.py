@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from tests.pipeline.conftest import picture
-from ue_cli.certify.smoothing import certify_grid
+from ue_cli.certificates.smoothing import certify_grid
 from ue_cli.types import NoisyCounts, Smoothing
 
 SCRIPT = Path(__file__).resolve().parent.parent / "scripts" / "reproduce.py"

@@ -5,8 +5,8 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from reproduction.store import Row
-from ue_cli.certify.sampling import count_correct, count_without_noise
-from ue_cli.certify.smoothing import (
+from ue_cli.certificates.sampling import count_correct, count_without_noise
+from ue_cli.certificates.smoothing import (
     certify_grid,
     certify_population,
     certify_simultaneous,
@@ -14,7 +14,7 @@ from ue_cli.certify.smoothing import (
     lower_quantile,
     max_certifiable_eta,
 )
-from ue_cli.certify.verdict import judge
+from ue_cli.certificates.verdict import judge
 from ue_cli.training.scales import weight_norm
 from ue_cli.types import NoisyCounts, Smoothing, SurrogateCertificate
 

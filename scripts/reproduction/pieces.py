@@ -18,7 +18,7 @@ from reproduction.certificates import certified, judged, upper_at
 from reproduction.files import SIDE, by_the_tool, read, with_cells
 from reproduction.scales import ARMS, Scale
 from reproduction.store import Key, Row, Store
-from ue_cli.certify.sampling import choose_sigma
+from ue_cli.certificates.sampling import choose_sigma
 from ue_cli.countermeasures.recovery import RecoveryRecipe, recover
 from ue_cli.training.augment import whole
 from ue_cli.training.supervised import VictimResult, build_net, test_accuracy, train_victim

@@ -8,8 +8,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from ue_cli.certify.sampling import count_correct, count_without_noise
-from ue_cli.certify.smoothing import certify_grid, lower_quantile
+from ue_cli.certificates.sampling import count_correct, count_without_noise
+from ue_cli.certificates.smoothing import certify_grid, lower_quantile
 from ue_cli.countermeasures.recovery import Recovery, RecoveryRecipe, recover
 from ue_cli.training.augment import whole
 from ue_cli.training.nets import small_resnet

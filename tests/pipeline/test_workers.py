@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from ue_cli.certify.budget import certify
+from ue_cli.certificates.budget import certify
 from ue_cli.errors import ExitCode, UeError
 from ue_cli.pipeline.protection.results import ProtectResult
 from ue_cli.pipeline.workers import Crashed, WorkerPool

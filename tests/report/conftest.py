@@ -7,8 +7,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from ue_cli.certify.budget import certify
-from ue_cli.certify.fidelity import fidelity, summarise
+from ue_cli.certificates.budget import certify
+from ue_cli.certificates.fidelity import fidelity, summarise
 from ue_cli.report import (
     PROBES,
     Caution,

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ue_cli.certify.budget import certify
+from ue_cli.certificates.budget import certify
 from ue_cli.report import (
     Certification,
     Labels,

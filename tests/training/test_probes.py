@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from ue_cli.certify.intervals import clopper_pearson
+from ue_cli.certificates.intervals import clopper_pearson
 from ue_cli.errors import UeError
 from ue_cli.training import probes
 from ue_cli.training.probes import FEWEST, measure_detectability

@@ -13,8 +13,6 @@ from ue_cli.cli.run import (
     JobsOption,
     JsonOption,
     MaxPixelsOption,
-    home_folder,
-    process_count,
     run_command,
 )
 from ue_cli.cli.subject import (
@@ -27,6 +25,7 @@ from ue_cli.cli.subject import (
     TestOption,
     TestShareOption,
 )
+from ue_cli.defaults import home_folder, process_count
 from ue_cli.errors import ExitCode
 from ue_cli.pipeline.limits import MAX_PIXELS, MIN_TEST, TEST_SHARE
 from ue_cli.training.architectures import FROM_SCRATCH, find_victim

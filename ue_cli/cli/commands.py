@@ -22,10 +22,9 @@ from ue_cli.cli.run import (
     HomeOption,
     JobsOption,
     JsonOption,
-    home_folder,
-    process_count,
     run_command,
 )
+from ue_cli.defaults import home_folder, process_count
 from ue_cli.errors import ExitCode
 
 if TYPE_CHECKING:

@@ -15,8 +15,6 @@ from ue_cli.cli.run import (
     MaxPixelsOption,
     OrderOption,
     UnitsOption,
-    home_folder,
-    process_count,
     run_command,
 )
 from ue_cli.cli.subject import (
@@ -30,6 +28,7 @@ from ue_cli.cli.subject import (
     TestShareOption,
 )
 from ue_cli.countermeasures.registry import SPECS, TIERS
+from ue_cli.defaults import home_folder, process_count
 from ue_cli.errors import ExitCode
 from ue_cli.pipeline.limits import MAX_PIXELS, MIN_TEST, TEST_SHARE
 from ue_cli.training.architectures import CLASSIFIERS, VICTIMS

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ue_cli.cli.run import HomeOption, JsonOption, home_folder, run_command
+from ue_cli.cli.run import HomeOption, JsonOption, run_command
+from ue_cli.defaults import home_folder
 from ue_cli.errors import ExitCode
 
 if TYPE_CHECKING:

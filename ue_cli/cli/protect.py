@@ -21,11 +21,9 @@ from ue_cli.cli.run import (
     MethodOption,
     OrderOption,
     UnitsOption,
-    beside,
-    home_folder,
-    process_count,
     run_command,
 )
+from ue_cli.defaults import beside, home_folder, process_count
 from ue_cli.errors import ExitCode
 
 if TYPE_CHECKING:

@@ -101,31 +101,6 @@ UnitsOption = Annotated[
 _UsageError: type[Exception] = typer.BadParameter.__bases__[0]  # typer does not export it
 
 
-def home_folder(home: Path | None) -> Path:
-    """The app directory, unless ``--home`` or ``UE_HOME`` names another."""
-    return home if home is not None else Path(typer.get_app_dir("ue"))
-
-
-def beside(folder: Path, suffix: str) -> Path:
-    """``./photos/`` and ``-protected`` give ``./photos-protected``, for ``.`` too."""
-    whole = Path(os.path.normpath(Path.cwd() / folder))
-    if not whole.name:
-        raise UeError(
-            "no-name-beside",
-            f"There is no place beside {whole} for a folder named after it.",
-            "Say where to write, with -o.",
-        )
-    return whole.with_name(whole.name + suffix)
-
-
-def process_count(jobs: int | None) -> int:
-    """``--jobs``, or one process per CPU that this one may use."""
-    if jobs is not None:
-        return jobs
-    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return max(1, min(usable or 1, 16))
-
-
 def run_app(app: typer.Typer, *, as_json: bool) -> NoReturn:
     """Run the whole command line; with ``--json`` a misspelt flag gives an envelope as well."""
     if not as_json:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from ue_cli.certify.budget import Difference, measure
+from ue_cli.certificates.budget import Difference, measure
 from ue_cli.errors import SkipFile, UeError
 from ue_cli.photos.decode import decode
 from ue_cli.photos.manifest import Manifest, read_manifest, safe_join

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from tests.perturbation.fields import Sampled
-from ue_cli.certify.budget import measure
+from ue_cli.certificates.budget import measure
 from ue_cli.photos.jpeg import coefficients as module
 from ue_cli.photos.jpeg.coefficients import protect_jpeg
 from ue_cli.photos.jpeg.comparison import carried, worst_channel

@@ -9,7 +9,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from ue_cli.certify.budget import measure
+from ue_cli.certificates.budget import measure
 from ue_cli.perturbation.apply import GrayField
 from ue_cli.perturbation.layout import oriented
 from ue_cli.perturbation.phases import keyed_phasors

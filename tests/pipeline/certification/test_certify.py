@@ -9,7 +9,12 @@ from pathlib import Path
 import pytest
 
 from tests.pipeline.conftest import Ue, picture, run_ue
-from ue_cli.certify.smoothing import certify_eta, certify_grid, certify_simultaneous, lower_quantile
+from ue_cli.certificates.smoothing import (
+    certify_eta,
+    certify_grid,
+    certify_simultaneous,
+    lower_quantile,
+)
 from ue_cli.pipeline.certification.certify import CertifyResult, certify
 from ue_cli.pipeline.certification.options import CertifyOptions
 from ue_cli.report import read_certificate

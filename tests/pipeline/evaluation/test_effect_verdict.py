@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from ue_cli.certify.intervals import clopper_pearson
+from ue_cli.certificates.intervals import clopper_pearson
 from ue_cli.pipeline.evaluation import judge
 from ue_cli.pipeline.evaluation.judge import judge_all, judge_cell, learning_mark
 from ue_cli.pipeline.evaluation.words import headline

@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 
 from tests.pipeline.certification.test_certify import Notes
 from tests.pipeline.conftest import picture, run_ue
-from ue_cli.certify.intervals import clopper_pearson
+from ue_cli.certificates.intervals import clopper_pearson
 from ue_cli.cli import app
 from ue_cli.countermeasures.registry import SPECS, find
 from ue_cli.errors import UeError

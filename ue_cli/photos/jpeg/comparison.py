@@ -1,4 +1,4 @@
-"""What decoding again shows, beyond the measure that decides (certify/budget.py)."""
+"""What decoding again shows, beyond the measure that decides (certificates/budget.py)."""
 
 from __future__ import annotations
 

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from ue_cli.certify.runs import certify_runs, runs_confidence
-from ue_cli.certify.smoothing import draws_needed, max_certifiable_eta
+from ue_cli.certificates.runs import certify_runs, runs_confidence
+from ue_cli.certificates.smoothing import draws_needed, max_certifiable_eta
 from ue_cli.errors import ExitCode, UeError
 from ue_cli.photos.private import explain_write
 from ue_cli.pipeline.backend import resolve_device

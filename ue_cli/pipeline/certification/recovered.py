@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import torch
 
-from ue_cli.certify.smoothing import certify_eta
+from ue_cli.certificates.smoothing import certify_eta
 from ue_cli.countermeasures.recovery import RecoveryRecipe, recover
 from ue_cli.pipeline.trials.running import TrialData, TrialResult
 from ue_cli.types import LearnabilityCertificate, RecoveryCheck, RecoveryPoint

@@ -12,8 +12,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from ue_cli.certify.sampling import choose_sigma, count_correct, count_without_noise
-from ue_cli.certify.smoothing import (
+from ue_cli.certificates.sampling import choose_sigma, count_correct, count_without_noise
+from ue_cli.certificates.smoothing import (
     certify_grid,
     certify_population,
     certify_simultaneous,
@@ -21,7 +21,7 @@ from ue_cli.certify.smoothing import (
     lower_quantile,
     max_certifiable_eta,
 )
-from ue_cli.certify.verdict import judge
+from ue_cli.certificates.verdict import judge
 from ue_cli.pipeline.trials.running import TrialResult
 from ue_cli.training.augment import whole
 from ue_cli.training.scales import weight_distance, weight_norm

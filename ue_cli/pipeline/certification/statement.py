@@ -9,8 +9,8 @@ from datetime import UTC, datetime
 import torch
 
 from ue_cli import __version__
-from ue_cli.certify.intervals import clopper_pearson
-from ue_cli.certify.statements import (
+from ue_cli.certificates.intervals import clopper_pearson
+from ue_cli.certificates.statements import (
     NOT_COVERED,
     RUNS_NOT_COVERED,
     per_eta,
@@ -18,7 +18,7 @@ from ue_cli.certify.statements import (
     simultaneous,
     training_runs,
 )
-from ue_cli.certify.verdict import judge_runs
+from ue_cli.certificates.verdict import judge_runs
 from ue_cli.photos.manifest import MANIFEST_FILE, read_manifest
 from ue_cli.pipeline.certification.options import CertifyOptions
 from ue_cli.pipeline.datasets.dataset import Dataset

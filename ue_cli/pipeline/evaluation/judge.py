@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
-from ue_cli.certify.intervals import clopper_pearson
+from ue_cli.certificates.intervals import clopper_pearson
 from ue_cli.types import EffectCell, EffectVerdict, Encoding, Training
 from ue_cli.types.wording import at_least, at_most
 

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 import torch
 
 from ue_cli import __version__
-from ue_cli.certify.intervals import clopper_pearson
+from ue_cli.certificates.intervals import clopper_pearson
 from ue_cli.countermeasures.registry import Spec
 from ue_cli.photos.manifest import MANIFEST_FILE, read_manifest
 from ue_cli.pipeline.certification.statement import describe_views

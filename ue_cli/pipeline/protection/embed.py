@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from ue_cli.certify.budget import Difference, measure
+from ue_cli.certificates.budget import Difference, measure
 from ue_cli.errors import ExitCode, UeError
 from ue_cli.perturbation import apply
 from ue_cli.perturbation.layout import oriented

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ue_cli import __version__
-from ue_cli.certify.fidelity import fidelity
+from ue_cli.certificates.fidelity import fidelity
 from ue_cli.errors import SkipFile, UeError
 from ue_cli.perturbation.apply import GrayField
 from ue_cli.perturbation.layout import oriented
@@ -159,7 +159,8 @@ def _protect(task: Task, shared: Shared) -> Written:
         return Written(kept, examined, fresh=False)
 
     decoded = decode(data, max_pixels=shared.max_pixels)
-    made, jod, (carried, strength) = _within_look(data, decoded, task, shared)
+    seed = shared.subkey.photo_seed(task.name)
+    made, jod, (carried, strength) = within_look(data, decoded, task.label, seed, shared)
     output = task.naming.final(made.extension)
     target = safe_join(shared.out, output)
     _make_folder(target.parent)
@@ -200,10 +201,17 @@ def _small(decoded: Decoded) -> tuple[str, ...]:
     )
 
 
-def _within_look(
-    data: bytes, decoded: Decoded, task: Task, shared: Shared
+def within_look(
+    data: bytes, decoded: Decoded, label: str, seed: bytes, shared: Shared
 ) -> tuple[Made, float, tuple[float, float]]:
     """One photo at the amplitudes that its look allows, as measured on what was made.
+
+    Args:
+        data: the file's bytes; of a JPEG that stays one its coefficients are read from them.
+        decoded: the photo.
+        label: its class.
+        seed: 32 bytes that belong to its name.
+        shared: all else that decides its bytes.
 
     Returns:
         The file; its predicted JOD; and the share and the strength that arrived (`carried`).
@@ -214,7 +222,7 @@ def _within_look(
     small = small_copy(decoded.pixels, decoded.orientation)
     size = decoded.height, decoded.width
     picture = scene(small, *size)
-    whole = shared.pattern.field(task.label, shared.subkey.photo_seed(task.name), decoded, small)
+    whole = shared.pattern.field(label, seed, decoded, small)
     if decoded.pixels.shape[2] == 1:
         whole = GrayField(whole)
     stays = write.choose_format(decoded, shared.format)[0] == write.JPEG_COEFFICIENTS

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import TypeVar
 
 from ue_cli import __version__
-from ue_cli.certify.budget import certify
-from ue_cli.certify.fidelity import summarise
+from ue_cli.certificates.budget import certify
+from ue_cli.certificates.fidelity import summarise
 from ue_cli.photos.decode import DECODER
 from ue_cli.photos.manifest import read_manifest
 from ue_cli.photos.owner.state import Collection

@@ -24,7 +24,7 @@ from math import expm1, inf
 
 from scipy.special import betainccinv, log_ndtr, ndtr, ndtri
 
-from ue_cli.certify.ranks import bonferroni, bound_rank, draws_for, log_risk
+from ue_cli.certificates.ranks import bonferroni, bound_rank, draws_for, log_risk
 from ue_cli.types import EtaBound, NoisyCounts, Smoothing
 
 DEFAULT_ETAS = (

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ue_cli.certify.runs import (
+from ue_cli.certificates.runs import (
     certify_runs,
     runs_confidence,
     runs_lower,

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from scipy.special import betaincinv
 from scipy.stats import binom
 
-from ue_cli.certify.ranks import bonferroni, bound_rank
-from ue_cli.certify.smoothing import (
+from ue_cli.certificates.ranks import bonferroni, bound_rank
+from ue_cli.certificates.smoothing import (
     DEFAULT_ETAS,
     certify_eta,
     certify_grid,

@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from tests.certify.trained import BUILDERS, SIZE, colours, used_net
-from ue_cli.certify.folding import NoisyCopy
+from tests.certificates.trained import BUILDERS, SIZE, colours, used_net
+from ue_cli.certificates.folding import NoisyCopy
 from ue_cli.errors import UeError
 from ue_cli.training.nets import NETS
 from ue_cli.training.scales import weight_scales

@@ -10,7 +10,7 @@ from __future__ import annotations
 from math import floor
 from statistics import fmean
 
-from ue_cli.certify.smoothing import draws_needed, max_certifiable_eta
+from ue_cli.certificates.smoothing import draws_needed, max_certifiable_eta
 from ue_cli.types import RunsCertificate, Smoothing, SurrogateCertificate, Verdict
 from ue_cli.types.wording import at_least, at_most, confidence_words
 

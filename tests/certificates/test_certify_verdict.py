@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from ue_cli.certify.runs import certify_runs
-from ue_cli.certify.smoothing import certify_grid, certify_simultaneous, lower_quantile
-from ue_cli.certify.verdict import informative_up_to, judge, judge_runs, learning_mark
+from ue_cli.certificates.runs import certify_runs
+from ue_cli.certificates.smoothing import certify_grid, certify_simultaneous, lower_quantile
+from ue_cli.certificates.verdict import informative_up_to, judge, judge_runs, learning_mark
 from ue_cli.types import NoisyCounts, RunsCertificate, Smoothing, SurrogateCertificate
 
 SETTING = Smoothing(draws=200)

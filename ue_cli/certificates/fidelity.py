@@ -13,8 +13,8 @@ from statistics import median
 import numpy as np
 from numpy.typing import NDArray
 
-from ue_cli.certify.budget import measure
-from ue_cli.certify.colour import ciede2000, srgb_to_lab
+from ue_cli.certificates.budget import measure
+from ue_cli.certificates.colour import ciede2000, srgb_to_lab
 from ue_cli.errors import UeError
 from ue_cli.types import Fidelity, FidelitySummary, FloatArray, PixelArray
 

@@ -8,9 +8,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from tests.certify.trained import Branching, colours, trained_net
-from ue_cli.certify import sampling
-from ue_cli.certify.sampling import (
+from tests.certificates.trained import Branching, colours, trained_net
+from ue_cli.certificates import sampling
+from ue_cli.certificates.sampling import (
     TOLERANCE,
     choose_precision,
     choose_sigma,

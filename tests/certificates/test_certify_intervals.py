@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.stats import binom
 
-from ue_cli.certify.intervals import clopper_pearson
+from ue_cli.certificates.intervals import clopper_pearson
 
 
 def test_the_interval_of_a_known_table() -> None:

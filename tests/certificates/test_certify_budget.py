@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ue_cli.certify.budget import FAINT, HISTOGRAM_BINS, certify, is_faint, measure
+from ue_cli.certificates.budget import FAINT, HISTOGRAM_BINS, certify, is_faint, measure
 from ue_cli.errors import UeError
 from ue_cli.types import Budget, FileRecord, PixelArray
 

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from ue_cli.certify.colour import ciede2000, srgb_to_lab
-from ue_cli.certify.fidelity import fidelity, ssim, summarise
+from ue_cli.certificates.colour import ciede2000, srgb_to_lab
+from ue_cli.certificates.fidelity import fidelity, ssim, summarise
 from ue_cli.errors import UeError
 from ue_cli.types import PixelArray
 

@@ -18,7 +18,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from ue_cli.certify.folding import NoisyCopy
+from ue_cli.certificates.folding import NoisyCopy
 from ue_cli.training.scales import weight_scales
 from ue_cli.types import NoisyCounts, OnStep, Smoothing
 

@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from scipy.special import ndtr, ndtri
 from scipy.stats import binom
 
-from ue_cli.certify.runs import runs_confidence, runs_lower, runs_upper
-from ue_cli.certify.smoothing import (
+from ue_cli.certificates.runs import runs_confidence, runs_lower, runs_upper
+from ue_cli.certificates.smoothing import (
     certify_eta,
     certify_grid,
     certify_population,

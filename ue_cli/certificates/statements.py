@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ue_cli.certify.intervals import clopper_pearson
-from ue_cli.certify.smoothing import draws_needed
+from ue_cli.certificates.intervals import clopper_pearson
+from ue_cli.certificates.smoothing import draws_needed
 from ue_cli.types import EtaBound, RunsCertificate, Smoothing
 from ue_cli.types.wording import at_least, at_most, confidence_words
 

@@ -4,14 +4,14 @@ from dataclasses import replace
 
 import pytest
 
-from ue_cli.certify.runs import certify_runs
-from ue_cli.certify.smoothing import (
+from ue_cli.certificates.runs import certify_runs
+from ue_cli.certificates.smoothing import (
     certify_eta,
     certify_grid,
     certify_population,
     certify_simultaneous,
 )
-from ue_cli.certify.statements import (
+from ue_cli.certificates.statements import (
     NOT_COVERED,
     RUNS_NOT_COVERED,
     one_model,

@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from math import log
 
-from ue_cli.certify.ranks import bound_rank, draws_for
+from ue_cli.certificates.ranks import bound_rank, draws_for
 from ue_cli.types import RunsCertificate
 
 
