@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from scipy.special import ndtr, ndtri
 from scipy.stats import binom
 
-from ue_cli.certificates.runs import runs_confidence, runs_lower, runs_upper
+from ue_cli.certificates.runs import certify_runs
 from ue_cli.certificates.smoothing import (
     certify_eta,
     certify_grid,
@@ -26,7 +26,7 @@ from ue_cli.certificates.smoothing import (
     population_upper,
     shifted_quantile,
 )
-from ue_cli.types import EtaBound, NoisyCounts, Smoothing
+from ue_cli.types import EtaBound, NoisyCounts, RunsCertificate, Smoothing
 
 REPETITIONS = 10_000
 FINE = 10**9
@@ -197,28 +197,29 @@ def test_the_population_is_covered_where_the_test_set_alone_is_not() -> None:
     assert 0 < np.mean(stated - naive - margin) < 0.02  # the step from q̄ to q̄ + τ
 
 
+def trained(counts: NoisyCounts, q: float) -> RunsCertificate:
+    """The certificate of trainings that reach the same on protected files and originals."""
+    fits = (1.0,) * len(counts.correct)
+    return certify_runs(
+        counts.correct,
+        counts.correct,
+        tests=counts.tests,
+        q=q,
+        protected_fit=fits,
+        control_fit=fits,
+        protected_best=counts.correct,
+        distribution="",
+    )
+
+
 @pytest.mark.parametrize(("runs", "q"), [(5, 0.5), (29, 0.9)])
 def test_the_best_and_the_worst_of_the_trainings_are_covered(runs: int, q: float) -> None:
-    confidence = runs_confidence(runs, q)
+    confidence = trained(NoisyCounts((0,) * runs, 1), q).confidence
     counts = np.random.default_rng(11).integers(0, FINE, (REPETITIONS, runs))
-    best = at_rank(counts, lambda c: runs_upper(c.correct, c.tests, q, confidence), FINE)
-    worst = at_rank(counts, lambda c: runs_lower(c.correct, c.tests, q, confidence), FINE)
+    best = at_rank(counts, lambda c: trained(c, q).upper, FINE)
+    worst = at_rank(counts, lambda c: trained(c, q).control_lower, FINE)
     assert met(float(np.mean(best >= q * FINE)), confidence)
     assert met(float(np.mean(worst <= (1 - q) * FINE)), confidence)
-
-
-def test_a_middle_order_statistic_of_the_trainings_is_covered() -> None:
-    runs, q, confidence = 40, 0.5, 0.95
-    counts = np.random.default_rng(12).integers(0, FINE, (REPETITIONS, runs))
-    bounds = at_rank(counts, lambda c: runs_upper(c.correct, c.tests, q, confidence), FINE)
-    rank = round((runs_upper(range(runs), runs, q, confidence) or 0) * runs) + 1
-    exact = float(binom.cdf(rank - 1, runs, q))
-    assert rank < runs
-    assert 0.95 <= exact < 0.98
-    assert met(float(np.mean(bounds >= q * FINE)), exact)
-    tied = np.random.default_rng(13).binomial(12, 0.3, (REPETITIONS, runs))
-    bounds = at_rank(tied, lambda c: runs_upper(c.correct, c.tests, q, confidence), 12)
-    assert np.mean(bounds >= binom.ppf(q, 12, 0.3)) >= 0.95
 
 
 def test_the_worst_countermeasure_needs_no_share_of_the_risk() -> None:
@@ -226,13 +227,8 @@ def test_the_worst_countermeasure_needs_no_share_of_the_risk() -> None:
     runs, q = 5, 0.5
     rng = np.random.default_rng(14)
     counts = [rng.normal(m, 0.01, (REPETITIONS, runs)) for m in (0.3, 0.5, 0.4)]
-    confidence = runs_confidence(runs, q)
+    confidence = trained(NoisyCounts((0,) * runs, 1), q).confidence
     bounds = [
-        at_rank(
-            np.asarray(FINE * c, np.int64),
-            lambda c: runs_upper(c.correct, c.tests, q, confidence),
-            FINE,
-        )
-        for c in counts
+        at_rank(np.asarray(FINE * c, np.int64), lambda c: trained(c, q).upper, FINE) for c in counts
     ]
     assert met(float(np.mean(np.max(bounds, axis=0) >= 0.5 * FINE)), confidence)

@@ -14,7 +14,6 @@ from ue_cli.certificates.smoothing import (
 from ue_cli.certificates.statements import (
     NOT_COVERED,
     RUNS_NOT_COVERED,
-    one_model,
     per_eta,
     population,
     simultaneous,
@@ -114,12 +113,6 @@ def test_trainings_are_stated_with_their_distribution() -> None:
     assert words.endswith("Such a training: seed and order vary, the small ResNet does not.")
     alone = training_runs(replace(found, control=(), control_lower=None))
     assert "originals" not in alone
-
-
-def test_the_surrogate_itself_gets_its_interval() -> None:
-    words = one_model(81, 263, 0.95)
-    assert "81 of 263 test images right, 30.8 %" in words
-    assert "between 25.2 % and 36.8 %" in words
 
 
 @pytest.mark.parametrize(

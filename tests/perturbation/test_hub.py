@@ -362,7 +362,7 @@ def test_what_is_protected_with_an_address_is_pinned_to_its_commit(
 
 def test_a_path_comes_before_a_name(published: Path) -> None:
     found = resolve(str(published / FILE))
-    assert (found.source, found.name, found.commit) == ("path", "small", None)
+    assert (found.source, found.name) == ("path", "small")
     assert found.card is not None and found.card.sha256 == found.sha256
 
 

@@ -12,9 +12,7 @@ distribution of everything else.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from math import log
 
-from ue_cli.certificates.ranks import bound_rank, draws_for
 from ue_cli.types import RunsCertificate
 
 
@@ -29,42 +27,6 @@ def runs_confidence(runs: int, q: float) -> float:
     if runs < 1:
         raise ValueError("It takes at least one training.")
     return float(1 - q**runs)
-
-
-def runs_needed(q: float, confidence: float) -> int:
-    """The smallest K with 1 − q^K ≥ confidence: 5 for a half at 95 %, 29 for nine in ten."""
-    _check_share(q)
-    needed = draws_for(log(q), confidence)
-    if needed is None:
-        raise ValueError(f"No number of trainings speaks about a share of {q}.")
-    return needed
-
-
-def runs_upper(correct: Sequence[int], tests: int, q: float, confidence: float) -> float | None:
-    """With the confidence, at least a share q of all such trainings reach at most this.
-
-    Args:
-        correct: test images right after each of K trainings, in any order.
-        tests: how many there are.
-        q: the share, in (0, 1).
-        confidence: of the statement.
-
-    Returns:
-        The smallest order statistic that serves, in [0, 1]; None: K is too small.
-    """
-    ordered = _sorted_counts(correct, tests)
-    rank = bound_rank(len(ordered), q, confidence)
-    return None if rank is None else ordered[rank - 1] / tests
-
-
-def runs_lower(correct: Sequence[int], tests: int, q: float, confidence: float) -> float | None:
-    """With the confidence, at least a share q of all such trainings reach *at least* this.
-
-    The mirror image of ``runs_upper``: the same rank, counted from the top.
-    """
-    ordered = _sorted_counts(correct, tests)
-    rank = bound_rank(len(ordered), q, confidence)
-    return None if rank is None else ordered[-rank] / tests
 
 
 def certify_runs(

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ue_cli.certificates.intervals import clopper_pearson
 from ue_cli.certificates.smoothing import draws_needed
 from ue_cli.types import EtaBound, RunsCertificate, Smoothing
 from ue_cli.types.wording import at_least, at_most, confidence_words
@@ -106,17 +105,6 @@ def training_runs(found: RunsCertificate) -> str:
             f"originals reach at least {at_least(found.control_lower)}."
         )
     return f"{words} Such a training: {found.distribution.rstrip('.')}."
-
-
-def one_model(correct: int, tests: int, confidence: float) -> str:
-    """State the accuracy A(θ̂) of the surrogate itself, which no bound above is about."""
-    low, high = clopper_pearson(correct, tests, confidence)
-    return (
-        f"Without noise the surrogate gets {correct:,} of {tests:,} test images right, "
-        f"{100 * correct / tests:.1f} %. With {confidence_words(confidence)} confidence it gets "
-        f"between {at_least(low)} and {at_most(high)} of all images of this kind right "
-        "(Clopper–Pearson), if the test images are an independent sample of them."
-    )
 
 
 def _noisy_models(setting: Smoothing) -> str:

@@ -47,7 +47,6 @@ class Found:
         source: which of the four places it came from.
         sha256: of its bytes.
         address: ``hf://`` with the commit for a revision; None where it is not from the Hub.
-        commit: of the Hub's repository.
         card: where there is one.
     """
 
@@ -55,7 +54,6 @@ class Found:
     source: Source
     sha256: str
     address: str | None = None
-    commit: str | None = None
     card: Card | None = None
 
     @property
@@ -166,7 +164,7 @@ def _from_hub(address: Address, refresh: bool) -> Found:
                 described.drop()
             raise
     digest = card.sha256 if card is not None else file_sha256(got.path)
-    return Found(got.path, got.source, digest, str(got.address), got.commit, card)
+    return Found(got.path, got.source, digest, str(got.address), card)
 
 
 def _bank_and_card(address: Address, refresh: bool) -> tuple[Cached, Cached | None]:

@@ -3,17 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ue_cli.types import Bank, Field, FloatArray, project
-
-Interpolation = Literal["nearest", "bilinear"]
-"""Bicubic is left out on purpose: it overshoots the cells, 8 levels to 12."""
-
-INTERPOLATIONS: tuple[Interpolation, ...] = ("nearest", "bilinear")
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,14 +20,11 @@ class CellField:
     Attributes:
         cells: (h, w, 3) in [−1, 1], RGB, in units of ε.
         height, width: of the displayed image, in pixels.
-        interpolation: ``nearest`` (flat cells) or ``bilinear`` (between cell centres; the outer
-            half of the border cells is flat).
     """
 
     cells: FloatArray
     height: int
     width: int
-    interpolation: Interpolation = "nearest"
 
     @property
     def cycles(self) -> float:
@@ -41,27 +32,11 @@ class CellField:
         return float(max(self.cells.shape[:2])) / 2
 
     def sample(self, y: FloatArray, x: FloatArray) -> FloatArray:
-        """Evaluate on the outer grid y × x (see `Field.sample`).
-
-        Interpolation is separable: rows of cells are widened to the image by gathering, and then
-        mixed down the height by one matrix product.
-        """
+        """Evaluate on the outer grid y × x (see `Field.sample`)."""
         rows, columns, _ = self.cells.shape
-        above, below, part = _neighbours(y, self.height, rows, self.interpolation)
-        # A chunk of the image touches few rows of cells; leaving out the others makes the cost of
-        # a fine bank on a large image that of a coarse one.
-        first, last = int(above.min(initial=rows - 1)), int(below.max(initial=0))
-        cells = self.cells[first : last + 1]
-        left, right, share = _neighbours(x, self.width, columns, self.interpolation)
-        strips = cells[:, left]
-        if self.interpolation == "bilinear":
-            strips += share[:, None] * (cells[:, right] - strips)
-        at = np.arange(len(y))
-        weights = np.zeros((len(y), len(cells)), np.float32)
-        weights[at, above - first] = 1 - part
-        weights[at, below - first] += part
-        out = weights @ strips.reshape(len(cells), -1)
-        return out.reshape(len(y), len(x), 3)
+        # A chunk of the image touches few rows of cells: each is widened once, then repeated.
+        touched, down = np.unique(_cells(y, self.height, rows), return_inverse=True)
+        return self.cells[touched].take(_cells(x, self.width, columns), axis=1)[down]
 
     def softened(self) -> Field:
         """The field itself: cells are nothing but edges."""
@@ -72,28 +47,13 @@ class CellField:
         return project(self, y, x, basis)
 
 
-def _neighbours(
-    position: FloatArray, length: int, cells: int, interpolation: Interpolation
-) -> tuple[NDArray[np.intp], NDArray[np.intp], FloatArray]:
-    """The cells before and after each position, and the share of the one after."""
-    u = position.astype(np.float64) * (cells / length)
-    if interpolation == "nearest":
-        index = np.clip(np.floor(u), 0, cells - 1).astype(np.intp)
-        return index, index, np.zeros(len(position), np.float32)
-    u = np.clip(u - 0.5, 0, cells - 1)
-    index = np.floor(u).astype(np.intp)
-    return index, np.minimum(index + 1, cells - 1), (u - index).astype(np.float32)
+def _cells(position: FloatArray, length: int, cells: int) -> NDArray[np.intp]:
+    """The cell that each position lies in."""
+    index = np.floor(position.astype(np.float64) * (cells / length))
+    return np.clip(index, 0, cells - 1).astype(np.intp)
 
 
-def cell_field(
-    bank: Bank,
-    name: str,
-    variant: int = 0,
-    *,
-    height: int,
-    width: int,
-    interpolation: Interpolation = "nearest",
-) -> CellField:
+def cell_field(bank: Bank, name: str, variant: int = 0, *, height: int, width: int) -> CellField:
     """A bank's entry for one image.
 
     Args:
@@ -102,14 +62,13 @@ def cell_field(
         variant: which of the class's samples, counted around.
         height: of the displayed image, in pixels.
         width: likewise.
-        interpolation: see `CellField`.
 
     Raises:
         UeError: the bank has no such class.
     """
     levels: NDArray[np.int8] = bank.entry(name, variant)
     cells = levels.transpose(1, 2, 0).astype(np.float32) / np.float32(bank.budget.levels)
-    return CellField(np.ascontiguousarray(cells), height, width, interpolation)
+    return CellField(np.ascontiguousarray(cells), height, width)
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,13 +117,6 @@ class OrientedField:
         if self.orientation >= 5:
             return self.field.transformed(x, y, basis).transpose(1, 0, 3, 2, 4)
         return self.field.transformed(y, x, basis)
-
-
-def displayed_size(orientation: int, stored_height: int, stored_width: int) -> tuple[int, int]:
-    """Height and width of the image as it is shown."""
-    if orientation >= 5:
-        return stored_width, stored_height
-    return stored_height, stored_width
 
 
 def oriented(field: Field, orientation: int, stored_height: int, stored_width: int) -> Field:
