@@ -175,9 +175,12 @@ def test_label_rules_that_are_none(root: Path, rule: str) -> None:
     assert code == 2 and name in ("labels-rule", "labels-missing")
 
 
-def cut_journal(state: Path) -> None:
-    journal = state / "journal.jsonl"
-    journal.write_bytes(journal.read_bytes()[:-200])
+def empty_ledger(state: Path) -> None:
+    (state / "ledger.sqlite3").write_bytes(b"")
+
+
+def garble_ledger(state: Path) -> None:
+    (state / "ledger.sqlite3").write_bytes(b"garbage" * 1000)
 
 
 def garble_info(state: Path) -> None:
@@ -210,6 +213,7 @@ def open_home(state: Path) -> None:
     [
         (garble_info, "state-damaged"),
         (empty_info, "state-damaged"),
+        (garble_ledger, "state-damaged"),
         (garble_key, "key-damaged"),
         (open_key, "key-permissions"),
         (lose_key, "state-foreign"),
@@ -232,13 +236,13 @@ def test_damaged_state(
     assert tree(made / "out") == before
 
 
-def test_a_journal_that_was_cut_is_filled_again(made: Path, tmp_path: Path) -> None:
+def test_a_ledger_that_was_lost_is_filled_again(made: Path, tmp_path: Path) -> None:
     import shutil
 
     for name in ("home", "out"):
         shutil.copytree(made / name, tmp_path / name)
     (state,) = (tmp_path / "home" / "collections").iterdir()
-    cut_journal(state)
+    empty_ledger(state)
     arguments = ("protect", made / "src", "-o", tmp_path / "out", "--jobs", "1")
     result = ue(tmp_path / "home", *arguments)
     assert result.exit_code in (0, 6), result.output

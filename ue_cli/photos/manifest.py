@@ -195,7 +195,7 @@ def read_manifest(root: Path) -> Manifest:
         raise _invalid(path, f"cannot be read as a plain file: {error.strerror or error}") from None
 
 
-def safe_join(root: Path, path: str, *, native: bool = False) -> Path:
+def safe_join(root: Path, path: str) -> Path:
     """Where an entry of a manifest lies, if that is below ``root`` without any link on the way.
 
     Nothing has to exist there yet. Call it at the time of use.
@@ -203,13 +203,11 @@ def safe_join(root: Path, path: str, *, native: bool = False) -> Path:
     Args:
         root: the folder; may itself be reached through links.
         path: POSIX path from a manifest or from state.
-        native: it is the name of a file on a system like this one, where a backslash may be an
-            ordinary letter. A manifest comes from anywhere and may go anywhere.
 
     Raises:
         UeError: ``path-unsafe``, or ``path-is-link``.
     """
-    if problem := path_problem(path, native=native):
+    if problem := path_problem(path):
         raise _broken("path-unsafe", f"Refused the path {path!r} below {root}: {problem}.")
     place = root
     for part in path.split("/"):
@@ -266,7 +264,7 @@ def _object(path: Path, number: int, line: bytes) -> dict[str, Any]:
     return value
 
 
-def path_problem(path: str, *, native: bool = False) -> str:
+def path_problem(path: str) -> str:
     """Why ``path`` is not a plain relative path, or an empty text; see `safe_join`."""
     try:
         raw = path.encode("utf-8", "surrogateescape")
@@ -279,9 +277,8 @@ def path_problem(path: str, *, native: bool = False) -> str:
     if "\0" in path:
         return "it holds a zero byte"
     # A backslash is an ordinary letter here and a separator elsewhere: safe in both readings.
-    foreign = not native or os.sep == "\\"
-    parts = (path.replace("\\", "/") if foreign else path).split("/")
-    if not parts[0] or (foreign and _DRIVE.match(path)):
+    parts = path.replace("\\", "/").split("/")
+    if not parts[0] or _DRIVE.match(path):
         return "it is absolute"
     if not {"", ".", ".."}.isdisjoint(parts):
         return "it has an empty part, '.' or '..'"

@@ -1,7 +1,7 @@
 """The owner's state of one collection: what it was made with, and what each file got.
 
 ``home/collections/<fingerprint>/`` holds ``collection.json`` (how, written before the first
-image), the journal (`journal`), attachments such as an optimised bank, and a lock. All of it is as
+image), the ledger (`ledger`), attachments such as an optimised bank, and a lock. All of it is as
 secret as the key.
 """
 
@@ -13,6 +13,7 @@ import os
 import re
 import shutil
 from collections.abc import Iterator, Mapping
+from contextlib import closing
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -33,14 +34,12 @@ from ue_cli.photos.owner.collection_info import (
     read_info,
     write_info,
 )
-from ue_cli.photos.owner.journal import JOURNAL_FILE, Journal
 from ue_cli.photos.owner.key import KEY_FILE, OwnerKey, Subkey
+from ue_cli.photos.owner.ledger import Ledger
 from ue_cli.photos.private import explain_write, lock_folder, private_folder, write_whole
 from ue_cli.types import FileRecord
 
 ATTACHMENT = re.compile(r"[a-z][a-z0-9-]{0,40}\.(safetensors|json|npz)")
-_SHA256 = re.compile(rb'"sha256": "([0-9a-f]{64})"')
-_UNCHANGED = b'"linf": 0,'  # no room for any step: the output may be the original's very bytes
 
 
 class Collection:
@@ -63,7 +62,7 @@ class Collection:
         self.folder = folder
         self._lock = None if readonly else lock_folder(folder)
         try:
-            self._journal = Journal(folder, writable=not readonly)
+            self._ledger = Ledger(folder, writable=not readonly)
         except BaseException:
             self._unlock()
             raise
@@ -143,25 +142,16 @@ class Collection:
         self.close()
 
     def __len__(self) -> int:
-        return len(self._journal)
-
-    @property
-    def damaged(self) -> int:
-        """Journal lines that could not be read; their files count as not done."""
-        return self._journal.damaged
+        return len(self._ledger)
 
     def append(self, record: FileRecord) -> None:
-        """Note a finished file whose output is on disk; synced in batches (see `journal`)."""
-        self._journal.append(record)
-
-    def flush(self) -> None:
-        """Make every record so far survive a power loss."""
-        self._journal.flush()
+        """Note a finished file whose output is on disk (see `Ledger.append`)."""
+        self._ledger.append(record)
 
     def close(self) -> None:
-        """Flush and unlock; closing twice is fine."""
+        """Close the ledger and unlock; closing twice is fine."""
         try:
-            self._journal.close()
+            self._ledger.close()
         finally:
             self._unlock()
 
@@ -171,17 +161,17 @@ class Collection:
         Raises:
             UeError: ``write-failed``: a file cannot be removed.
         """
-        self._journal.close()
+        self._ledger.close()
         with explain_write(self.folder):
             shutil.rmtree(self.folder)
 
     def records(self) -> Iterator[FileRecord]:
         """Every file's newest record, streamed, in the order written."""
-        return self._journal.records()
+        return self._ledger.records()
 
     def finished(self, name: str) -> FileRecord | None:
         """The newest record of the original with this name, or None."""
-        return self._journal.get(name)
+        return self._ledger.get(name)
 
     def attachment(self, name: str) -> bytes:
         """Read an attachment given to `create`.
@@ -233,18 +223,14 @@ class ProtectedHashes:
         return place < len(known) and bool(known[place] == wanted[0])
 
     def load(self) -> NDArray[np.bytes_]:
-        """Read the journals now (before workers are forked, say); (n,) sorted digests."""
+        """Read the ledgers now; (n,) sorted digests."""
         if self._sorted is None:
-            digests = bytearray()
+            digests = b""
             for fingerprint in list_collections(self._home):
-                journal = collection_folder(self._home, fingerprint) / JOURNAL_FILE
-                if journal.exists():
-                    with journal.open("rb") as file:
-                        for line in file:
-                            # Inside a string the quotes are escaped: only fields are found.
-                            if _UNCHANGED not in line and (match := _SHA256.search(line)):
-                                digests += bytes.fromhex(match[1].decode())
-            self._sorted = np.sort(np.frombuffer(bytes(digests), "S32"))
+                folder = collection_folder(self._home, fingerprint)
+                with closing(Ledger(folder, writable=False)) as ledger:
+                    digests += ledger.digests()
+            self._sorted = np.sort(np.frombuffer(digests, "S32"))
         return self._sorted
 
 

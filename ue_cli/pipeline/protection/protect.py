@@ -125,26 +125,22 @@ def _write_files(
 ) -> None:
     phases.start("Protecting", len(photos.photos))
     pool = WorkerPool(protect_file, options.jobs, set_up, (shared,))
-    try:
-        for task, outcome in pool.run(_tasks(photos, collection, options)):
-            phases.step()
-            if isinstance(outcome, Crashed):
-                outcome = Skipped(task.name, "crashed", "Reading it ended the process; left alone.")
-            if isinstance(outcome, Skipped):
-                run.skipped.append(outcome)
-                continue
-            if outcome.fresh:
-                run.fresh += 1
-                _drop_renamed(task, outcome.record, manifest, options)
-                collection.append(outcome.record)
-            else:
-                run.kept += 1
-            manifest.add(outcome.record.output, outcome.record.sha256)
-            if outcome.examined is not None:
-                run.examined[task.name] = outcome.examined
-    finally:
-        # Ctrl-C included: what is on disk is on record before this process ends.
-        collection.flush()
+    for task, outcome in pool.run(_tasks(photos, collection, options)):
+        phases.step()
+        if isinstance(outcome, Crashed):
+            outcome = Skipped(task.name, "crashed", "Reading it ended the process; left alone.")
+        if isinstance(outcome, Skipped):
+            run.skipped.append(outcome)
+            continue
+        if outcome.fresh:
+            run.fresh += 1
+            _drop_renamed(task, outcome.record, manifest, options)
+            collection.append(outcome.record)
+        else:
+            run.kept += 1
+        manifest.add(outcome.record.output, outcome.record.sha256)
+        if outcome.examined is not None:
+            run.examined[task.name] = outcome.examined
 
 
 def _drop_renamed(
