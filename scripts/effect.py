@@ -194,7 +194,7 @@ def protected(
     """Protect a folder with the real tool under a new key; where it lies, and what was measured."""
     shutil.rmtree(work, ignore_errors=True)
     work.mkdir(parents=True)
-    install_key(work / "home", OwnerKey(sha256(f"effect {seed}".encode()).digest()), replace=True)
+    install_key(work / "home", OwnerKey(sha256(f"effect {seed}".encode()).digest()))
     options = ProtectOptions(
         src=source,
         out=work / "out",

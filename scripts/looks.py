@@ -46,7 +46,7 @@ def seen(source: Path, seed: int, look: str, perturbation: str | None) -> dict[s
     key = OwnerKey(sha256(f"effect {seed}".encode()).digest())
     with tempfile.TemporaryDirectory() as folder:
         work = Path(folder)
-        install_key(work / "home", key, replace=True)
+        install_key(work / "home", key)
         method = choose_method(perturbation=perturbation)
         options = ProtectOptions(
             src=source,

@@ -36,7 +36,7 @@ def main() -> None:
         source = work / "photos" / "cats"
         source.mkdir(parents=True)
         Image.open(photo).convert("RGB").save(source / "chelsea.jpg", quality=92)
-        install_key(work / "home", OwnerKey(sha256(b"README").digest()), replace=True)
+        install_key(work / "home", OwnerKey(sha256(b"README").digest()))
         options = ProtectOptions(
             src=work / "photos", out=work / "out", home=work / "home", jobs=1, certify=False
         )

@@ -52,7 +52,7 @@ def test_a_call_writes_what_the_command_writes(tmp_path: Path) -> None:
     for index, name in enumerate(("cats", "dogs")):
         picture(tmp_path / "photos" / name / "0.png", index)
         picture(tmp_path / "photos" / name / "1.jpg", index)
-    install_key(tmp_path / "home", OwnerKey(KEY), replace=False)
+    install_key(tmp_path / "home", OwnerKey(KEY))
     result = ue_cli.protect(tmp_path / "photos", look="subtle", home=tmp_path / "home", jobs=1)
     assert dataclasses.is_dataclass(result) and result.out == tmp_path / "photos-protected"
     with pytest.raises(dataclasses.FrozenInstanceError):
@@ -76,7 +76,7 @@ def test_tensors_get_the_pixels_that_protect_writes(
         picture(tmp_path / "photos" / name / f"{index}.png", index, size=(width, height))
         for index, name in enumerate(names)
     ]
-    install_key(tmp_path / "home", OwnerKey(KEY), replace=False)
+    install_key(tmp_path / "home", OwnerKey(KEY))
     ue_cli.protect(tmp_path / "photos", look=look, home=tmp_path / "home", jobs=1)
     images = torch.from_numpy(np.stack([levels(path) for path in files])).permute(0, 3, 1, 2)
     before = images.clone()
@@ -100,7 +100,7 @@ def test_numbers_are_classes_too() -> None:
 
 def test_without_a_key_the_owners_is_taken(tmp_path: Path) -> None:
     images = torch.randint(0, 256, (2, 3, 32, 32), dtype=torch.uint8)
-    install_key(tmp_path, OwnerKey(KEY), replace=False)
+    install_key(tmp_path, OwnerKey(KEY))
     perturbed = ue_cli.perturb(images, ["a", "b"], home=tmp_path)
     assert torch.equal(perturbed, ue_cli.perturb(images, ["a", "b"], key=KEY))
 

@@ -222,16 +222,17 @@ def test_a_home_that_is_a_file_and_a_key_that_is_a_folder_are_refused(tmp_path: 
     assert caught.value.code == "key-unreadable"
 
 
-def test_installing_another_key_needs_replace(tmp_path: Path) -> None:
-    load_or_create_key(tmp_path)
+def test_a_key_is_installed_once_and_never_replaced(tmp_path: Path) -> None:
+    install_key(tmp_path / "new", OWNER)
+    install_key(tmp_path / "new", OWNER)
+    assert load_key(tmp_path / "new") == OWNER
+    assert mode(tmp_path / "new" / KEY_FILE) == 0o600
+    assert [path.name for path in (tmp_path / "new").iterdir()] == [KEY_FILE]
+    other = load_or_create_key(tmp_path / "other")
     with pytest.raises(UeError) as caught:
-        install_key(tmp_path, OWNER, replace=False)
+        install_key(tmp_path / "other", OWNER)
     assert caught.value.code == "key-exists"
-    install_key(tmp_path, OWNER, replace=True)
-    install_key(tmp_path, OWNER, replace=False)
-    assert load_key(tmp_path) == OWNER
-    assert mode(tmp_path / KEY_FILE) == 0o600
-    assert [path.name for path in tmp_path.iterdir()] == [KEY_FILE]
+    assert load_key(tmp_path / "other") == other
 
 
 FROZEN = {

@@ -28,7 +28,6 @@ from ue_cli.photos.private import (
     private_folder,
     sync_folder,
     write_all,
-    write_whole,
 )
 from ue_cli.types import PixelArray
 
@@ -222,25 +221,21 @@ def load_or_create_key(home: Path) -> OwnerKey:
     return load_key(home) or _create(home, OwnerKey(secrets.token_bytes(KEY_BYTES)))
 
 
-def install_key(home: Path, key: OwnerKey, *, replace: bool) -> None:
+def install_key(home: Path, key: OwnerKey) -> None:
     """Make a given key the owner's, as scripts with a fixed key do.
 
     Args:
         home: the app directory; made 0700 where missing.
         key: what will be there.
-        replace: write over another key; collections made under that one cannot be gone on with.
 
     Raises:
-        UeError: ``key-exists``: another key is there and ``replace`` is False.
+        UeError: ``key-exists``: another key is there.
     """
-    path = private_folder(home) / KEY_FILE
-    if replace:
-        with explain_write(path):
-            write_whole(path, [key.to_bytes()])
-    elif (present := _create(home, key)) != key:
+    present = _create(home, key)
+    if present != key:
         raise UeError(
             "key-exists",
-            f"{path} holds another key (fingerprint {present.fingerprint}).",
+            f"{home / KEY_FILE} holds another key (fingerprint {present.fingerprint}).",
             "Give another --home.",
         )
 
