@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import sys
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -13,18 +12,14 @@ from typing import Any
 import pytest
 from reproduce import main
 from reproduction.banks import bank_cells, settings_by, write_measurements
-from reproduction.grid.files import Files, protect_folder
-from reproduction.grid.pieces import Pieces
-from reproduction.grid.plan import SCALES, Cell, SettingsOf, as_json, recipe_of
-from reproduction.store import Store, read_rows
+from reproduction.grid import SCALES, Cell, Files, GridPieces, Settings, protect_files
+from store import Row, Store, as_json, read_rows
 
 from tests.pipeline.conftest import picture
 from ue_cli.errors import UeError
 from ue_cli.perturbation.cardfile import read_card, write_card
 from ue_cli.perturbation.cards import Card, Measurement
 from ue_cli.perturbation.hub import BUNDLE, bundled
-
-Row = dict[str, Any]
 
 OTHER = "0" * 64
 ELSEWHERE = Measurement("flowers", "some", "a", 0, 0.1, 0.2, 0.7, 0.8, "2026-01-01")
@@ -39,7 +34,7 @@ def a_row(card: Card | None, dataset: str, last: float, **other: Any) -> Row:
         "countermeasure": "none",
         "seed": 0,
         "settings": None if card is None else settings_by([card])(card.name),
-        "recipe": as_json(asdict(recipe_of(SCALES["cpu"], 1000, 32))),
+        "recipe": as_json(asdict(SCALES["cpu"].recipe("none", 1000, 32))),
         "train_files": 1000,
         "test_images": 500,
         "classes": 10,
@@ -50,18 +45,14 @@ def a_row(card: Card | None, dataset: str, last: float, **other: Any) -> Row:
     return row | other
 
 
-def a_store(path: Path, *others: Path) -> Store:
-    """Rows in one file, beside others'."""
-    return Store(path, path.parent, {"rows": "of a test"}, others)
-
-
-def pieces(store: Store, settings: SettingsOf | None = None) -> Pieces:
+def pieces(store: Store, settings: Settings | None = None) -> GridPieces:
     """Of the ``cpu`` scale, on two classes of one file each."""
+    work = store.path.parent
     for name in ("cat", "dog"):
-        (store.work / "train" / name).mkdir(parents=True, exist_ok=True)
-        (store.work / "train" / name / "0.png").touch()
-    files = Files("cpu", SCALES["cpu"], store.work, store.work, 1)
-    return Pieces("cpu", SCALES["cpu"], files, store, "cpu", settings)
+        (work / "train" / name).mkdir(parents=True, exist_ok=True)
+        (work / "train" / name / "0.png").touch()
+    files = Files("cpu", SCALES["cpu"], work, work, 1)
+    return GridPieces("cpu", SCALES["cpu"], files, store, work, "cpu", settings)
 
 
 @pytest.fixture
@@ -97,7 +88,7 @@ def test_the_arms_are_the_control_and_what_the_bundle_holds() -> None:
 
 
 def test_a_row_of_a_remade_bank_is_not_taken_for_the_bundled_one(tmp_path: Path) -> None:
-    store, card = a_store(tmp_path / "rows.json"), bundled()[0]
+    store, card = Store(tmp_path / "rows.json"), bundled()[0]
     cell = Cell("cifar10", card.name, "none", 0)
     old, new = (
         pieces(store, settings_by([one])).key(cell) for one in (replace(card, sha256=OTHER), card)
@@ -107,10 +98,10 @@ def test_a_row_of_a_remade_bank_is_not_taken_for_the_bundled_one(tmp_path: Path)
 
 
 def test_the_clean_training_is_the_grids_own_and_is_found_there(tmp_path: Path) -> None:
-    grid, cell = a_store(tmp_path / "grid.json"), Cell("cifar10", "clean", "none", 0)
+    grid, cell = Store(tmp_path / "grid.json"), Cell("cifar10", "clean", "none", 0)
     grid.add(pieces(grid).key(cell), {"last": 0.5})
     before = grid.path.read_bytes()
-    banks = a_store(tmp_path / "banks.json", grid.path)
+    banks = Store(tmp_path / "banks.json", [grid.path])
     key = pieces(banks, settings_by(bundled())).key(cell)
     assert banks.find(key) is not None
     banks.add(key | {"arm": "csd-1000"}, {})
@@ -186,12 +177,12 @@ def test_files_of_an_exchanged_bank_are_not_trained_on(tmp_path: Path) -> None:
     assert settings is not None
     (tmp_path / "made").mkdir()
     with pytest.raises(RuntimeError, match="made anew"):
-        protect_folder(tmp_path / "in", tmp_path / "made", settings, 1)
+        protect_files(tmp_path / "in", tmp_path / "made", settings, 1)
 
 
 @pytest.mark.slow
 def test_banks_are_measured_where_it_stopped_and_told_on_their_cards(
-    tmp_path: Path, cards: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, cards: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for k, name in enumerate(("cat", "dog", "lemon", "teapot")):
         for split, count in (("train", 6), ("test", 4)):
@@ -203,8 +194,7 @@ def test_banks_are_measured_where_it_stopped_and_told_on_their_cards(
     def run(experiment: str, *arguments: str, out: str) -> list[Row]:
         places = {"--data": tmp_path, "--work": tmp_path / "work", "--out": tmp_path / out}
         flags = [str(part) for pair in places.items() for part in pair]
-        monkeypatch.setattr(sys, "argv", ["reproduce.py", experiment, *flags, *arguments])
-        main()
+        main([experiment, *flags, *arguments])
         rows: list[Row] = json.loads((tmp_path / out).read_text())["rows"]
         return rows
 
