@@ -151,7 +151,10 @@ def certify(work: Path, a: argparse.Namespace) -> Result:
     seconds = statistics.median(row["ue_s"] for row in out["rounds"])
     out |= {"precision": precision, "images": len(labels), "largest_count_difference": max(gaps)}
     # ResNet-18 at 32 px takes 1.11 GFLOP per image; an addition and a multiplication are two.
-    out |= {"count_tolerance": TOLERANCE * len(labels), "ue_gflop_per_s": 1.11 * len(labels) / seconds}
+    out |= {
+        "count_tolerance": TOLERANCE * len(labels),
+        "ue_gflop_per_s": 1.11 * len(labels) / seconds,
+    }
     return out | ({"bf16_matrix_gflop_per_s": matrix_rate()} if a.device == "cuda" else {})
 
 

@@ -2,13 +2,15 @@
 
     python scripts/make_pretrained.py csd-cifar10
     python scripts/make_pretrained.py pue-cifar10 tue-simclr-cifar10 --data DATA
+    python scripts/make_pretrained.py pue-cifar10 --published --data DATA --out BANKS
 
 ``csd-…`` need no images: every class's start follows from a public seed, the bank's name and the
 class's, and the released gradient collapses a class's samples to one pattern. ``pue-…`` and
 ``tue-…`` train a surrogate on DATA, which holds ``train/CLASS/*`` of CIFAR-10 and of ten
-Tiny-ImageNet classes side by side; TUE has 16 coarse patterns per class. The same call gives the
-same bytes; what is learned in floating point does so on the same machine and versions. What a card
-has of measurements is kept only where the bank stays the same.
+Tiny-ImageNet classes side by side; TUE has 16 coarse patterns per class. ``--published`` makes PUE
+as the paper has it, for a GPU, outside of the bundle. The same call gives the same bytes; what is
+learned in floating point does so on the same machine and versions. What a card has of measurements
+is kept only where the bank stays the same.
 """
 
 from __future__ import annotations
@@ -171,7 +173,9 @@ def publish(bank: Bank, folder: Path, **fields: Any) -> Card:
     return read_card(where)
 
 
-def make(name: str, data: Path, per_class: int, seed: int, folder: Path) -> Card:
+def make(
+    name: str, data: Path, per_class: int, seed: int, folder: Path, published: bool = False
+) -> Card:
     """One of `NAMES`, with its card."""
     if name in CSD:
         dataset, classes = CSD[name]
@@ -186,8 +190,8 @@ def make(name: str, data: Path, per_class: int, seed: int, folder: Path) -> Card
     dataset = PUE.get(name, "cifar10")
     classes = tuple(class_names(data, dataset))
     title = "CIFAR-10" if dataset == "cifar10" else "Tiny-ImageNet"
-    scale = "a small scale, for a CPU"
-    method: Learner = Pue()
+    scale = "the published setting" if published else "a small scale, for a CPU"
+    method: Learner = Pue.paper() if published else Pue()
     if name in TUE:
         method = tue_of(TUE[name])
         scale += f"; the surrogate: {SSL_TITLES[TUE[name]]}, a small ResNet"
@@ -210,10 +214,13 @@ def main() -> None:
     parser.add_argument("--per-class", type=int, default=500, help="pue, tue: files of each class.")
     parser.add_argument("--seed", type=int, default=0, help="pue, tue: of the search; public.")
     parser.add_argument("--out", type=Path, default=BUNDLE)
+    parser.add_argument("--published", action="store_true", help="pue: the paper's setting.")
     a = parser.parse_args()
+    if a.published and not (set(a.names) <= set(PUE) and a.out.resolve() != BUNDLE):
+        parser.error("--published is of pue-… alone, and needs an --out outside of the bundle")
     torch.set_num_threads(1)  # the order of a sum depends on how many there are
     for name in a.names:
-        card = make(name, a.data, a.per_class, a.seed, a.out)
+        card = make(name, a.data, a.per_class, a.seed, a.out, a.published)
         print(f"{card.file}  {card.bytes:,} bytes  SHA-256 {card.sha256}", flush=True)
 
 
