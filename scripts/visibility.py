@@ -64,7 +64,7 @@ def samples(path: Path) -> Iterator[tuple[str, PixelArray, PixelArray]]:
             yield f"{name} pixels", pixels, apply.perturb(pixels, field, BUDGET)
             if decoded.format == "JPEG" and index == 0:
                 try:
-                    made = protect_jpeg(
+                    written_file = protect_jpeg(
                         data,
                         pixels.astype(np.uint8, copy=False),
                         field,
@@ -75,7 +75,7 @@ def samples(path: Path) -> Iterator[tuple[str, PixelArray, PixelArray]]:
                     )
                 except NotInCoefficientDomain:
                     continue
-                yield f"{name} jpeg", pixels, made.pixels
+                yield f"{name} jpeg", pixels, written_file.pixels
 
 
 def collect(folders: list[Path]) -> list[dict[str, Any]]:

@@ -62,10 +62,10 @@ def cards(tmp_path: Path) -> Path:
     folder.mkdir()
     for suffix in (".safetensors", ".json"):
         shutil.copy(BUNDLE / f"csd-cifar10{suffix}", folder)
-    return told(folder)
+    return card_folder(folder)
 
 
-def told(folder: Path, *measured: Measurement) -> Path:
+def card_folder(folder: Path, *measured: Measurement) -> Path:
     """The folder, its card now saying that."""
     where = folder / "csd-cifar10.json"
     write_card(replace(read_card(where), measured=measured), where)
@@ -79,10 +79,10 @@ def written(rows: Sequence[Row], folder: Path) -> tuple[Measurement, ...]:
 
 
 def test_the_arms_are_the_control_and_what_the_bundle_holds() -> None:
-    found = list(bank_cells("cpu", bundled(), [0], datasets=["cifar10"]))
+    cells = list(bank_cells("cpu", bundled(), [0], datasets=["cifar10"]))
     names = [path.stem for path in sorted(BUNDLE.glob("*.safetensors"))]
-    assert [cell.arm for cell in found] == ["clean", *names]
-    assert {cell.countermeasure for cell in found} == {"none"}
+    assert [cell.arm for cell in cells] == ["clean", *names]
+    assert {cell.countermeasure for cell in cells} == {"none"}
     more = bank_cells("cpu", bundled(), [0], arms=["clean"], against=["jpeg-50", "none"])
     assert {cell.countermeasure for cell in more} == {"none", "jpeg-50"}
 
@@ -110,7 +110,7 @@ def test_the_clean_training_is_the_grids_own_and_is_found_there(tmp_path: Path) 
 
 
 def test_a_card_tells_the_newest_of_each_data_set_beside_its_control(cards: Path) -> None:
-    told(cards, replace(ELSEWHERE, data="cifar10"), ELSEWHERE)
+    card_folder(cards, replace(ELSEWHERE, data="cifar10"), ELSEWHERE)
     card = read_card(cards / "csd-cifar10.json")
     later = "2026-03-04T00:00:00+00:00"
     rows = [
@@ -123,15 +123,20 @@ def test_a_card_tells_the_newest_of_each_data_set_beside_its_control(cards: Path
         a_row(None, "cifar10", 0.6),
         a_row(None, "tiny-imagenet-10", 0.7),
     ]
-    own, elsewhere, tiny = written(rows, cards)
+    cifar, elsewhere, tiny = written(rows, cards)
     assert elsewhere == ELSEWHERE
-    assert (own.data, own.last, own.best, own.date) == ("cifar10", 0.2, 0.2 + 0.1, later[:10])
-    assert (own.control_last, own.control_best) == (0.6, 0.6 + 0.1)
-    assert own.files == "1,000 PNG files in 10 classes"
-    assert own.victim.startswith("small ResNet, 65 epochs in batches of 32, shifts by up to 4")
+    assert (cifar.data, cifar.last, cifar.best, cifar.date) == (
+        "cifar10",
+        0.2,
+        0.2 + 0.1,
+        later[:10],
+    )
+    assert (cifar.control_last, cifar.control_best) == (0.6, 0.6 + 0.1)
+    assert cifar.files == "1,000 PNG files in 10 classes"
+    assert cifar.victim.startswith("small ResNet, 65 epochs in batches of 32, shifts by up to 4")
     assert (tiny.data, tiny.last, tiny.control_last) == ("tiny-imagenet", 0.4, 0.7)
     again = (cards / "csd-cifar10.json").read_bytes()
-    assert written(rows, cards) == (own, elsewhere, tiny)
+    assert written(rows, cards) == (cifar, elsewhere, tiny)
     assert (cards / "csd-cifar10.json").read_bytes() == again
 
 
@@ -145,7 +150,7 @@ def test_every_seed_is_told_and_the_worst_one_is_the_effect(cards: Path) -> None
 
 
 def test_what_was_measured_of_another_bank_leaves_the_card(cards: Path) -> None:
-    told(cards, replace(ELSEWHERE, data="cifar10"), ELSEWHERE)
+    card_folder(cards, replace(ELSEWHERE, data="cifar10"), ELSEWHERE)
     remade = replace(read_card(cards / "csd-cifar10.json"), sha256=OTHER)
     rows = [a_row(remade, "cifar10", 0.2), a_row(None, "cifar10", 0.6)]
     assert written(rows, cards) == (ELSEWHERE,)
@@ -154,7 +159,7 @@ def test_what_was_measured_of_another_bank_leaves_the_card(cards: Path) -> None:
 def test_no_card_changes_without_a_control_or_without_rows_or_for_a_damaged_bank(
     cards: Path,
 ) -> None:
-    told(cards, ELSEWHERE)
+    card_folder(cards, ELSEWHERE)
     card = read_card(cards / "csd-cifar10.json")
     of_other_files = a_row(None, "cifar10", 0.6, train_files=500)
     with pytest.raises(SystemExit, match=r"control .* csd-cifar10 on cifar10, seed 0"):
@@ -199,15 +204,15 @@ def test_banks_are_measured_where_it_stopped_and_told_on_their_cards(
         return rows
 
     def banks(*arguments: str) -> list[Row]:
-        own = ("--scale", "smoke", "--grid", str(tmp_path / "grid.json"))
-        return run("banks", *own, *arguments, out="banks.json")
+        scale = ("--scale", "smoke", "--grid", str(tmp_path / "grid.json"))
+        return run("banks", *scale, *arguments, out="banks.json")
 
     plain = ("--scale", "smoke", "--arms", "clean", "--datasets", "cifar10", "--against", "none")
     (control,) = run("grid", *plain, out="grid.json")
-    some = ("--arms", "clean", "csd-cifar10")
-    (first,) = banks(*some, "--most", "1")
+    arms = ("--arms", "clean", "csd-cifar10")
+    (first,) = banks(*arms, "--most", "1")
     assert (first["arm"], first["dataset"]) == ("csd-cifar10", "cifar10")
-    rows = banks(*some)
+    rows = banks(*arms)
     order = [(row["dataset"], row["arm"]) for row in rows]
     tiny = "tiny-imagenet-10"
     assert order == [("cifar10", "csd-cifar10"), (tiny, "clean"), (tiny, "csd-cifar10")]
@@ -217,11 +222,15 @@ def test_banks_are_measured_where_it_stopped_and_told_on_their_cards(
         assert row["settings"]["sha256"] == row["method"]["SHA-256"] == card.sha256
         assert 0 < row["mean_abs"] <= row["linf"] == 8
     capsys.readouterr()
-    assert banks(*some) == rows and capsys.readouterr().out == ""
+    assert banks(*arms) == rows and capsys.readouterr().out == ""
 
     banks("--write-cards", "--cards", str(cards))
-    own, other = read_card(cards / "csd-cifar10.json").measured
-    assert (own.data, own.last, own.control_last) == ("cifar10", first["last"], control["last"])
+    cifar, other = read_card(cards / "csd-cifar10.json").measured
+    assert (cifar.data, cifar.last, cifar.control_last) == (
+        "cifar10",
+        first["last"],
+        control["last"],
+    )
     assert (other.data, other.control_best) == ("tiny-imagenet", rows[1]["best"])
     with pytest.raises(SystemExit, match="csd-cifar10"):
         banks("--arms", "csd")

@@ -199,14 +199,14 @@ def test_the_grid_goes_on_where_it_stopped_and_draws_what_it_measured(
         rows: list[Row] = json.loads(out.read_text())["rows"]
         return rows
 
-    some = ("--scale", "smoke", "--arms", "clean", "csd")
-    (first,) = grid(*some, "--most", "1")
+    arms = ("--scale", "smoke", "--arms", "clean", "csd")
+    (first,) = grid(*arms, "--most", "1")
     assert (first["arm"], first["countermeasure"]) == ("clean", "none")
-    rows = grid(*some)
+    rows = grid(*arms)
     assert first in rows and len(rows) == 8
     before = out.read_bytes()
     capsys.readouterr()
-    grid(*some)
+    grid(*arms)
     assert out.read_bytes() == before and capsys.readouterr().out == ""
     assert str(tmp_path) not in before.decode()
     for row in rows:

@@ -281,8 +281,12 @@ def _worst(column: Column, table: Table) -> str:
         text += f" (inconclusive: {more})"
     if whole.because is not None:
         text += f"; `{whole.because.countermeasure}` decides"
-    if len(column.cells) < len(table.conditions):
-        text += f" (of {len(column.cells)} of {len(table.conditions)} run)"
+    run, tried = (
+        len(set(column.cells) - set(SSL_NAMES)),
+        len(set(table.conditions) - set(SSL_NAMES)),
+    )
+    if run < tried:
+        text += f" (of {run} of {tried} run)"
     return f"{text}: **{whole.verdict.replace('-', ' ')}**"
 
 
