@@ -1,19 +1,20 @@
-"""Measure `ue` as its users meet it: whole processes, beside a control in the same run.
+"""Measure `ue` beside the loop that one would write first, in the same run on the same machine.
 
-    python scripts/benchmark.py protect --out results.json     # throughput against a bare loop
+    python scripts/benchmark.py protect --out results.json     # whole processes: throughput
     python scripts/benchmark.py memory                          # peak RSS, 100 against 5,000 photos
     python scripts/benchmark.py help                            # start-up of `ue --help`
     python scripts/benchmark.py large                           # one 100-megapixel JPEG and PNG
-    python scripts/benchmark.py bank                            # pretrained against keyed banks
-    python scripts/benchmark.py certify --device cuda           # noisy copies against a plain loop
-    python scripts/benchmark.py tue                             # CSD, and a surrogate's steps
+    python scripts/benchmark.py certify --device cuda           # noisy copies
+    python scripts/benchmark.py train --device cuda             # a victim's training
 
-The bare loop is what any tool must do that changes a file's coefficients and checks the result:
-read the file, read its coefficients, write them, fsync, and decode both files once, with the same
-codecs and the same number of processes. Inputs are 2,000 copies of the sample photos and 20 photos
-of 12 megapixels, enlarged from them with sensor noise. Timings are wall seconds; the two alternate.
-`certify`, `train` and `tue` have controls of their own, in benchmark_certify.py, benchmark_train.py
-and benchmark_tue.py.
+Timings are wall seconds; control and tool alternate, with the same cores.
+
+``protect``: the control does what any tool must that changes a file's coefficients and checks the
+result: read the file, read its coefficients, write them, fsync, and decode both files once, with
+the same codecs and the same number of processes. Inputs are 2,000 copies of the sample photos and
+20 photos of 12 megapixels, enlarged from them with sensor noise.
+
+The bare loop's processes import this file, so that torch must not: see benchmark_training.py.
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import partial
 from importlib import import_module
 from importlib.metadata import version
 from pathlib import Path
@@ -45,20 +47,34 @@ from ue_cli.photos.jpeg.quantised import read_coefficients, write_coefficients
 
 SAMPLES = Path(__file__).resolve().parent.parent / "tests" / "sample-photos"
 
+Result = dict[str, Any]
 
-def machine() -> dict[str, Any]:
+
+def compare(
+    name: str, rounds: int, control: Callable[[], float], ours: Callable[[], float]
+) -> Result:
+    """Seconds of control and tool by turns, and how many times as fast the tool is."""
+    rows = []
+    for _ in range(rounds):
+        row = {"control_s": control(), "ue_s": ours()}
+        rows.append(row | {"ratio": row["control_s"] / row["ue_s"]})
+        print(name, rows[-1], file=sys.stderr, flush=True)
+    return {"rounds": rows, "ratio_median": statistics.median(row["ratio"] for row in rows)}
+
+
+def machine() -> Result:
     """Hardware and versions, for the record."""
-    model = platform.processor()
-    cpuinfo = Path("/proc/cpuinfo")
-    if cpuinfo.exists():
-        names = [x for x in cpuinfo.read_text().splitlines() if x.startswith("model name")]
-        model = names[0].split(":")[1].strip() if names else model
+    model, cpuinfo = platform.processor(), Path("/proc/cpuinfo")
+    lines = cpuinfo.read_text().splitlines() if cpuinfo.exists() else []
+    names = [line.split(":")[1].strip() for line in lines if line.startswith("model name")]
+    flags = {flag for line in lines if line.startswith("flags") for flag in line.split()}
     return {
-        "cpu": model,
+        "cpu": names[0] if names else model,
+        "bf16_instructions": sorted(flags & {"amx_bf16", "avx512_bf16"}),
         "cores": len(os.sched_getaffinity(0)),
         "memory_gib": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30, 1),
         "python": platform.python_version(),
-        "versions": {p: version(p) for p in ("numpy", "pillow", "jpeglib", "torch")},
+        "versions": {name: version(name) for name in ("numpy", "pillow", "jpeglib", "torch")},
         "when": datetime.now(UTC).isoformat(timespec="seconds"),
     }
 
@@ -81,17 +97,14 @@ def make_folder(folder: Path, copies: int, large: int) -> list[Path]:
     """``copies`` copies of the sample JPEGs in their class folders, and ``large`` of 12 MP."""
     sources = sorted(SAMPLES.rglob("*.jpg"))
     paths = []
-    for index in range(copies):
+    for index in range(copies + large):
         source = sources[index % len(sources)]
-        target = folder / source.parent.name / f"{index:05d}-{source.name}"
-        target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(source, target)
-        paths.append(target)
-    for index in range(large):
-        source = sources[index % len(sources)]
-        target = folder / source.parent.name / f"large-{index:02d}.jpg"
-        enlarge(source, target, 4000, 3000, index)
-        paths.append(target)
+        paths.append(folder / source.parent.name / f"{index:05d}-{source.name}")
+        paths[-1].parent.mkdir(parents=True, exist_ok=True)
+        if index < copies:
+            shutil.copyfile(source, paths[-1])
+        else:
+            enlarge(source, paths[-1], 4000, 3000, index)
     return paths
 
 
@@ -116,212 +129,115 @@ def run_bare(paths: list[Path], out: Path, jobs: int) -> float:
     with multiprocessing.get_context("spawn").Pool(jobs) as pool:
         for _ in pool.imap_unordered(bare, pairs, chunksize=1):
             pass
-    return time.perf_counter() - start
+    seconds = time.perf_counter() - start
+    shutil.rmtree(out)
+    return seconds
 
 
-def run_ue(*arguments: str) -> float:
-    """Seconds of one `ue` command as a whole process."""
+def protect_command(folder: Path, jobs: int) -> list[str]:
+    """`ue protect` of the photos in a folder, into the same folder."""
+    command = [sys.executable, "-m", "ue_cli", "protect", str(folder / "photos"), "--json"]
+    command += ["-o", str(folder / "out"), "--home", str(folder / "home"), "--jobs", str(jobs)]
+    return command
+
+
+def seconds_of(command: list[str]) -> float:
+    """Seconds of a whole process."""
     start = time.perf_counter()
-    subprocess.run([sys.executable, "-m", "ue_cli", *arguments], check=True, capture_output=True)
+    subprocess.run(command, check=True, capture_output=True)
     return time.perf_counter() - start
 
 
-def protect(work: Path, jobs: int, repeats: int) -> dict[str, Any]:
+def protect_seconds(folder: Path, jobs: int) -> float:
+    """Seconds of `ue protect` under a new key; what it wrote is removed."""
+    seconds = seconds_of(protect_command(folder, jobs))
+    for name in ("out", "home", "out.report"):
+        shutil.rmtree(folder / name)
+    return seconds
+
+
+def protect(work: Path, a: argparse.Namespace) -> Result:
     """Throughput of `ue protect` as a share of the bare loop's."""
     os.environ.update(OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1")
-    out: dict[str, Any] = {"jobs": jobs, "control": "bare loop, same codecs, same processes"}
+    out: Result = {"jobs": a.jobs, "control": "bare loop, same codecs, same processes"}
     for name, copies, large in (("samples", 2000, 0), ("12-megapixel", 0, 20)):
         paths = make_folder(work / name / "photos", copies, large)
-        rows = []
-        for index in range(repeats):
-            bare_seconds = run_bare(paths, work / name / f"bare{index}", jobs)
-            shutil.rmtree(work / name / f"bare{index}")
-            ours = run_ue(
-                *("protect", str(work / name / "photos"), "-o", str(work / name / f"out{index}")),
-                *("--home", str(work / name / f"home{index}"), "--jobs", str(jobs), "--json"),
-            )
-            shutil.rmtree(work / name / f"out{index}")
-            rows.append({"bare_s": bare_seconds, "ue_s": ours, "ratio": bare_seconds / ours})
-        shutil.rmtree(work / name)
-        print(name, rows, file=sys.stderr, flush=True)
-        out[name] = {
-            "photos": len(paths),
-            "runs": rows,
-            "ratio_median": statistics.median(row["ratio"] for row in rows),
-            "ue_seconds_per_photo": statistics.median(row["ue_s"] for row in rows) / len(paths),
-        }
-    total = [
-        sum(out[name]["runs"][index]["bare_s"] for name in ("samples", "12-megapixel"))
-        / sum(out[name]["runs"][index]["ue_s"] for name in ("samples", "12-megapixel"))
-        for index in range(repeats)
-    ]
-    out["ratio_both_median"] = statistics.median(total)
+        control = partial(run_bare, paths, work / name / "bare", a.jobs)
+        ours = partial(protect_seconds, work / name, a.jobs)
+        out[name] = {"photos": len(paths), **compare(name, a.repeats, control, ours)}
+    pairs = zip(out["samples"]["rounds"], out["12-megapixel"]["rounds"], strict=True)
+    out["ratio_both_median"] = statistics.median(
+        (x["control_s"] + y["control_s"]) / (x["ue_s"] + y["ue_s"]) for x, y in pairs
+    )
     return out
 
 
-def peak_children(work: Path, photos: int, jobs: int) -> float:
-    """Peak RSS in MiB of the largest process under one `ue protect`, in a fresh interpreter."""
-    make_folder(work / f"{photos}" / "photos", photos, 0)
+def memory(work: Path, a: argparse.Namespace) -> Result:
+    """Peak RSS of the largest process, with 5,000 photos against that with 100."""
     probe = (
         "import resource, subprocess, sys\n"
         "subprocess.run(sys.argv[1:], check=True, capture_output=True)\n"
         "print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)\n"
     )
-    command = [sys.executable, "-m", "ue_cli", "protect", str(work / f"{photos}" / "photos")]
-    command += ["-o", str(work / f"{photos}" / "out"), "--home", str(work / f"{photos}" / "home")]
-    done = subprocess.run(
-        [sys.executable, "-c", probe, *command, "--jobs", str(jobs)],
-        check=True,
-        capture_output=True,
-        text=True,
-    )
-    shutil.rmtree(work / f"{photos}")
-    return int(done.stdout) / 1024
-
-
-def memory(work: Path, jobs: int, repeats: int) -> dict[str, Any]:
-    """Peak RSS with 5,000 photos against that with 100."""
-    few, many = peak_children(work, 100, jobs), peak_children(work, 5000, jobs)
-    return {"mib_100": few, "mib_5000": many, "ratio": many / few}
-
-
-def help_(work: Path, jobs: int, repeats: int) -> dict[str, Any]:
-    """Start-up of `ue --help`, beside a Python that does nothing."""
-    ours = [run_ue("--help") for _ in range(max(5, repeats))]
-    idle = []
-    for _ in range(max(5, repeats)):
-        start = time.perf_counter()
-        subprocess.run([sys.executable, "-c", ""], check=True)
-        idle.append(time.perf_counter() - start)
-    return {"ue_help_s": statistics.median(ours), "empty_python_s": statistics.median(idle)}
-
-
-def large(work: Path, jobs: int, repeats: int) -> dict[str, Any]:
-    """One 100-megapixel image as JPEG and as PNG: seconds, L∞ and peak RSS."""
-    source = min(SAMPLES.rglob("*.jpg"))
-    out: dict[str, Any] = {}
-    for suffix in (".jpg", ".png"):
-        folder = work / f"large{suffix}"
-        (folder / "photos").mkdir(parents=True)
-        enlarge(source, folder / "photos" / f"large{suffix}", 12000, 8400, 1)
-        arguments = ["protect", str(folder / "photos"), "-o", str(folder / "out"), "--json"]
-        command = [sys.executable, "-m", "ue_cli", *arguments, "--home", str(folder / "home")]
-        start = time.perf_counter()
+    mib = {}
+    for count in (100, 5000):
+        make_folder(work / str(count) / "photos", count, 0)
+        command = [sys.executable, "-c", probe, *protect_command(work / str(count), a.jobs)]
         done = subprocess.run(command, check=True, capture_output=True, text=True)
-        out[suffix[1:]] = {
+        mib[f"mib_{count}"] = int(done.stdout) / 1024
+    return {**mib, "ratio": mib["mib_5000"] / mib["mib_100"]}
+
+
+def help_(work: Path, a: argparse.Namespace) -> Result:
+    """Start-up of `ue --help`, beside a Python that does nothing."""
+    idle = partial(seconds_of, [sys.executable, "-c", ""])
+    ours = partial(seconds_of, [sys.executable, "-m", "ue_cli", "--help"])
+    return {"control": "an empty Python", **compare("help", max(5, a.repeats), idle, ours)}
+
+
+def large(work: Path, a: argparse.Namespace) -> Result:
+    """One 100-megapixel image as JPEG and as PNG: seconds, L∞ and peak RSS."""
+    out: Result = {}
+    for suffix in ("jpg", "png"):
+        folder = work / suffix
+        enlarge(min(SAMPLES.rglob("*.jpg")), folder / "photos" / f"a.{suffix}", 12000, 8400, 1)
+        start = time.perf_counter()
+        done = subprocess.run(protect_command(folder, 1), check=True, capture_output=True)
+        out[suffix] = {
             "seconds": time.perf_counter() - start,
             "budget": json.loads(done.stdout)["result"]["budget"],
             "peak_mib": resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024,
         }
-        shutil.rmtree(folder)
     return out
 
 
-ARMS = {
-    "pretrained": ("--perturbation", "csd-cifar10"),
-    "keyed": ("--space", "pixel"),
-    "default": (),
-}
-
-
-def small_folder(folder: Path, count: int) -> None:
-    """Photos of 64 pixels in the sample photos' classes, JPEG and PNG by turns."""
-    sources = sorted(SAMPLES.rglob("*.jpg"))
-    for index in range(count):
-        source = sources[index % len(sources)]
-        name = f"{index:05d}.{'jpg' if index % 2 else 'png'}"
-        enlarge(source, folder / source.parent.name / name, 64, 64, index)
-
-
-def cpu_seconds(*arguments: str) -> float:
-    """CPU seconds of one `ue` command with all of its processes."""
-
-    def spent() -> float:
-        used = resource.getrusage(resource.RUSAGE_CHILDREN)
-        return used.ru_utime + used.ru_stime
-
-    before = spent()
-    run_ue(*arguments)
-    return spent() - before
-
-
-def bank(work: Path, jobs: int, repeats: int) -> dict[str, Any]:
-    """CPU seconds per photo that carries a pretrained bank, a keyed one, or the default.
-
-    Each is the difference between many photos and few, so that neither the start nor making or
-    reading the perturbation nor the report's sample counts, over their number; arms alternate.
-    """
-    os.environ.update(OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1")
-    out: dict[str, Any] = {"control": "the same photos under a keyed bank, and by default"}
-    for name, few, many in (("64-pixel", 30, 630), ("samples", 30, 130)):
-        for count in (few, many):
-            photos = work / name / str(count)
-            if name == "samples":
-                make_folder(photos, count, 0)
-            else:
-                small_folder(photos, count)
-        seconds: dict[str, list[float]] = {arm: [] for arm in ARMS}
-        for _ in range(repeats):
-            for arm, flags in ARMS.items():
-                spent = {}
-                for count in (few, many):
-                    target, home = work / name / "out", work / name / "home"
-                    spent[count] = cpu_seconds(
-                        *("protect", str(work / name / str(count)), "-o", str(target), *flags),
-                        *("--home", str(home), "--jobs", str(jobs), "--no-certify", "--json"),
-                    )
-                    for folder in (target, home, target.with_name("out.report")):
-                        shutil.rmtree(folder)
-                seconds[arm].append((spent[many] - spent[few]) / (many - few))
-        shutil.rmtree(work / name)
-        print(name, seconds, file=sys.stderr, flush=True)
-        middle = {arm: statistics.median(found) for arm, found in seconds.items()}
-        out[name] = {
-            "photos": many - few,
-            "cpu_seconds_per_photo": seconds,
-            "pretrained_to_keyed": middle["pretrained"] / middle["keyed"],
-            "pretrained_to_default": middle["pretrained"] / middle["default"],
-        }
-    return out
-
-
-BENCHMARKS: dict[str, Callable[[Path, int, int], dict[str, Any]]] = {
+BENCHMARKS: dict[str, Callable[[Path, argparse.Namespace], Result]] = {
     "protect": protect,
     "memory": memory,
     "help": help_,
     "large": large,
-    "bank": bank,
 }
-ON_TORCH = ("certify", "train", "tue")
-"""Functions of that name in ``benchmark_NAME.py``."""
+ON_TORCH = ("certify", "train")
+"""Functions of benchmark_training.py."""
 
 
 def main() -> None:
     """Run one benchmark; merge its result into a JSON file."""
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0] if __doc__ else None)
-    parser.add_argument("benchmark", choices=sorted([*BENCHMARKS, *ON_TORCH]))
-    parser.add_argument(
-        "--jobs", type=int, default=2, help=f"processes; threads of {', '.join(ON_TORCH)}"
-    )
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
+    parser.add_argument("benchmark", choices=[*BENCHMARKS, *ON_TORCH])
+    parser.add_argument("--jobs", type=int, default=2, help="processes; or threads of torch")
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--out", type=Path, help="JSON file to merge the result into")
-    parser.add_argument(
-        "--device", default="cpu", choices=["cpu", "cuda"], help=f"of {', '.join(ON_TORCH)}"
-    )
-    arguments = parser.parse_args()
-    if arguments.benchmark in ON_TORCH:
-        run_on = getattr(import_module(f"benchmark_{arguments.benchmark}"), arguments.benchmark)
-        measured = run_on(arguments.device, arguments.jobs, arguments.repeats)
-    else:
-        with tempfile.TemporaryDirectory(prefix="ue-benchmark-") as work:
-            run = BENCHMARKS[arguments.benchmark]
-            measured = run(Path(work), arguments.jobs, arguments.repeats)
-    result = {"machine": machine(), **measured}
+    parser.add_argument("--device", default="cpu", choices=["cpu", "cuda"])
+    a = parser.parse_args()
+    run = BENCHMARKS.get(a.benchmark) or getattr(import_module("benchmark_training"), a.benchmark)
+    with tempfile.TemporaryDirectory(prefix="ue-benchmark-") as work:
+        result = {"machine": machine(), **run(Path(work), a)}
     print(json.dumps(result, indent=2))
-    if arguments.out:
-        known = json.loads(arguments.out.read_text()) if arguments.out.exists() else {}
-        known[arguments.benchmark] = result
-        arguments.out.write_text(json.dumps(known, indent=2) + "\n")
+    if a.out:
+        results = json.loads(a.out.read_text()) if a.out.exists() else {}
+        results[a.benchmark] = result
+        a.out.write_text(json.dumps(results, indent=2) + "\n")
 
 
 if __name__ == "__main__":

@@ -21,43 +21,28 @@ what CSD has to beat), ``pixel`` (CSD in pixel space) and ``pue``. Every seed is
 another draw of codes, and another training. One row per training goes into one JSON file; rows
 that are there are not run again. ``--recipe waves=2,low=6`` tries another texture than the preset,
 and ``--against jpeg-50`` trains under a countermeasure (results/search.json).
-``summary`` puts the figures that the report quotes into the package.
 """
 
 from __future__ import annotations
 
 import argparse
-import io
 import os
-import platform
 import shutil
-from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
-from datetime import UTC, datetime
-from hashlib import sha256
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
-from effect_rows import add_row, known_rows, same, summarise
+from folders import class_names, first_files, load, protect_folder
 from PIL import Image
-from torch import Tensor
+from store import RESULTS, Row, Store
 
-from ue_cli import __version__
 from ue_cli.countermeasures.registry import build
 from ue_cli.perturbation.presets import PHOTOS
 from ue_cli.perturbation.texture import TextureRecipe, recipe_to_json
-from ue_cli.photos.owner.key import OwnerKey, install_key, load_key
-from ue_cli.photos.owner.state import Collection
-from ue_cli.pipeline.protection.options import ProtectOptions
-from ue_cli.pipeline.protection.protect import protect
+from ue_cli.pipeline.protection.making import CODE_VERSION
 from ue_cli.training.supervised import VictimRecipe, train_victim
 from ue_cli.types import STANDARD, STRONG, Budget
-
-CIFAR = {"airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"}
-RESULTS = Path(__file__).resolve().parent / "results" / "effect.json"
 
 
 @dataclass(frozen=True)
@@ -80,9 +65,13 @@ class Experiment:
     trainer_side: int
     recipe: VictimRecipe
 
-    def folder(self, data: Path, split: str) -> Path:
-        """Where its class folders lie."""
-        return data / "flowers" / split if self.data == "flowers" else data / split
+    def folder(self, data: Path) -> Path:
+        """Where its splits lie."""
+        return data / "flowers" if self.data == "flowers" else data
+
+    def classes(self, data: Path) -> list[str]:
+        """Its class folders."""
+        return class_names(self.folder(data), "cifar10" if self.data == "cifar" else self.data)
 
 
 _TINY = VictimRecipe(size=48, augment="resized-crop", min_scale=0.35)
@@ -100,21 +89,53 @@ EXPERIMENTS = {
     "flowers-jpeg": Experiment("flowers", 300, ".jpg", None, 96, _FLOWERS),
 }
 
+ARMS: dict[str, dict[str, Any]] = {
+    "clean": {},
+    "csd": {},
+    "strong": {"look": STRONG},
+    "random": {"selection": "random"},
+    "pixel": {"space": "pixel"},
+    "pue": {"method": "pue", "space": "pixel"},
+}
+"""What each asks of `ue protect`, beside the defaults."""
 
-def classes(experiment: Experiment, data: Path) -> list[str]:
-    """The experiment's class folders."""
-    names = sorted(path.name for path in experiment.folder(data, "train").iterdir())
-    if experiment.data == "flowers":
-        return names
-    return [name for name in names if (name in CIFAR) == (experiment.data == "cifar")]
 
+@dataclass(frozen=True)
+class Setting:
+    """Everything that decides a training, beside its data.
 
-def pick(experiment: Experiment, data: Path, split: str) -> Iterator[tuple[Path, str]]:
-    """The first files of every class, in the order of their names."""
-    for name in classes(experiment, data):
-        files = sorted((experiment.folder(data, split) / name).iterdir())
-        for path in files[: experiment.per_class if split == "train" else None]:
-            yield path, name
+    Attributes:
+        experiment, arm, seed, epochs: which.
+        texture: instead of the preset; None: the preset.
+        against: the countermeasure.
+        chain: whether files go through a downloader first.
+        levels: of the budget.
+    """
+
+    experiment: str
+    arm: str
+    seed: int
+    epochs: int
+    texture: TextureRecipe | None
+    against: str
+    chain: bool
+    levels: int
+
+    @property
+    def key(self) -> Row:
+        """It, as a row has it."""
+        key = asdict(self)
+        texture = key.pop("texture")
+        return key | {"asked": None if texture is None else recipe_to_json(self.texture or PHOTOS)}
+
+    def has(self, row: Row) -> bool:
+        """Whether a row is this training, on files that are made as today."""
+        older = {"against": "none", "chain": False, "levels": 8, "asked": None}
+        same = all((older | row)[name] == value for name, value in self.key.items())
+        if not same or self.arm in ("clean", "pixel", "pue"):
+            return same
+        # ``choice``: what codes were compared by, where that was another way than today's.
+        return row["recipe"].get("code_version") == CODE_VERSION and "choice" not in row
 
 
 def make_source(experiment: Experiment, data: Path, target: Path) -> None:
@@ -123,7 +144,8 @@ def make_source(experiment: Experiment, data: Path, target: Path) -> None:
         return
     draft = target.with_name(target.name + ".draft")
     shutil.rmtree(draft, ignore_errors=True)
-    for path, name in pick(experiment, data, "train"):
+    train = experiment.folder(data) / "train"
+    for path, name in first_files(train, experiment.classes(data), experiment.per_class):
         out = draft / name / (path.stem + experiment.suffix)
         out.parent.mkdir(parents=True, exist_ok=True)
         if experiment.suffix == ".jpg" and experiment.side is None:
@@ -140,165 +162,76 @@ def make_source(experiment: Experiment, data: Path, target: Path) -> None:
     draft.rename(target)
 
 
-def chained(image: Image.Image, read: int) -> Image.Image:
-    """What downloaders keep of a picture: its short side 8/7 of the victim's, JPEG q95 4:2:0."""
-    zoom = read * 8 / 7 / min(image.size)
-    size = round(image.width * zoom), round(image.height * zoom)
-    small = image.resize(size, Image.Resampling.BICUBIC)
-    with io.BytesIO() as file:
-        small.save(file, "JPEG", quality=95, subsampling="4:2:0")
-        with Image.open(file) as opened:
-            return opened.convert("RGB")
-
-
-def load(
-    files: list[tuple[Path, str]], names: list[str], side: int, chain: int = 0
-) -> tuple[Tensor, Tensor]:
-    """Read files as a trainer does: decode, resize, one uint8 tensor (n, 3, side, side).
-
-    Args:
-        files: and their classes.
-        names: of all classes.
-        side: of what the trainer keeps.
-        chain: what the victim reads, where files go through `chained` first; 0: they do not.
-    """
-    images = np.empty((len(files), side, side, 3), np.uint8)
-    for index, (path, _) in enumerate(files):
-        with Image.open(path) as opened:
-            image = opened.convert("RGB")
-        if chain:
-            image = chained(image, chain)
-        if image.size != (side, side):
-            image = image.resize((side, side), Image.Resampling.BILINEAR)
-        images[index] = np.asarray(image)
-    labels = torch.tensor([names.index(name) for _, name in files])
-    return torch.from_numpy(images).permute(0, 3, 1, 2).contiguous(), labels
-
-
-class Quiet:
-    """`Phases` that say nothing."""
-
-    def start(self, title: str, total: int) -> None:
-        """Nothing."""
-
-    def step(self, count: int = 1) -> None:
-        """Nothing."""
-
-    def note(self, text: str) -> None:
-        """Nothing."""
-
-
-def protected(
-    source: Path, work: Path, arm: str, texture: TextureRecipe | None, seed: int, levels: int = 8
-) -> tuple[Path, dict[str, Any]]:
-    """Protect a folder with the real tool under a new key; where it lies, and what was measured."""
+def protected(source: Path, work: Path, setting: Setting) -> tuple[Path, Row]:
+    """Protect a folder under a new key; where it lies, and what was measured."""
     shutil.rmtree(work, ignore_errors=True)
-    work.mkdir(parents=True)
-    install_key(work / "home", OwnerKey(sha256(f"effect {seed}".encode()).digest()))
-    options = ProtectOptions(
-        src=source,
-        out=work / "out",
-        home=work / "home",
-        method="pue" if arm == "pue" else "csd",
-        space="pixel" if arm in ("pixel", "pue") else "texture",
-        selection="random" if arm == "random" else "csd",
-        recipe=texture,
-        budget=Budget(levels),
-        look=STRONG if arm == "strong" else STANDARD,
-        jobs=1,
-        certify=False,
-    )
-    result = protect(options, Quiet())
-    owner = load_key(options.home)
-    if result.budget is None or result.fingerprint is None or owner is None:
-        raise RuntimeError("protect returned no certificate")
-    with Collection.open(options.home, owner, result.fingerprint, readonly=True) as collection:
-        method = {"recipe": collection.info.recipe, "codes": collection.info.codes}
-    return options.out, {
-        "collection": result.fingerprint,
-        "linf": result.budget.linf,
-        "mean_abs": result.budget.mean_abs,
-        "jod_median": result.budget.jod_median,
-        "jod_least": result.budget.jod_least,
-        "faint": result.budget.faint_count,
-        "files": result.budget.files,
-        "routes": result.routes,
-        **method,
+    options = {"look": STANDARD, "recipe": setting.texture, "budget": Budget(setting.levels)}
+    options |= ARMS[setting.arm]
+    copy = protect_folder(source, work, f"effect {setting.seed}", **options)
+    return copy.out, {
+        "collection": copy.result.fingerprint,
+        "linf": copy.budget.linf,
+        "mean_abs": copy.budget.mean_abs,
+        "jod_median": copy.budget.jod_median,
+        "jod_least": copy.budget.jod_least,
+        "faint": copy.budget.faint_count,
+        "files": copy.budget.files,
+        "routes": copy.result.routes,
+        "recipe": copy.method,
+        "codes": copy.codes,
     }
 
 
-def row(
-    name: str,
-    arm: str,
-    seed: int,
-    epochs: int,
-    texture: TextureRecipe | None,
-    against: str,
-    chain: bool,
-    levels: int,
-    data: Path,
-    work: Path,
-) -> dict[str, Any]:
-    """One training, and everything that decided it."""
-    experiment = EXPERIMENTS[name]
-    source = work / name
-    make_source(experiment, data, source)
-    own = work / f"{name}-{arm}-{seed}-{against}-{os.getpid()}"
-    folder, made = (
-        (source, {}) if arm == "clean" else protected(source, own, arm, texture, seed, levels)
-    )
-    names = classes(experiment, data)
-    files = [(p, p.parent.name) for p in sorted(folder.rglob(f"*{experiment.suffix}"))]
-    size = experiment.recipe.size if chain else 0
-    images, labels = load(files, names, experiment.trainer_side, size)
-    shutil.rmtree(own, ignore_errors=True)
-    tests = load(list(pick(experiment, data, "test")), names, experiment.trainer_side)
-    recipe = VictimRecipe(**{**asdict(experiment.recipe), "epochs": epochs})
+def train(setting: Setting, data: Path, work: Path) -> Row:
+    """One training, and what was measured on its files."""
+    experiment = EXPERIMENTS[setting.experiment]
+    folder = work / setting.experiment
+    make_source(experiment, data, folder)
+    copy = work / f"{setting.experiment}-{setting.arm}-{setting.seed}-{os.getpid()}"
+    measured: Row = {}
+    if setting.arm != "clean":
+        folder, measured = protected(folder, copy, setting)
+    names = experiment.classes(data)
+    files = [(path, path.parent.name) for path in sorted(folder.rglob(f"*{experiment.suffix}"))]
+    chain = experiment.recipe.size if setting.chain else 0
+    images, labels = load(files, names, experiment.trainer_side, chain)
+    shutil.rmtree(copy, ignore_errors=True)
+    clean = first_files(experiment.folder(data) / "test", names, None)
+    tests = load(clean, names, experiment.trainer_side)
+    recipe = replace(experiment.recipe, epochs=setting.epochs)
     device = "cuda" if torch.cuda.is_available() else "cpu"
+    hooks = build(setting.against)
     victim = train_victim(
-        images, labels, *tests, recipe, seed=seed, device=device, hooks=build(against)
+        images, labels, *tests, recipe, seed=setting.seed, device=device, hooks=hooks
     )
     return {
-        "experiment": name,
-        "arm": arm,
-        "against": against,
-        "chain": chain,
-        "levels": levels,
-        "asked": None if texture is None else recipe_to_json(texture),
-        "seed": seed,
-        "epochs": epochs,
-        "epoch_12": victim.accuracy[min(12, epochs) - 1],
+        "epoch_12": victim.accuracy[min(12, setting.epochs) - 1],
         "last": victim.last,
         "best": victim.best,
         "best_epoch": victim.accuracy.index(victim.best) + 1,
         "fit": victim.fit,
         "accuracy": [round(value, 4) for value in victim.accuracy],
         "train_files": len(files),
-        "test_images": len(tests[0]),
-        **made,
+        "test_images": len(clean),
+        **measured,
         "victim": asdict(recipe),
         "seconds": round(victim.seconds, 1),
         "device": device,
-        "machine": platform.processor() or platform.machine(),
-        "versions": {"ue": __version__, **{p: version(p) for p in ("torch", "numpy", "pillow")}},
-        "when": datetime.now(UTC).isoformat(timespec="seconds"),
     }
 
 
 def parse_recipe(text: str) -> TextureRecipe:
     """``waves=2,low=6`` → that recipe; what is not named keeps its default."""
-    default = PHOTOS
     values = dict(part.split("=") for part in text.split(","))
-    typed = {name: type(getattr(default, name))(value) for name, value in values.items()}
-    return replace(default, **typed)
+    typed = {name: type(getattr(PHOTOS, name))(value) for name, value in values.items()}
+    return replace(PHOTOS, **typed)
 
 
 def main() -> None:
-    """Run the rows that are missing, or sum them up."""
+    """Run the rows that are missing."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
-    parser.add_argument("experiment", choices=[*sorted(EXPERIMENTS), "summary"])
-    arms = ("clean", "csd", "strong", "random", "pixel", "pue")
-    parser.add_argument("--arm", choices=arms, default="csd")
+    parser.add_argument("experiment", choices=sorted(EXPERIMENTS))
+    parser.add_argument("--arm", choices=ARMS, default="csd")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--recipe", type=parse_recipe, help="instead of the preset")
     parser.add_argument("--chain", action="store_true", help="see above")
@@ -307,19 +240,18 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=30)
     parser.add_argument("--data", type=Path, default=Path("data"))
     parser.add_argument("--work", type=Path, default=Path("work"))
-    parser.add_argument("--out", type=Path, default=RESULTS)
+    parser.add_argument("--out", type=Path, default=RESULTS / "effect.json")
     a = parser.parse_args()
-    if a.experiment == "summary":
-        summarise(a.out)
-        return
+    store = Store(a.out)
     for seed in a.seeds:
-        key = (a.experiment, a.arm, seed, a.epochs, a.recipe, a.against, a.chain, a.epsilon)
-        if any(same(known, *key) for known in known_rows(a.out)):
+        setting = Setting(
+            *(a.experiment, a.arm, seed, a.epochs, a.recipe, a.against, a.chain, a.epsilon)
+        )
+        if any(setting.has(row) for row in store.rows()):
             continue
-        new = row(*key, a.data, a.work)
-        add_row(a.out, new)
-        shown = ("experiment", "arm", "seed", "against", "last", "best", "fit", "mean_abs")
-        print({name: new.get(name) for name in shown}, flush=True)
+        row = store.add(setting.key, train(setting, a.data, a.work))
+        columns = ("experiment", "arm", "seed", "against", "last", "best", "fit", "mean_abs")
+        print({name: row.get(name) for name in columns}, flush=True)
 
 
 if __name__ == "__main__":

@@ -8,49 +8,40 @@ the default, JPEG to JPEG, under a key made for the picture.
 
 from __future__ import annotations
 
+import argparse
 import tempfile
-from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
-from effect import Quiet
+from folders import protect_folder
 from PIL import Image
 
-from ue_cli.photos.owner.key import OwnerKey, install_key
-from ue_cli.pipeline.protection.options import ProtectOptions
-from ue_cli.pipeline.protection.protect import protect
-
 TARGET = Path(__file__).resolve().parents[1] / "docs" / "before-after.jpg"
-GAIN = 16
-GAP = 8
+GAIN, GAP = 16, 8
 
 
 def main() -> None:
     """Write the picture."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
+    parser.add_argument("--out", type=Path, default=TARGET)
+    target = parser.parse_args().out
     import skimage
 
     photo = Path(skimage.__file__).parent / "data" / "chelsea.png"
-
     with tempfile.TemporaryDirectory() as folder:
-        work = Path(folder)
-        source = work / "photos" / "cats"
+        source = Path(folder) / "photos" / "cats"
         source.mkdir(parents=True)
         Image.open(photo).convert("RGB").save(source / "chelsea.jpg", quality=92)
-        install_key(work / "home", OwnerKey(sha256(b"README").digest()))
-        options = ProtectOptions(
-            src=work / "photos", out=work / "out", home=work / "home", jobs=1, certify=False
-        )
-        result = protect(options, Quiet())
-        if result.budget is not None:
-            print(f"{result.budget.jod_median:.2f} JOD predicted, L∞ {result.budget.linf:g}")
+        copy = protect_folder(source.parent, Path(folder), "README")
+        print(f"{copy.budget.jod_median:.2f} JOD predicted, L∞ {copy.budget.linf:g}")
         before, after = (
             np.asarray(Image.open(path).convert("RGB")).astype(np.int16)
-            for path in (source / "chelsea.jpg", work / "out" / "cats" / "chelsea.jpg")
+            for path in (source / "chelsea.jpg", copy.out / "cats" / "chelsea.jpg")
         )
-    apart = np.clip(128 + GAIN * (after - before), 0, 255)
+    difference = np.clip(128 + GAIN * (after - before), 0, 255)
     gap = np.full((before.shape[0], GAP, 3), 255)
-    row = np.concatenate([before, gap, after, gap, apart], axis=1).astype(np.uint8)
-    Image.fromarray(row).save(TARGET, quality=92, subsampling=0)
+    row = np.concatenate([before, gap, after, gap, difference], axis=1).astype(np.uint8)
+    Image.fromarray(row).save(target, quality=92, subsampling=0)
 
 
 if __name__ == "__main__":

@@ -2,15 +2,15 @@
 
     python scripts/make_pretrained.py csd-cifar10
     python scripts/make_pretrained.py pue-cifar10 tue-simclr-cifar10 --data DATA
-    python scripts/make_pretrained.py tue-simclr-cifar10 --data DATA --sample-wise --out BANKS
+    python scripts/make_pretrained.py pue-cifar10 --published --data DATA --out BANKS
 
 ``csd-…`` need no images: every class's start follows from a public seed, the bank's name and the
 class's, and the released gradient collapses a class's samples to one pattern. ``pue-…`` and
 ``tue-…`` train a surrogate on DATA, which holds ``train/CLASS/*`` of CIFAR-10 and of ten
-Tiny-ImageNet classes side by side. Bundled TUE has 16 coarse patterns per class; ``--sample-wise``
-makes what is published, a pattern per file and pixel, too large to be bundled. The same call gives
-the same bytes; what is learned in floating point does so on the same machine and versions. What a
-card has of measurements is kept only where the bank stays the same.
+Tiny-ImageNet classes side by side; TUE has 16 coarse patterns per class. ``--published`` makes PUE
+as the paper has it, for a GPU, outside of the bundle. The same call gives the same bytes; what is
+learned in floating point does so on the same machine and versions. What a card has of measurements
+is kept only where the bank stays the same.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from PIL import Image
+from folders import CIFAR10, class_names, first_files, load
 
 from ue_cli.methods.csd import PixelCsd
 from ue_cli.methods.pue import Pue
@@ -42,7 +42,6 @@ BUNDLE = Path(__file__).resolve().parent.parent / "pretrained"
 SEED = "ue-pretrained/1"
 """Public; the number is that of the way from it to the banks."""
 
-CIFAR10 = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 CIFAR100 = tuple(
     """
     apple aquarium_fish baby bear beaver bed bee beetle bicycle bottle bowl boy bridge bus butterfly
@@ -92,11 +91,11 @@ def make_csd(name: str, classes: Sequence[str], method: PixelCsd = COLLAPSING) -
         classes: their names.
         method: with the released gradient, and steps enough to collapse every class.
     """
-    seeds = {one: sha256("\0".join((SEED, name, one)).encode()).digest() for one in classes}
-    made = method.optimise(classes, seeds, BUDGET)
-    if not (made.delta == made.delta[:, :1]).all():
+    seeds = {label: sha256("\0".join((SEED, name, label)).encode()).digest() for label in classes}
+    bank = method.optimise(classes, seeds, BUDGET)
+    if not (bank.delta == bank.delta[:, :1]).all():
         raise RuntimeError("some class has not collapsed to one pattern: take more steps")
-    source = made.provenance
+    source = bank.provenance
     # Rounded: the last digits of a sum are the machine's own.
     recipe = {
         **source.recipe,
@@ -104,21 +103,15 @@ def make_csd(name: str, classes: Sequence[str], method: PixelCsd = COLLAPSING) -
         "samples": f"all {method.per_class} collapsed to one, kept once",
     }
     return replace(
-        made,
-        delta=np.ascontiguousarray(made.delta[:, :1]),
+        bank,
+        delta=np.ascontiguousarray(bank.delta[:, :1]),
         provenance=replace(source, recipe=recipe),
     )
 
 
-def tue_of(learner: SslName, files: int | None) -> Tue:
-    """The search for a bank: `ue protect`'s recipe for CPUs, in ten rounds that cross the ball.
-
-    Args:
-        learner: of the surrogate.
-        files: of each class, to have a pattern per file and pixel; None: 16 coarse ones per class.
-    """
-    cells, per_class = (8, 16) if files is None else (32, files)
-    recipe = tue("small", learner, cells=cells, per_class=per_class)
+def tue_of(learner: SslName) -> Tue:
+    """The search for a bank: `ue protect`'s recipe for CPUs, in ten rounds that cross the ball."""
+    recipe = tue("small", learner, cells=8, per_class=16)
     return replace(recipe, max_rounds=10, steps=2, step=1.6)
 
 
@@ -134,43 +127,32 @@ def make_learned(
         method: the search.
         seed: of it.
     """
-    files = [
-        (path, index)
-        for index, name in enumerate(classes)
-        for path in sorted((data / "train" / name).iterdir())[:per_class]
-    ]
-    side = method.size
-    images = np.empty((len(files), side, side, 3), np.uint8)
-    for at, (path, _) in enumerate(files):
-        with Image.open(path) as opened:
-            image = opened.convert("RGB").resize((side, side), Image.Resampling.BILINEAR)
-        images[at] = np.asarray(image)
-    pixels = torch.from_numpy(images).permute(0, 3, 1, 2).contiguous()
-    labels = torch.tensor([index for _, index in files])
+    files = first_files(data / "train", classes, per_class)
+    images, labels = load(files, classes, method.size)
     return method.optimise(
-        pixels,
+        images,
         labels,
         classes,
         BUDGET,
         seed=seed,
-        on_step=lambda done, most, seen: print(f"{done}/{most}: {seen:.3f}", flush=True),
+        on_step=lambda step, steps, value: print(f"{step}/{steps}: {value:.3f}", flush=True),
     ).bank
 
 
-def publish(bank: Bank, folder: Path, **said: Any) -> Card:
+def publish(bank: Bank, folder: Path, **fields: Any) -> Card:
     """Write a bank and its card.
 
     Args:
         bank: what is published.
         folder: where; a card that is there lends its measurements if the bank is still the same.
-        said: the fields of `Card` that the bank does not tell.
+        fields: of `Card` that the bank does not tell.
     """
-    path = folder / f"{said['name']}.safetensors"
+    path = folder / f"{fields['name']}.safetensors"
     save_bank(bank, path)
     path.chmod(0o644)
     source = bank.provenance
     card = Card(
-        **said,
+        **fields,
         method=source.method,
         space=source.space,
         recipe=source.recipe,
@@ -192,7 +174,7 @@ def publish(bank: Bank, folder: Path, **said: Any) -> Card:
 
 
 def make(
-    name: str, data: Path, per_class: int, seed: int, folder: Path, sample_wise: bool = False
+    name: str, data: Path, per_class: int, seed: int, folder: Path, published: bool = False
 ) -> Card:
     """One of `NAMES`, with its card."""
     if name in CSD:
@@ -206,18 +188,17 @@ def make(
             data="none: from the public seed and the names of the classes alone",
         )
     dataset = PUE.get(name, "cifar10")
-    there = sorted(path.name for path in (data / "train").iterdir())
-    classes = tuple(one for one in there if (one in CIFAR10) == (dataset == "cifar10"))
+    classes = tuple(class_names(data, dataset))
     title = "CIFAR-10" if dataset == "cifar10" else "Tiny-ImageNet"
-    scale = "a small scale, for a CPU"
-    method: Learner = Pue()
+    scale = "the published setting" if published else "a small scale, for a CPU"
+    method: Learner = Pue.paper() if published else Pue()
     if name in TUE:
-        method = tue_of(TUE[name], per_class if sample_wise else None)
+        method = tue_of(TUE[name])
         scale += f"; the surrogate: {SSL_TITLES[TUE[name]]}, a small ResNet"
     return publish(
         make_learned(data, classes, per_class, method, seed),
         folder,
-        name=f"{name}-sample-wise" if sample_wise else name,
+        name=name,
         dataset=dataset,
         seed=str(seed),
         data=f"the first {per_class} training files of each of {len(classes)} classes of {title}, "
@@ -233,15 +214,13 @@ def main() -> None:
     parser.add_argument("--per-class", type=int, default=500, help="pue, tue: files of each class.")
     parser.add_argument("--seed", type=int, default=0, help="pue, tue: of the search; public.")
     parser.add_argument("--out", type=Path, default=BUNDLE)
-    parser.add_argument(
-        "--sample-wise", action="store_true", help="tue: a pattern per file and pixel; not bundled."
-    )
+    parser.add_argument("--published", action="store_true", help="pue: the paper's setting.")
     a = parser.parse_args()
-    if a.sample_wise and not (set(a.names) <= set(TUE) and a.out.resolve() != BUNDLE):
-        parser.error("--sample-wise is of tue-… alone, and needs an --out outside of the bundle")
+    if a.published and not (set(a.names) <= set(PUE) and a.out.resolve() != BUNDLE):
+        parser.error("--published is of pue-… alone, and needs an --out outside of the bundle")
     torch.set_num_threads(1)  # the order of a sum depends on how many there are
     for name in a.names:
-        card = make(name, a.data, a.per_class, a.seed, a.out, a.sample_wise)
+        card = make(name, a.data, a.per_class, a.seed, a.out, a.published)
         print(f"{card.file}  {card.bytes:,} bytes  SHA-256 {card.sha256}", flush=True)
 
 

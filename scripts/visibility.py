@@ -1,14 +1,13 @@
-"""Fit the fast prediction of what is seen to ColorVideoVDP, and check it on other photos.
+"""Hold the fast prediction of what is seen against ColorVideoVDP.
 
     python scripts/visibility.py photos/ kodak/ --out scripts/results/visibility.json
-    python scripts/visibility.py photos/ kodak/ --fit
 
-Every second photo of the folders (by name) is for fitting, the others for checking. Each carries
+Every second photo of the folders (by name) was for fitting, the others are for checking. Each has
 textures of the presets, at amplitudes from a third of the ball to all of it, as pixels and, where
 the file is a JPEG, in its coefficients. The metric (PyPI ``cvvdp``, the extra ``visibility``) looks
 at each picture fitted to a full-HD screen, at a crop of it at 1:1 where it is larger, and enlarged
-to 256 pixels where it is smaller; the least of them counts. ``--fit`` prints the constants of
-``ue_cli/perturbation/vision.py`` that agree best; without it, today's are checked.
+to 256 pixels where it is smaller; the least of them counts. How the constants of
+``ue_cli/perturbation/vision.py`` were fitted: docs/lab-notes.md.
 """
 
 from __future__ import annotations
@@ -24,7 +23,6 @@ from typing import Any
 import numpy as np
 import torch
 from metric import least_jod
-from scipy.optimize import minimize
 from scipy.stats import spearmanr
 
 from ue_cli.certificates.budget import measure
@@ -33,7 +31,7 @@ from ue_cli.perturbation.phases import local_phasors
 from ue_cli.perturbation.presets import PHOTOS, SMALL, TINY, texture_recipe
 from ue_cli.perturbation.texture import TextureField, TextureRecipe, draw_code
 from ue_cli.perturbation.visibility import Bounded, changed, small_copy
-from ue_cli.perturbation.vision import Floats, Scene, scene
+from ue_cli.perturbation.vision import Floats, scene
 from ue_cli.photos.decode import decode
 from ue_cli.photos.jpeg.coefficients import protect_jpeg
 from ue_cli.photos.jpeg.quantised import NotInCoefficientDomain
@@ -42,8 +40,7 @@ from ue_cli.types import STANDARD, Budget, PixelArray
 BUDGET = Budget(8)
 SHARES = (0.35, 0.6, 0.85)
 RESULTS = Path(__file__).resolve().parent / "results" / "visibility.json"
-FITTED = ("_GAIN", "_MASK_GAIN", "_BAND")
-"""Of `vision`: a factor for each channel, one for masking, and the middle of a band."""
+KINDS = {".jpg", ".jpeg", ".png"}
 
 
 def samples(path: Path) -> Iterator[tuple[str, PixelArray, PixelArray]]:
@@ -54,8 +51,8 @@ def samples(path: Path) -> Iterator[tuple[str, PixelArray, PixelArray]]:
     if pixels.shape[2] != 3 or pixels.dtype != np.uint8 or decoded.orientation != 1:
         return
     size = pixels.shape[0], pixels.shape[1]
-    own = texture_recipe(STANDARD, min(size))
-    recipes: list[TextureRecipe] = [own, SMALL if own is PHOTOS else TINY]
+    usual = texture_recipe(STANDARD, min(size))
+    recipes: list[TextureRecipe] = [usual, SMALL if usual is PHOTOS else TINY]
     small = small_copy(pixels).astype(np.float64)
     for index, recipe in enumerate(recipes):
         seed = f"{path.name}/{index}".encode()
@@ -67,7 +64,7 @@ def samples(path: Path) -> Iterator[tuple[str, PixelArray, PixelArray]]:
             yield f"{name} pixels", pixels, apply.perturb(pixels, field, BUDGET)
             if decoded.format == "JPEG" and index == 0:
                 try:
-                    made = protect_jpeg(
+                    written_file = protect_jpeg(
                         data,
                         pixels.astype(np.uint8, copy=False),
                         field,
@@ -78,7 +75,7 @@ def samples(path: Path) -> Iterator[tuple[str, PixelArray, PixelArray]]:
                     )
                 except NotInCoefficientDomain:
                     continue
-                yield f"{name} jpeg", pixels, made.pixels
+                yield f"{name} jpeg", pixels, written_file.pixels
 
 
 def collect(folders: list[Path]) -> list[dict[str, Any]]:
@@ -101,46 +98,21 @@ def collect(folders: list[Path]) -> list[dict[str, Any]]:
     return rows
 
 
-KINDS = {".jpg", ".jpeg", ".png"}
-
-
 def losses(rows: list[dict[str, Any]]) -> Floats:
-    """JOD lost as predicted, with today's constants."""
-    return np.array([10 - _predict(row["picture"], row["change"]) for row in rows])
-
-
-def _predict(picture: Scene, change: Floats) -> float:
-    return vision.quality(vision.energies(picture, change))
-
-
-def fit(rows: list[dict[str, Any]]) -> None:
-    """Print the constants that agree best in the logarithm of what is lost."""
-    truth = np.log([max(10 - row["jod"], 1e-3) for row in rows])
-    gain, mask, band = vision._GAIN.copy(), vision._MASK_GAIN, vision._BAND
-
-    def wrong(x: Floats) -> float:
-        vision._GAIN = gain * np.exp(np.array([x[0], 0, x[1]]))
-        vision._MASK_GAIN = mask * float(np.exp(x[2]))
-        vision._BAND = band * float(np.exp(x[3]))
-        gap = truth - np.log(np.maximum(losses(rows), 1e-3))
-        return float(gap.std())
-
-    found = minimize(wrong, np.zeros(4), method="Nelder-Mead", options={"maxfev": 120})
-    error = wrong(found.x)
-    print("_GAIN", vision._GAIN.round(4), "_MASK_GAIN", vision._MASK_GAIN, "_BAND", vision._BAND)
-    gap = truth - np.log(losses(rows))
-    print(f"spread {error:.3f}; SCALE × {np.exp(np.quantile(gap, 0.9)):.3f} for nine in ten")
+    """JOD lost as predicted."""
+    energies = (vision.energies(row["picture"], row["change"]) for row in rows)
+    return np.array([10 - vision.quality(energy) for energy in energies])
 
 
 def agreement(rows: list[dict[str, Any]]) -> dict[str, float]:
     """How prediction and metric agree over some samples."""
     truth = np.array([10 - row["jod"] for row in rows])
-    guess = losses(rows)
-    keep = truth > 0.02
-    gap = np.log(truth[keep] / guess[keep])
+    prediction = losses(rows)
+    visible = truth > 0.02
+    gap = np.log(truth[visible] / prediction[visible])
     return {
         "samples": len(rows),
-        "rank_correlation": round(float(spearmanr(truth, guess)[0]), 3),
+        "rank_correlation": round(float(spearmanr(truth, prediction)[0]), 3),
         "true_over_predicted_loss": round(float(np.exp(np.median(gap))), 3),
         "spread": round(float(gap.std()), 3),
         "lost_no_more_than_predicted": round(float((gap <= 0).mean()), 3),
@@ -148,30 +120,25 @@ def agreement(rows: list[dict[str, Any]]) -> dict[str, float]:
 
 
 def main() -> None:
-    """Measure, then fit or check."""
+    """Measure and check."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("folders", type=Path, nargs="+")
-    parser.add_argument("--fit", action="store_true")
     parser.add_argument("--out", type=Path, default=RESULTS)
     a = parser.parse_args()
     torch.set_num_threads(1)
     rows = collect(a.folders)
-    if a.fit:
-        fit([row for row in rows if row["fitted"]])
     halves = {
         "fitted": [row for row in rows if row["fitted"]],
         "checked": [row for row in rows if not row["fitted"]],
     }
     out: dict[str, Any] = {name: agreement(half) for name, half in halves.items()}
     for kind in ("pixels", "jpeg"):
-        some = [row for row in halves["checked"] if row["sample"].endswith(kind)]
-        if some:
-            out[f"checked, {kind}"] = agreement(some)
+        if rows := [row for row in halves["checked"] if row["sample"].endswith(kind)]:
+            out[f"checked, {kind}"] = agreement(rows)
     out["versions"] = {name: version(name) for name in ("cvvdp", "torch", "numpy", "pillow")}
     out["when"] = datetime.now(UTC).isoformat(timespec="seconds")
     print(json.dumps(out, indent=1))
-    if not a.fit:
-        a.out.write_text(json.dumps(out, indent=1) + "\n")
+    a.out.write_text(json.dumps(out, indent=1) + "\n")
 
 
 if __name__ == "__main__":

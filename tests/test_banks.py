@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import sys
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -13,18 +12,14 @@ from typing import Any
 import pytest
 from reproduce import main
 from reproduction.banks import bank_cells, settings_by, write_measurements
-from reproduction.grid.files import Files, protect_folder
-from reproduction.grid.pieces import Pieces
-from reproduction.grid.plan import SCALES, Cell, SettingsOf, as_json, recipe_of
-from reproduction.store import Store, read_rows
+from reproduction.grid import SCALES, Cell, Files, GridPieces, Settings, protect_files
+from store import Row, Store, as_json, read_rows
 
 from tests.pipeline.conftest import picture
 from ue_cli.errors import UeError
 from ue_cli.perturbation.cardfile import read_card, write_card
 from ue_cli.perturbation.cards import Card, Measurement
 from ue_cli.perturbation.hub import BUNDLE, bundled
-
-Row = dict[str, Any]
 
 OTHER = "0" * 64
 ELSEWHERE = Measurement("flowers", "some", "a", 0, 0.1, 0.2, 0.7, 0.8, "2026-01-01")
@@ -39,7 +34,7 @@ def a_row(card: Card | None, dataset: str, last: float, **other: Any) -> Row:
         "countermeasure": "none",
         "seed": 0,
         "settings": None if card is None else settings_by([card])(card.name),
-        "recipe": as_json(asdict(recipe_of(SCALES["cpu"], 1000, 32))),
+        "recipe": as_json(asdict(SCALES["cpu"].recipe("none", 1000, 32))),
         "train_files": 1000,
         "test_images": 500,
         "classes": 10,
@@ -50,18 +45,14 @@ def a_row(card: Card | None, dataset: str, last: float, **other: Any) -> Row:
     return row | other
 
 
-def a_store(path: Path, *others: Path) -> Store:
-    """Rows in one file, beside others'."""
-    return Store(path, path.parent, {"rows": "of a test"}, others)
-
-
-def pieces(store: Store, settings: SettingsOf | None = None) -> Pieces:
+def pieces(store: Store, settings: Settings | None = None) -> GridPieces:
     """Of the ``cpu`` scale, on two classes of one file each."""
+    work = store.path.parent
     for name in ("cat", "dog"):
-        (store.work / "train" / name).mkdir(parents=True, exist_ok=True)
-        (store.work / "train" / name / "0.png").touch()
-    files = Files("cpu", SCALES["cpu"], store.work, store.work, 1)
-    return Pieces("cpu", SCALES["cpu"], files, store, "cpu", settings)
+        (work / "train" / name).mkdir(parents=True, exist_ok=True)
+        (work / "train" / name / "0.png").touch()
+    files = Files("cpu", SCALES["cpu"], work, work, 1)
+    return GridPieces("cpu", SCALES["cpu"], files, store, work, "cpu", settings)
 
 
 @pytest.fixture
@@ -71,10 +62,10 @@ def cards(tmp_path: Path) -> Path:
     folder.mkdir()
     for suffix in (".safetensors", ".json"):
         shutil.copy(BUNDLE / f"csd-cifar10{suffix}", folder)
-    return told(folder)
+    return card_folder(folder)
 
 
-def told(folder: Path, *measured: Measurement) -> Path:
+def card_folder(folder: Path, *measured: Measurement) -> Path:
     """The folder, its card now saying that."""
     where = folder / "csd-cifar10.json"
     write_card(replace(read_card(where), measured=measured), where)
@@ -88,16 +79,16 @@ def written(rows: Sequence[Row], folder: Path) -> tuple[Measurement, ...]:
 
 
 def test_the_arms_are_the_control_and_what_the_bundle_holds() -> None:
-    found = list(bank_cells("cpu", bundled(), [0], datasets=["cifar10"]))
+    cells = list(bank_cells("cpu", bundled(), [0], datasets=["cifar10"]))
     names = [path.stem for path in sorted(BUNDLE.glob("*.safetensors"))]
-    assert [cell.arm for cell in found] == ["clean", *names]
-    assert {cell.countermeasure for cell in found} == {"none"}
+    assert [cell.arm for cell in cells] == ["clean", *names]
+    assert {cell.countermeasure for cell in cells} == {"none"}
     more = bank_cells("cpu", bundled(), [0], arms=["clean"], against=["jpeg-50", "none"])
     assert {cell.countermeasure for cell in more} == {"none", "jpeg-50"}
 
 
 def test_a_row_of_a_remade_bank_is_not_taken_for_the_bundled_one(tmp_path: Path) -> None:
-    store, card = a_store(tmp_path / "rows.json"), bundled()[0]
+    store, card = Store(tmp_path / "rows.json"), bundled()[0]
     cell = Cell("cifar10", card.name, "none", 0)
     old, new = (
         pieces(store, settings_by([one])).key(cell) for one in (replace(card, sha256=OTHER), card)
@@ -107,10 +98,10 @@ def test_a_row_of_a_remade_bank_is_not_taken_for_the_bundled_one(tmp_path: Path)
 
 
 def test_the_clean_training_is_the_grids_own_and_is_found_there(tmp_path: Path) -> None:
-    grid, cell = a_store(tmp_path / "grid.json"), Cell("cifar10", "clean", "none", 0)
+    grid, cell = Store(tmp_path / "grid.json"), Cell("cifar10", "clean", "none", 0)
     grid.add(pieces(grid).key(cell), {"last": 0.5})
     before = grid.path.read_bytes()
-    banks = a_store(tmp_path / "banks.json", grid.path)
+    banks = Store(tmp_path / "banks.json", [grid.path])
     key = pieces(banks, settings_by(bundled())).key(cell)
     assert banks.find(key) is not None
     banks.add(key | {"arm": "csd-1000"}, {})
@@ -119,7 +110,7 @@ def test_the_clean_training_is_the_grids_own_and_is_found_there(tmp_path: Path) 
 
 
 def test_a_card_tells_the_newest_of_each_data_set_beside_its_control(cards: Path) -> None:
-    told(cards, replace(ELSEWHERE, data="cifar10"), ELSEWHERE)
+    card_folder(cards, replace(ELSEWHERE, data="cifar10"), ELSEWHERE)
     card = read_card(cards / "csd-cifar10.json")
     later = "2026-03-04T00:00:00+00:00"
     rows = [
@@ -132,15 +123,20 @@ def test_a_card_tells_the_newest_of_each_data_set_beside_its_control(cards: Path
         a_row(None, "cifar10", 0.6),
         a_row(None, "tiny-imagenet-10", 0.7),
     ]
-    own, elsewhere, tiny = written(rows, cards)
+    cifar, elsewhere, tiny = written(rows, cards)
     assert elsewhere == ELSEWHERE
-    assert (own.data, own.last, own.best, own.date) == ("cifar10", 0.2, 0.2 + 0.1, later[:10])
-    assert (own.control_last, own.control_best) == (0.6, 0.6 + 0.1)
-    assert own.files == "1,000 PNG files in 10 classes"
-    assert own.victim.startswith("small ResNet, 65 epochs in batches of 32, shifts by up to 4")
+    assert (cifar.data, cifar.last, cifar.best, cifar.date) == (
+        "cifar10",
+        0.2,
+        0.2 + 0.1,
+        later[:10],
+    )
+    assert (cifar.control_last, cifar.control_best) == (0.6, 0.6 + 0.1)
+    assert cifar.files == "1,000 PNG files in 10 classes"
+    assert cifar.victim.startswith("small ResNet, 65 epochs in batches of 32, shifts by up to 4")
     assert (tiny.data, tiny.last, tiny.control_last) == ("tiny-imagenet", 0.4, 0.7)
     again = (cards / "csd-cifar10.json").read_bytes()
-    assert written(rows, cards) == (own, elsewhere, tiny)
+    assert written(rows, cards) == (cifar, elsewhere, tiny)
     assert (cards / "csd-cifar10.json").read_bytes() == again
 
 
@@ -154,7 +150,7 @@ def test_every_seed_is_told_and_the_worst_one_is_the_effect(cards: Path) -> None
 
 
 def test_what_was_measured_of_another_bank_leaves_the_card(cards: Path) -> None:
-    told(cards, replace(ELSEWHERE, data="cifar10"), ELSEWHERE)
+    card_folder(cards, replace(ELSEWHERE, data="cifar10"), ELSEWHERE)
     remade = replace(read_card(cards / "csd-cifar10.json"), sha256=OTHER)
     rows = [a_row(remade, "cifar10", 0.2), a_row(None, "cifar10", 0.6)]
     assert written(rows, cards) == (ELSEWHERE,)
@@ -163,7 +159,7 @@ def test_what_was_measured_of_another_bank_leaves_the_card(cards: Path) -> None:
 def test_no_card_changes_without_a_control_or_without_rows_or_for_a_damaged_bank(
     cards: Path,
 ) -> None:
-    told(cards, ELSEWHERE)
+    card_folder(cards, ELSEWHERE)
     card = read_card(cards / "csd-cifar10.json")
     of_other_files = a_row(None, "cifar10", 0.6, train_files=500)
     with pytest.raises(SystemExit, match=r"control .* csd-cifar10 on cifar10, seed 0"):
@@ -186,12 +182,12 @@ def test_files_of_an_exchanged_bank_are_not_trained_on(tmp_path: Path) -> None:
     assert settings is not None
     (tmp_path / "made").mkdir()
     with pytest.raises(RuntimeError, match="made anew"):
-        protect_folder(tmp_path / "in", tmp_path / "made", settings, 1)
+        protect_files(tmp_path / "in", tmp_path / "made", settings, 1)
 
 
 @pytest.mark.slow
 def test_banks_are_measured_where_it_stopped_and_told_on_their_cards(
-    tmp_path: Path, cards: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, cards: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for k, name in enumerate(("cat", "dog", "lemon", "teapot")):
         for split, count in (("train", 6), ("test", 4)):
@@ -203,21 +199,20 @@ def test_banks_are_measured_where_it_stopped_and_told_on_their_cards(
     def run(experiment: str, *arguments: str, out: str) -> list[Row]:
         places = {"--data": tmp_path, "--work": tmp_path / "work", "--out": tmp_path / out}
         flags = [str(part) for pair in places.items() for part in pair]
-        monkeypatch.setattr(sys, "argv", ["reproduce.py", experiment, *flags, *arguments])
-        main()
+        main([experiment, *flags, *arguments])
         rows: list[Row] = json.loads((tmp_path / out).read_text())["rows"]
         return rows
 
     def banks(*arguments: str) -> list[Row]:
-        own = ("--scale", "smoke", "--grid", str(tmp_path / "grid.json"))
-        return run("banks", *own, *arguments, out="banks.json")
+        scale = ("--scale", "smoke", "--grid", str(tmp_path / "grid.json"))
+        return run("banks", *scale, *arguments, out="banks.json")
 
     plain = ("--scale", "smoke", "--arms", "clean", "--datasets", "cifar10", "--against", "none")
     (control,) = run("grid", *plain, out="grid.json")
-    some = ("--arms", "clean", "csd-cifar10")
-    (first,) = banks(*some, "--most", "1")
+    arms = ("--arms", "clean", "csd-cifar10")
+    (first,) = banks(*arms, "--most", "1")
     assert (first["arm"], first["dataset"]) == ("csd-cifar10", "cifar10")
-    rows = banks(*some)
+    rows = banks(*arms)
     order = [(row["dataset"], row["arm"]) for row in rows]
     tiny = "tiny-imagenet-10"
     assert order == [("cifar10", "csd-cifar10"), (tiny, "clean"), (tiny, "csd-cifar10")]
@@ -227,11 +222,15 @@ def test_banks_are_measured_where_it_stopped_and_told_on_their_cards(
         assert row["settings"]["sha256"] == row["method"]["SHA-256"] == card.sha256
         assert 0 < row["mean_abs"] <= row["linf"] == 8
     capsys.readouterr()
-    assert banks(*some) == rows and capsys.readouterr().out == ""
+    assert banks(*arms) == rows and capsys.readouterr().out == ""
 
     banks("--write-cards", "--cards", str(cards))
-    own, other = read_card(cards / "csd-cifar10.json").measured
-    assert (own.data, own.last, own.control_last) == ("cifar10", first["last"], control["last"])
+    cifar, other = read_card(cards / "csd-cifar10.json").measured
+    assert (cifar.data, cifar.last, cifar.control_last) == (
+        "cifar10",
+        first["last"],
+        control["last"],
+    )
     assert (other.data, other.control_best) == ("tiny-imagenet", rows[1]["best"])
     with pytest.raises(SystemExit, match="csd-cifar10"):
         banks("--arms", "csd")

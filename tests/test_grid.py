@@ -3,26 +3,21 @@
 from __future__ import annotations
 
 import json
-import sys
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, get_args
 
 import pytest
 from reproduce import main
-from reproduction.grid.files import Files
-from reproduction.grid.page import page
-from reproduction.grid.pieces import Pieces
-from reproduction.grid.plan import ARMS, SCALES, Cell, as_json, cells_of, recipe_of, settings_of
-from reproduction.grid.run import expected_seconds
-from reproduction.grid.tables import tables
-from reproduction.store import Store
+from reproduction.grid import ARMS, SCALES, Cell, Files, GridPieces, cells_of
+from reproduction.page import page, tables
+from store import RESULTS, Row, Store, as_json, claimed, expected_seconds, read_rows
 
 from tests.pipeline.conftest import picture
 from ue_cli.errors import UeError
 from ue_cli.types import Making
 
-Row = dict[str, Any]
+CPU = SCALES["cpu"]
 
 
 def a_row(arm: str, correct: list[int], **other: Any) -> Row:
@@ -33,8 +28,8 @@ def a_row(arm: str, correct: list[int], **other: Any) -> Row:
         "arm": arm,
         "countermeasure": "none",
         "seed": 0,
-        "settings": settings_of(arm),
-        "recipe": as_json(asdict(recipe_of(SCALES["cpu"], 100, 32))),
+        "settings": CPU.settings(arm),
+        "recipe": as_json(asdict(CPU.recipe("none", 100, 32))),
         "correct": correct,
         "fitted": 98,
         "trained": 100,
@@ -56,13 +51,13 @@ def a_row(arm: str, correct: list[int], **other: Any) -> Row:
 
 def test_every_method_of_the_tool_has_an_arm_and_each_is_made_otherwise() -> None:
     assert {name for name in get_args(Making) if name != "csd"} < set(ARMS)
-    made = [settings_of(arm) for arm in ARMS]
-    assert made[ARMS.index("clean")] is None
-    assert all(one not in made[:index] for index, one in enumerate(made))
+    settings = list(ARMS.values())
+    assert settings[0] is None and next(iter(ARMS)) == "clean"
+    assert all(setting not in settings[:index] for index, setting in enumerate(settings))
 
 
 def test_plain_trainings_come_first_and_filters_leave_the_rest_out() -> None:
-    cells = list(cells_of(SCALES["cpu"], [3], arms=["csd"], against=["jpeg-50", "none"]))
+    cells = list(cells_of(CPU, [3], arms=["csd"], against=["jpeg-50", "none"]))
     assert [(c.dataset, c.countermeasure) for c in cells] == [
         (dataset, name)
         for dataset in ("cifar10", "tiny-imagenet-10")
@@ -70,16 +65,33 @@ def test_plain_trainings_come_first_and_filters_leave_the_rest_out() -> None:
     ]
     assert {(c.arm, c.seed) for c in cells} == {("csd", 3)}
     with pytest.raises(UeError, match="no countermeasure 'jpeg'"):
-        list(cells_of(SCALES["cpu"], [0], against=["jpeg"]))
+        list(cells_of(CPU, [0], against=["jpeg"]))
+
+
+def test_the_published_scale_has_the_published_recipes() -> None:
+    paper = SCALES["paper"]
+    settings = paper.settings("tue") or {}
+    assert (settings["preset"], settings["cells"], settings["per"]) == ("paper", 32, "photo")
+    assert (CPU.settings("tue") or {})["preset"] == "small"
+    recipe = as_json(asdict(paper.recipe("simclr", 50_000, 32)))
+    assert (recipe["ssl"], recipe["net"], recipe["epochs"]) == ("simclr", "resnet18", 200)
+
+
+def test_rows_that_are_committed_are_taken_for_done() -> None:
+    """Else the next run would train again what stands in the page."""
+    rows = [row for row in read_rows(RESULTS / "grid.json") if row["scale"] == "cpu"]
+    assert {row["arm"] for row in rows if row["settings"] == CPU.settings(row["arm"])} == {
+        *("clean", "csd", "random", "csd-pixel", "pue", "em", "tue")
+    }
 
 
 def test_a_row_of_another_texture_is_not_taken_for_todays(tmp_path: Path) -> None:
     for name in ("cat", "dog"):
         (tmp_path / "train" / name).mkdir(parents=True)
         (tmp_path / "train" / name / "0.png").touch()
-    store = Store(tmp_path / "grid.json", tmp_path / "work", {"grid": ""})
-    scale = SCALES["cpu"]
-    pieces = Pieces("cpu", scale, Files("cpu", scale, tmp_path, tmp_path, 1), store, "cpu")
+    store = Store(tmp_path / "grid.json")
+    files = Files("cpu", CPU, tmp_path, tmp_path, 1)
+    pieces = GridPieces("cpu", CPU, files, store, tmp_path, "cpu")
     key = pieces.key(Cell("cifar10", "csd", "none", 0))
     older = as_json(key)
     older["settings"]["texture"]["low"] += 1
@@ -98,12 +110,10 @@ def test_a_piece_is_expected_to_take_what_pieces_like_it_took() -> None:
     assert expected_seconds(took, wanted | {"device": "cuda"}) == 0.0
 
 
-def test_a_table_holds_one_measurement_and_names_what_is_made_otherwise() -> None:
-    older = settings_of("csd")
-    assert older is not None
+def test_a_table_holds_one_measurement_of_files_that_are_made_as_today() -> None:
+    older = as_json(CPU.settings("csd"))
     older["texture"]["high"] += 1
-    del older["texture"]["waves"]
-    recipe = recipe_of(SCALES["cpu"], 100, 32)
+    recipe = CPU.recipe("none", 100, 32)
     rows = [
         a_row("clean", [20, 140]),
         a_row("csd", [60, 22]),
@@ -116,13 +126,36 @@ def test_a_table_holds_one_measurement_and_names_what_is_made_otherwise() -> Non
     assert [column.name for column in table.columns] == ["csd", "pue"]
     csd, pue = table.columns
     assert [one.last for one in csd.cells["none"].protected] == [22, 24]
+    assert csd.whole is not None
     assert csd.whole.verdict == "weak" and csd.whole.worst.reached == 60
     assert pue.cells["none"].verdict == "inconclusive"
     assert table.others == 2
-    (table,) = tables(rows, "cpu", older=True)
-    name = f"csd (high {older['texture']['high']:g}, no waves)"
-    assert [column.name for column in table.columns] == ["csd", name, "pue"]
-    assert table.columns[1].whole.verdict == "not-shown"
+
+
+def test_a_learner_without_labels_is_a_condition_of_its_own() -> None:
+    recipe = as_json(asdict(CPU.recipe("simclr", 100, 32)))
+    encoding = {"tests": 200, "epochs": [30], "neighbours": 90, "floor": 60, "floor_neighbours": 50}
+    learner: Row = {"countermeasure": "simclr", "recipe": recipe, "encoding": encoding}
+    rows = [
+        a_row("clean", [20, 140]),
+        a_row("csd", [60, 22]),
+        a_row("clean", [120], **learner),
+        a_row("csd", [70], **learner),
+    ]
+    (table,) = tables(rows, "cpu")
+    assert table.conditions == ("none", "simclr") and table.others == 0
+    (csd,) = table.columns
+    assert csd.cells["simclr"].reached == 70 and csd.cells["simclr"].control
+    assert csd.whole is not None and csd.whole.worst.countermeasure == "none"
+
+
+def test_a_piece_belongs_to_one_process_at_a_time(tmp_path: Path) -> None:
+    with claimed(tmp_path, {"arm": "em"}) as free:
+        assert free
+        with claimed(tmp_path, {"arm": "em"}) as second, claimed(tmp_path, {"arm": "x"}) as other:
+            assert not second and other
+    with claimed(tmp_path, {"arm": "em"}) as again:
+        assert again
 
 
 def test_without_a_control_nothing_is_concluded() -> None:
@@ -149,7 +182,7 @@ def test_the_page_says_what_the_rows_say() -> None:
 
 @pytest.mark.slow
 def test_the_grid_goes_on_where_it_stopped_and_draws_what_it_measured(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for k, name in enumerate(("cat", "dog", "lemon", "teapot")):
         for split, count in (("train", 12), ("test", 6)):
@@ -162,19 +195,18 @@ def test_the_grid_goes_on_where_it_stopped_and_draws_what_it_measured(
     def grid(*arguments: str) -> list[Row]:
         places = {"--data": tmp_path, "--work": tmp_path / "work", "--out": out}
         flags = [str(part) for pair in places.items() for part in pair]
-        monkeypatch.setattr(sys, "argv", ["reproduce.py", "grid", *flags, *arguments])
-        main()
+        main(["grid", *flags, *arguments])
         rows: list[Row] = json.loads(out.read_text())["rows"]
         return rows
 
-    some = ("--scale", "smoke", "--arms", "clean", "csd")
-    (first,) = grid(*some, "--most", "1")
+    arms = ("--scale", "smoke", "--arms", "clean", "csd")
+    (first,) = grid(*arms, "--most", "1")
     assert (first["arm"], first["countermeasure"]) == ("clean", "none")
-    rows = grid(*some)
+    rows = grid(*arms)
     assert first in rows and len(rows) == 8
     before = out.read_bytes()
     capsys.readouterr()
-    grid(*some)
+    grid(*arms)
     assert out.read_bytes() == before and capsys.readouterr().out == ""
     assert str(tmp_path) not in before.decode()
     for row in rows:

@@ -1,1 +1,1 @@
-"""The published experiments again, at a scale that a machine can afford."""
+"""Every method's files under every countermeasure, and TUE's tables, at a scale one can afford."""

@@ -7,27 +7,23 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from reproduction.grid.page import victim_words
-from reproduction.grid.plan import BUDGET, SCALES, Cell, SettingsOf, cells_of
-from reproduction.store import Row
+from store import Row
+
+from reproduction.grid import BUDGET, SCALES, Cell, Settings, cells_of
+from reproduction.page import victim_words
 from ue_cli.perturbation.cardfile import write_card
 from ue_cli.perturbation.cards import CARD_SUFFIX, Card, Measurement
 from ue_cli.perturbation.hub import bundled
 
-SHORT = {"cifar10": "cifar10", "tiny-imagenet-10": "tiny-imagenet"}
+CARD_NAMES = {"cifar10": "cifar10", "tiny-imagenet-10": "tiny-imagenet"}
 """What the cards call the grid's data sets: `ue fetch-perturbations` orders banks by it."""
 
 _SAME = ("dataset", "seed", "recipe", "train_files", "test_images")
 
 
-def arms_of(cards: Iterable[Card]) -> tuple[str, ...]:
-    """The control and every bank, by name."""
-    return ("clean", *(card.name for card in cards))
-
-
-def settings_by(cards: Iterable[Card]) -> SettingsOf:
+def settings_by(cards: Iterable[Card]) -> Settings:
     """How `ue protect --perturbation NAME` makes files, with the hash: a remade bank is another."""
-    known: dict[str, Mapping[str, Any] | None] = {
+    settings: dict[str, Mapping[str, Any] | None] = {
         card.name: {
             "method": "published",
             "space": "pixel",
@@ -37,17 +33,15 @@ def settings_by(cards: Iterable[Card]) -> SettingsOf:
         }
         for card in cards
     }
-    return (known | {"clean": None}).__getitem__
+    return (settings | {"clean": None}).__getitem__
 
 
 def bank_cells(
     name: str,
-    cards: Sequence[Card],
+    cards: Iterable[Card],
     seeds: Iterable[int],
-    *,
-    datasets: Sequence[str] = (),
-    arms: Sequence[str] = (),
     against: Sequence[str] = (),
+    **parts: Any,
 ) -> Iterator[Cell]:
     """All trainings: plain ones, and under what is in ``against``.
 
@@ -55,16 +49,15 @@ def bank_cells(
         name: of the scale.
         cards: of the banks.
         seeds: of the trainings.
-        datasets: these alone; empty: the scale's own.
-        arms: these alone; empty: the control and every bank.
-        against: more countermeasures.
+        against: more conditions.
+        parts: of `cells_of`.
 
     Raises:
-        UeError: no countermeasure has a name of ``against``.
+        UeError: no condition has a name of ``against``.
     """
-    tried = tuple(dict.fromkeys(("none", *against)))
-    scale = replace(SCALES[name], arms=arms_of(cards), against=tried)
-    return cells_of(scale, seeds, datasets=datasets, arms=arms)
+    arms = ("clean", *(card.name for card in cards))
+    scale = replace(SCALES[name], arms=arms, against=tuple(dict.fromkeys(("none", *against))))
+    return cells_of(scale, seeds, **parts)
 
 
 def measurements(rows: Iterable[Row], scale: str) -> tuple[dict[str, list[Measurement]], list[Row]]:
@@ -79,36 +72,30 @@ def measurements(rows: Iterable[Row], scale: str) -> tuple[dict[str, list[Measur
     """
     plain = [row for row in rows if (row["scale"], row["countermeasure"]) == (scale, "none")]
     plain.sort(key=lambda row: row["when"])
-    controls = [row for row in plain if row["arm"] == "clean"]
-    found: dict[tuple[str, str, int], Measurement] = {}
+    controls = {tuple(str(row[n]) for n in _SAME): row for row in plain if row["arm"] == "clean"}
+    newest: dict[tuple[str, str, int], Measurement] = {}
     alone = []
     for row in plain:
         sha256 = (row["settings"] or {}).get("sha256")
-        if sha256 is None:
-            continue
-        beside = [one for one in controls if all(one[name] == row[name] for name in _SAME)]
-        if beside:
-            found[sha256, row["dataset"], row["seed"]] = _measurement(row, beside[-1])
-        else:
+        control = controls.get(tuple(str(row[name]) for name in _SAME))
+        if sha256 is not None and control is None:
             alone.append(row)
+        elif sha256 is not None and control is not None:
+            newest[sha256, row["dataset"], row["seed"]] = Measurement(
+                data=CARD_NAMES[row["dataset"]],
+                files=f"{row['train_files']:,} PNG files in {row['classes']} classes",
+                victim=victim_words(row["recipe"]),
+                seed=row["seed"],
+                last=row["last"],
+                best=row["best"],
+                control_last=control["last"],
+                control_best=control["best"],
+                date=row["when"][:10],
+            )
     by_bank: dict[str, list[Measurement]] = {}
-    for (sha256, _, _), one in sorted(found.items()):
-        by_bank.setdefault(sha256, []).append(one)
+    for (sha256, _, _), measurement in sorted(newest.items()):
+        by_bank.setdefault(sha256, []).append(measurement)
     return by_bank, alone
-
-
-def _measurement(row: Row, control: Row) -> Measurement:
-    return Measurement(
-        data=SHORT[row["dataset"]],
-        files=f"{row['train_files']:,} PNG files in {row['classes']} classes",
-        victim=victim_words(row["recipe"]),
-        seed=row["seed"],
-        last=row["last"],
-        best=row["best"],
-        control_last=control["last"],
-        control_best=control["best"],
-        date=row["when"][:10],
-    )
 
 
 def write_measurements(rows: Iterable[Row], scale: str, folder: Path) -> Iterator[Card]:
@@ -129,20 +116,20 @@ def write_measurements(rows: Iterable[Row], scale: str, folder: Path) -> Iterato
         SystemExit: nothing was measured at this scale, or a training lacks its control.
         UeError: a card is damaged, or not that of the bank beside it.
     """
-    found, alone = measurements(rows, scale)
+    by_bank, alone = measurements(rows, scale)
     if alone:
         names = ", ".join(f"{row['arm']} on {row['dataset']}, seed {row['seed']}" for row in alone)
         raise SystemExit(f"Without its clean control nothing is concluded: {names}.")
-    if not found:
+    if not by_bank:
         raise SystemExit(f"There are no rows of banks at scale {scale}.")
-    replaced = {SHORT[name] for name in SCALES[scale].datasets}
+    replaced = {CARD_NAMES[name] for name in SCALES[scale].datasets}
     for card in bundled(folder):
         card.check_file(folder / card.file)
-        kept = [one for one in card.measured if one.data not in replaced]
-        told = sorted(
-            [*kept, *found.get(card.sha256, [])],
-            key=lambda one: (one.data != card.dataset, one.data, one.seed),
+        others = [old for old in card.measured if old.data not in replaced]
+        measured = sorted(
+            [*others, *by_bank.get(card.sha256, [])],
+            key=lambda new: (new.data != card.dataset, new.data, new.seed),
         )
-        written = replace(card, measured=tuple(told))
+        written = replace(card, measured=tuple(measured))
         write_card(written, folder / (card.name + CARD_SUFFIX))
         yield written

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -12,7 +14,7 @@ from torch import Tensor
 from ue_cli.errors import UeError
 from ue_cli.methods.csd import Gradient, PixelCsd, csd, keyed_start
 from ue_cli.methods.descent import descend
-from ue_cli.methods.discriminant import Summary, pull_of, pull_of_patterns, summarise
+from ue_cli.methods.discriminant import Pull, Summary, pull_of_patterns, summarise
 from ue_cli.types import Budget
 
 BUDGET = Budget(8)
@@ -38,6 +40,20 @@ def by_loop(delta: Tensor, labels: Tensor, gradient: Gradient) -> Tensor:
                 distance = (centroids[i] - centroids[j]).norm()
                 total = total + (spreads[i] + spreads[j] + offset) / (distance + offset)
     return total / (m * (m - 1))
+
+
+def pull_of(delta: Tensor, labels: Tensor, gradient: Gradient = "paper") -> Pull:
+    """`pull_of_patterns` of samples (n, d) in any order, in units of full scale."""
+    present, index, counts = torch.unique(labels, return_inverse=True, return_counts=True)
+    order = index.argsort(stable=True)
+    first = counts.cumsum(0) - counts
+    rank = torch.arange(len(index), device=index.device) - first[index[order]]
+    grouped = delta.new_zeros(len(present), int(counts.max()), delta.shape[1])
+    weights = delta.new_zeros(grouped.shape[:2])
+    grouped[index[order], rank] = delta[order]
+    weights[index[order], rank] = 1
+    pull = pull_of_patterns(grouped, weights, gradient)
+    return replace(pull, present=present)
 
 
 @st.composite

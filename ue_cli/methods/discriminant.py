@@ -9,7 +9,7 @@ It is 0 for *any* distinct class-wise constants, so a low CSD is no evidence of 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Literal
 
 import torch
@@ -154,29 +154,6 @@ class Pull:
         """
         k = torch.searchsorted(self.present, labels)
         return self.along[k, None] * _unit(delta - self.centroids[k]) + self.drift[k]
-
-
-def pull_of(delta: Tensor, labels: Tensor, gradient: Gradient = "paper") -> Pull:
-    """`pull_of_patterns` of samples in any order.
-
-    Args:
-        delta: (n, d) in units of full scale, every sample of the set.
-        labels: (n,) integers.
-        gradient: see `Gradient`.
-
-    Raises:
-        UeError: fewer than two classes have a sample.
-    """
-    present, index, counts = torch.unique(labels, return_inverse=True, return_counts=True)
-    order = index.argsort(stable=True)
-    first = counts.cumsum(0) - counts
-    rank = torch.arange(len(index), device=index.device) - first[index[order]]
-    grouped = delta.new_zeros(len(present), int(counts.max()), delta.shape[1])
-    weights = delta.new_zeros(grouped.shape[:2])
-    grouped[index[order], rank] = delta[order]
-    weights[index[order], rank] = 1
-    pull = pull_of_patterns(grouped, weights, gradient)
-    return replace(pull, present=present)
 
 
 def pull_of_patterns(

@@ -49,7 +49,7 @@ FLOOR = 7.0
 
 POOL = 256
 """Most candidates per class. As drawn, codes leave a victim more than the best of 16 do; what 256
-add to those is within what keys differ by (scripts/README.md), and beyond CSD hardly falls."""
+add to those is within what keys differ by (docs/lab-notes.md), and beyond CSD hardly falls."""
 
 SEARCHED = 4096
 """Candidates of all classes together, with at least 16 each: it bounds the seconds."""

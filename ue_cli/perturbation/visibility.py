@@ -19,7 +19,7 @@ from ue_cli.types import Budget, Field, FloatArray, Look, PixelArray, project
 
 EVENNESS = 2.0
 """Amplitude goes with the visibility of a place to the power of minus this: 1 makes every place
-equally visible, which leaves the largest mean amplitude (scripts/frontier.py)."""
+equally visible, which leaves the largest mean amplitude."""
 
 _FAINTEST = 1e-9
 _HALVINGS = 24

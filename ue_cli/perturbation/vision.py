@@ -4,9 +4,9 @@ The model is ColorVideoVDP's (Mantiuk et al., *ColorVideoVDP: a visual differenc
 image, video and display distortions*, SIGGRAPH 2024) cut down to a small copy of a still picture:
 display and ambient light, opponent channels, contrast against the local background in octave
 bands, contrast sensitivity (castleCSF, Ashraf et al., JoV 2024), masking by what the picture itself
-has in the band, and pooling over places, bands and channels. ``scripts/visibility.py`` fits four of
-its numbers and the scale of its answer to the metric itself, and writes down how well it agrees on
-photos that it was not fitted to.
+has in the band, and pooling over places, bands and channels. Four of its numbers and the scale of
+its answer were fitted to the metric itself (docs/lab-notes.md); ``scripts/visibility.py`` measures
+how well it agrees on photos that it was not fitted to.
 """
 
 from __future__ import annotations

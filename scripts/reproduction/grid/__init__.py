@@ -1,1 +1,0 @@
-"""Methods against countermeasures, as files on disk: the grid of `ue evaluate`'s measurements."""

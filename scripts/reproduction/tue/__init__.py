@@ -1,1 +1,0 @@
-"""TUE's tables: its perturbations, simpler ones beside them, and four kinds of victims."""
