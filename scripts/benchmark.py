@@ -268,7 +268,7 @@ def bank(work: Path, jobs: int, repeats: int) -> dict[str, Any]:
                     target, home = work / name / "out", work / name / "home"
                     spent[count] = cpu_seconds(
                         *("protect", str(work / name / str(count)), "-o", str(target), *flags),
-                        *("--home", str(home), "--jobs", str(jobs), "--no-certify", "--json"),
+                        *("--home", str(home), "--jobs", str(jobs), "--json"),
                     )
                     for folder in (target, home, target.with_name("out.report")):
                         shutil.rmtree(folder)

@@ -21,7 +21,6 @@ what CSD has to beat), ``pixel`` (CSD in pixel space) and ``pue``. Every seed is
 another draw of codes, and another training. One row per training goes into one JSON file; rows
 that are there are not run again. ``--recipe waves=2,low=6`` tries another texture than the preset,
 and ``--against jpeg-50`` trains under a countermeasure (results/search.json).
-``summary`` puts the figures that the report quotes into the package.
 """
 
 from __future__ import annotations
@@ -41,7 +40,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from effect_rows import add_row, known_rows, same, summarise
+from effect_rows import add_row, known_rows, same
 from PIL import Image
 from torch import Tensor
 
@@ -206,7 +205,6 @@ def protected(
         budget=Budget(levels),
         look=STRONG if arm == "strong" else STANDARD,
         jobs=1,
-        certify=False,
     )
     result = protect(options, Quiet())
     owner = load_key(options.home)
@@ -294,9 +292,9 @@ def parse_recipe(text: str) -> TextureRecipe:
 
 
 def main() -> None:
-    """Run the rows that are missing, or sum them up."""
+    """Run the rows that are missing."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
-    parser.add_argument("experiment", choices=[*sorted(EXPERIMENTS), "summary"])
+    parser.add_argument("experiment", choices=sorted(EXPERIMENTS))
     arms = ("clean", "csd", "strong", "random", "pixel", "pue")
     parser.add_argument("--arm", choices=arms, default="csd")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
@@ -309,9 +307,6 @@ def main() -> None:
     parser.add_argument("--work", type=Path, default=Path("work"))
     parser.add_argument("--out", type=Path, default=RESULTS)
     a = parser.parse_args()
-    if a.experiment == "summary":
-        summarise(a.out)
-        return
     for seed in a.seeds:
         key = (a.experiment, a.arm, seed, a.epochs, a.recipe, a.against, a.chain, a.epsilon)
         if any(same(known, *key) for known in known_rows(a.out)):

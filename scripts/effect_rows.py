@@ -10,12 +10,6 @@ from typing import Any
 from ue_cli.perturbation.texture import TextureRecipe, recipe_to_json
 from ue_cli.pipeline.protection.making import CODE_VERSION
 
-SUMMARY = Path(__file__).resolve().parents[1] / "ue_cli/pipeline/protection/effect.json"
-
-
-EPOCHS = {"flowers-png": 44, "flowers-jpeg": 44}
-"""Of experiments with few files, as `ue evaluate` trains on so many (`victims.victim_recipe`)."""
-
 
 def known_rows(path: Path) -> list[dict[str, Any]]:
     """The rows that a results file has."""
@@ -64,23 +58,3 @@ def is_current(row: dict[str, Any]) -> bool:
         return True
     # ``choice``: what codes were compared by, where that was another way than today's.
     return bool(row["recipe"].get("code_version") == CODE_VERSION) and "choice" not in row
-
-
-def summarise(path: Path) -> None:
-    """Put what the report refers to where the package finds it: of textures, today's default."""
-    rows = [
-        row
-        for row in known_rows(path)
-        if row["epochs"] == EPOCHS.get(row["experiment"], 30)
-        and row.get("against", "none") == "none"
-        and not row.get("chain", False)
-        and row.get("levels", 8) == 8
-        and row.get("asked") is None
-        and is_current(row)
-    ]
-    table: dict[str, dict[str, dict[str, list[float]]]] = {}
-    for row in rows:
-        cell = table.setdefault(row["experiment"], {}).setdefault(row["arm"], {})
-        for name in ("last", "best", "fit"):
-            cell.setdefault(name, []).append(row[name])
-    SUMMARY.write_text(json.dumps(table, indent=1, sort_keys=True) + "\n")

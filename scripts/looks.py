@@ -57,7 +57,6 @@ def seen(source: Path, seed: int, look: str, perturbation: str | None) -> dict[s
             method=method.method,
             space=method.space,
             jobs=1,
-            certify=False,
         )
         result = protect(options, Quiet())
         if result.fingerprint is None:

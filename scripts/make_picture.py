@@ -37,9 +37,7 @@ def main() -> None:
         source.mkdir(parents=True)
         Image.open(photo).convert("RGB").save(source / "chelsea.jpg", quality=92)
         install_key(work / "home", OwnerKey(sha256(b"README").digest()), replace=True)
-        options = ProtectOptions(
-            src=work / "photos", out=work / "out", home=work / "home", jobs=1, certify=False
-        )
+        options = ProtectOptions(src=work / "photos", out=work / "out", home=work / "home", jobs=1)
         result = protect(options, Quiet())
         if result.budget is not None:
             print(f"{result.budget.jod_median:.2f} JOD predicted, L∞ {result.budget.linf:g}")

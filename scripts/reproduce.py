@@ -18,9 +18,8 @@ a minute that everything runs; ``cpu`` is a small network on some of the files, 
 minutes on one core; ``paper`` is the published setting (ResNet-18, all images, 200 epochs), for a
 GPU. Every piece adds one row to one JSON file, with its seed, setting and seconds; pieces that are
 there are not run again, so that the same command goes on where it stopped, and several can run side
-by side. ``grid --plot`` makes the pages in ``docs`` from the rows, ``banks --write-cards`` puts the
-plain trainings onto the cards, and ``summary`` puts the figures of ``pue`` that the report quotes
-into the package.
+by side. ``grid --plot`` makes the pages in ``docs`` from the rows, and ``banks --write-cards`` puts
+the plain trainings onto the cards.
 """
 
 from __future__ import annotations
@@ -38,7 +37,6 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "scripts" / "results"
 BUNDLE = ROOT / "pretrained"
-SUMMARY = ROOT / "ue_cli" / "pipeline" / "protection" / "pue.json"
 SHOWN = (
     "piece",
     "dataset",
@@ -69,7 +67,6 @@ def main() -> None:
         "grid": run_grid,
         "banks": run_banks,
         "tue": run_tue,
-        "summary": summarise,
     }[a.experiment](a)
 
 
@@ -77,11 +74,10 @@ def arguments() -> argparse.ArgumentParser:
     """The command line."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     experiments = parser.add_subparsers(dest="experiment", required=True)
-    names = ("pue", "grid", "banks", "tue", "summary")
+    names = ("pue", "grid", "banks", "tue")
     made = {name: experiments.add_parser(name) for name in names}
     for name, one in made.items():
         one.add_argument("--out", type=Path, default=RESULTS / f"{name}.json")
-    made["summary"].set_defaults(out=RESULTS / "pue.json")
     made["banks"].set_defaults(out=RESULTS / "pretrained.json")
     grid, banks, tue = made["grid"], made["banks"], made["tue"]
     for one in (made["pue"], grid, banks, tue):
@@ -241,16 +237,6 @@ def plot_tue(a: argparse.Namespace) -> None:
     a.docs.mkdir(parents=True, exist_ok=True)
     draw(results, a.docs / f"{name}.svg")
     (a.docs / f"{name}.md").write_text(page(results, a.scale, f"{name}.svg"))
-
-
-def summarise(a: argparse.Namespace) -> None:
-    """Put what the report refers to where the package finds it."""
-    table: dict[str, dict[str, list[float]]] = {}
-    for row in json.loads(a.out.read_text())["rows"]:
-        if row["scale"] == "cpu" and row["piece"] == "victim":
-            for name in ("last", "best", "fit"):
-                table.setdefault(row["arm"], {}).setdefault(name, []).append(row[name])
-    SUMMARY.write_text(json.dumps(table, indent=1, sort_keys=True) + "\n")
 
 
 def show(row: Row) -> None:

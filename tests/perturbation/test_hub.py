@@ -366,7 +366,7 @@ def test_what_is_protected_with_an_address_is_pinned_to_its_commit(
     for name in ("a", "b"):
         picture(tmp_path / "photos" / name / "0.png", 0, size=(16, 16))
     words = ["protect", str(tmp_path / "photos"), "--home", str(tmp_path / "home"), "--jobs", "1"]
-    words += ["--no-certify", "--perturbation", f"hf://o/good@main/{FILE}"]
+    words += ["--perturbation", f"hf://o/good@main/{FILE}"]
     result = ue(*words)["result"]
     pinned = f"hf://o/good@{COMMIT}/{FILE}"
     assert result["perturbation"]["name"] == pinned

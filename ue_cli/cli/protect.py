@@ -124,9 +124,8 @@ def protect(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Say what would be done; write nothing.")
     ] = False,
-    no_certify: Annotated[
-        bool,
-        typer.Option("--no-certify", help="Leave the certificate out, even where it is quick."),
+    certify: Annotated[
+        bool, typer.Option("--certify", help="Certify the written files as well: ue certify.")
     ] = False,
     home: HomeOption = None,
     as_json: JsonOption = False,
@@ -183,7 +182,7 @@ def protect(
             overwrite=overwrite,
             dry_run=dry_run,
             strict=strict,
-            certify=not no_certify,
+            certify=certify,
         )
         with output.phases() as phases:
             result = run(options, phases)

@@ -45,9 +45,7 @@ def protect_rows(result: ProtectResult) -> tuple[Rows, Lists]:
         ("Time", f"{result.seconds:.1f} s"),
     ]
     if (after := result.aftercare) is not None:
-        rows.append(("Certificate", after.outcome))
-        if after.command and not after.certified:
-            rows.append(("To certify", printable(after.command)))
+        rows.append(("Certificate", printable(after.outcome)))
     return rows, [*skipped, ("Warnings", [caution(c) for c in result.cautions])]
 
 

@@ -155,7 +155,6 @@ def protect_folder(source: Path, folder: Path, settings: Mapping[str, Any], jobs
         look=STRONG,
         labels="folders",
         jobs=jobs,
-        certify=False,
         **own,
     )
     result = protect(options, Quiet())

@@ -132,7 +132,7 @@ def test_it_goes_into_the_report_of_protect_and_stays_there(folder: Path, short:
         "repeat" in (report / "report.html").read_text()
         or "training" in (report / "report.html").read_text()
     )
-    done = run_ue(folder / "home", "protect", folder / "src", "-o", folder / "out", "--no-certify")
+    done = run_ue(folder / "home", "protect", folder / "src", "-o", folder / "out")
     assert done.all_written, done.err
     assert done.result["certify"] is None
     kept = json.loads((report / "report.json").read_text())

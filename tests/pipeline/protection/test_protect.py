@@ -69,6 +69,16 @@ def test_the_envelope_keeps_its_keys(ue: Ue, photos: Path) -> None:
     assert tuple(done.result["look"]) == look
 
 
+def test_nothing_is_certified_unless_it_is_asked_for(ue: Ue, photos: Path) -> None:
+    report = photos.with_name("photos-protected.report")
+    assert ue("protect", photos).result["certify"] is None
+    assert not (report / "certificate.json").exists() and not (report / "trainings").exists()
+    done = ue("protect", photos, "--certify")  # too few photos for a test set
+    assert done.all_written, "a refused certificate does not undo the protection"
+    assert done.result["certify"]["certified"] is False
+    assert done.result["certify"]["outcome"].startswith("Not certified: ")
+
+
 def test_the_report_lies_beside_and_is_private(ue: Ue, photos: Path) -> None:
     ue("protect", photos)
     report = photos.with_name("photos-protected.report")

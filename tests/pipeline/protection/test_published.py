@@ -59,7 +59,7 @@ def ue(root: Path, *words: object, code: int = 0) -> dict[str, Any]:
 
     At the whole ball, as they were published.
     """
-    arguments = ["protect", root / "photos", "--home", root / "home", "--jobs", 1, "--no-certify"]
+    arguments = ["protect", root / "photos", "--home", root / "home", "--jobs", 1]
     arguments += ["--look", "strong"]
     done = CliRunner().invoke(app, [*map(str, [*arguments, *words]), "--json"])
     value = json.loads(done.stdout)
@@ -126,7 +126,7 @@ def test_a_class_wise_file_is_applied_as_it_is_and_called_public(tmp_path: Path)
 def test_a_private_perturbation_is_no_ones_to_take(tmp_path: Path) -> None:
     folder(tmp_path / "photos", cat=1, dog=1)
     out, home = tmp_path / "out", tmp_path / "home"
-    wanted = ProtectOptions(src=tmp_path / "photos", out=out, home=home, certify=False, jobs=1)
+    wanted = ProtectOptions(src=tmp_path / "photos", out=out, home=home, jobs=1)
     protect(wanted, Quiet())
     assert collection_bank(out, home) is None
 
@@ -251,7 +251,7 @@ def test_auto_imports_nothing_heavy(tmp_path: Path) -> None:
         "from ue_cli.pipeline.protection.protect import protect\n"
         "src, out, home = map(Path, sys.argv[1:])\n"
         "own = dict(method='published', space='pixel', perturbation='auto')\n"
-        "own |= dict(src=src, out=out, home=home, certify=False, jobs=1)\n"
+        "own |= dict(src=src, out=out, home=home, jobs=1)\n"
         "protect(ProtectOptions(**own), Quiet())\n"
         "print(sorted({'torch', 'huggingface_hub'} & set(sys.modules)))\n"
     )

@@ -111,7 +111,7 @@ def protect(options: ProtectOptions, phases: Phases) -> ProtectResult:
         if run.fresh + run.kept:
             result = write_summary(options, photos, collection, run, made, public, started, phases)
     if run.fresh + run.kept:
-        return certify_after(options, result, phases)
+        return certify_after(options, result, phases) if options.certify else result
     if info is None:
         purge_collection(options.home, collection.fingerprint)
         with suppress(OSError):  # it was there before, with something harmless in it

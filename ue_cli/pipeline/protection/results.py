@@ -33,15 +33,13 @@ class Run:
 
 @dataclass(frozen=True, slots=True)
 class Aftercare:
-    """What became of the certificate after `ue protect`.
+    """What became of the certificate that `ue protect --certify` was to make.
 
     Attributes:
-        command: the command line that makes it; empty where that would be refused.
         outcome: in a sentence.
         certified: whether it was made.
     """
 
-    command: str
     outcome: str
     certified: bool
 
@@ -67,7 +65,7 @@ class ProtectResult:
         routes: files per route.
         cautions: warnings with remedies.
         seconds: wall time.
-        aftercare: of the certificate; None where none was wanted.
+        aftercare: of the certificate; None where none was asked for.
         public: what is known of the public perturbation; None where a secret one was made.
     """
 

@@ -19,7 +19,6 @@ from ue_cli.photos.manifest import read_manifest
 from ue_cli.photos.owner.state import Collection
 from ue_cli.photos.private import explain_write
 from ue_cli.pipeline.protection.advice import certify_command, evaluate_command
-from ue_cli.pipeline.protection.benchmarks import effect_table
 from ue_cli.pipeline.protection.making import Made
 from ue_cli.pipeline.protection.options import ProtectOptions
 from ue_cli.pipeline.protection.publicnotes import describe
@@ -102,7 +101,6 @@ def write_summary(
         cautions=cautions,
         thumbnails=tuple(one.thumbnail for one in examined),
         flat_crops=tuple(one.flat_crop for one in flattest),
-        effect=effect_table(options),
         public=note,
         certify_command=certify_command(options),
         evaluate_command=evaluate_command(options),
@@ -245,7 +243,7 @@ def _cautions(
                 "few-images",
                 f"Fewer than {FEW_PER_CLASS} photos in {len(few)} of {len(classes)} classes. The "
                 "effect was measured with hundreds per class; so few can show nothing.",
-                "Take the benchmark figures for what they are: another data set.",
+                "Let ue evaluate measure it on these files.",
             )
         )
     if options.out.absolute().parent == options.src.absolute().parent:
