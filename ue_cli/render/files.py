@@ -81,11 +81,8 @@ def _public(result: ProtectResult) -> Rows:
     if (public := result.public) is None:
         return []
     rows = [("Perturbation", printable(f"{public.card or public.name}, public"))]
-    if public.measured is not None:
-        for files, clean, protected, *_ in public.measured.rows:
-            told = f"{protected} on {files}, {clean} without it; measured on those, not on yours"
-            rows.append(("Its card says", printable(told)))
-    elif public.card is not None:
+    rows += [("Its card says", printable(claim)) for claim in public.claims]
+    if public.card is not None and not public.claims:
         rows.append(("Its card says", "nobody has measured what it does"))
     return rows
 

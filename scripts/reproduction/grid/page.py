@@ -10,7 +10,7 @@ from reproduction.grid.tables import Column, Table, figures
 from ue_cli.countermeasures.registry import find
 from ue_cli.pipeline.certification.statement import describe_views
 from ue_cli.pipeline.evaluation.judge import CONFIDENCE, RULE
-from ue_cli.report.verdicts import VERDICTS
+from ue_cli.report.words import VERDICTS
 from ue_cli.training.architectures import ARCHITECTURES
 from ue_cli.training.supervised import VictimRecipe
 from ue_cli.types import EffectCell, Training

@@ -13,7 +13,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from reproduction.grid.tables import Column, Table, figures
-from ue_cli.report.verdicts import VERDICTS
+from ue_cli.report.words import VERDICTS
 from ue_cli.types import EffectCell, EffectVerdict, Training
 
 _INK, _QUIET, _RULE = "#1f2933", "#66727f", "#dde2e7"

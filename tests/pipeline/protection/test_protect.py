@@ -85,7 +85,7 @@ def test_the_report_lies_beside_and_is_private(ue: Ue, photos: Path) -> None:
     assert stat.S_IMODE(report.stat().st_mode) == 0o700
     assert {p.name for p in report.iterdir()} == {"report.html", "report.json"}
     value = json.loads((report / "report.json").read_text())
-    assert value["schema"] == "ue-report/1"
+    assert value["schema"] == "ue-report/2"
     assert len(value["files"]) == 6
     assert value["budget"]["passed"] is True
 

@@ -283,14 +283,13 @@ def test_a_card_is_told_with_its_controls(tmp_path: Path) -> None:
     write_card(card_of(path, bank(), measured=(MEASURED, MEASURED)), tmp_path / "small.json")
     note = describe(read_found(resolve(str(path)), None))
     assert (note.card, note.limits, note.chosen) == ("small", ("Public.",), "")
-    assert note.measured is not None and len(note.measured.rows) == 2
-    row = " ".join(note.measured.rows[0])
+    assert len(note.claims) == 2
     for words in ("8,000 PNG of cifar10", "64.0 % (65.0 %)", "30.0 % (50.0 %)", "2026-11-22"):
-        assert words in row
-    assert "not on yours" in note.measured.note
+        assert words in note.claims[0]
+    assert "not on yours" in note.claims[0]
     (tmp_path / "small.json").unlink()
     bare = describe(read_found(resolve(str(path)), None))
-    assert (bare.card, bare.measured, bare.limits) == (None, None, ())
+    assert (bare.card, bare.claims, bare.limits) == (None, (), ())
 
 
 def test_a_converted_one_names_the_file_that_it_was(tmp_path: Path) -> None:
