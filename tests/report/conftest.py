@@ -105,7 +105,7 @@ def photo() -> tuple[PixelArray, PixelArray]:
 
 @pytest.fixture(scope="session")
 def report(records: list[FileRecord], photo: tuple[PixelArray, PixelArray]) -> Report:
-    found = fidelity(*photo)
+    measured = fidelity(*photo)
     return Report(
         created="2026-01-02T03:04:05+00:00",
         versions={"ue": "0.1.0", "numpy": "2"},
@@ -118,7 +118,7 @@ def report(records: list[FileRecord], photo: tuple[PixelArray, PixelArray]) -> R
         decoder="Pillow with libjpeg-turbo",
         labels=Labels("folders", "the first path component names the class.", {"birds": 3}),
         budget=certify(records, Budget(8)),
-        fidelity=summarise([found, found], 9),
+        fidelity=summarise([measured, measured], 9),
         counts={"Found": 4},
         skipped=(Skipped(HOSTILE, "truncated", "ends <early>"),),
         cautions=(Caution("one-class", "There is only one class.", "Add another folder."),),

@@ -21,8 +21,8 @@ from ue_cli.report.model import (
     Report,
     tally,
 )
+from ue_cli.report.page import write_certificate, write_evaluation, write_report
 from ue_cli.report.pictures import make_flat_crop, make_thumbnail
-from ue_cli.report.write import write_certificate, write_evaluation, write_report
 
 __all__ = [
     "CERTIFICATE_FILE",

@@ -1,11 +1,15 @@
 """``report.html``: one file that opens offline, asks nobody for anything and runs no script.
 
-It is rendered whole, always, from the JSON files of the report folder and nothing else.
+It is rendered whole, always, from the JSON files of the report folder and nothing else: each
+command saves its own JSON and renders the page anew. The functions that write raise OSError where
+the disk is full or the folder cannot be written; each file is then the old one or the new one,
+entire.
 """
 
 from __future__ import annotations
 
 from base64 import b64encode
+from collections.abc import Iterable
 from functools import cache
 from hashlib import sha256
 from importlib import resources
@@ -13,19 +17,25 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ue_cli.report import charts, words
-from ue_cli.report.evaluation import PROBES
+from ue_cli.report.certification import Certification
+from ue_cli.report.evaluation import PROBES, Evaluation
 from ue_cli.report.folder import (
     CERTIFICATE_FILE,
     EVALUATION_FILE,
+    PICTURES_FILE,
+    REPORT_FILE,
     atomic,
     current,
+    make_private,
     read_certificate,
     read_evaluation,
     read_pictures,
     read_report,
+    save,
+    save_report,
 )
-from ue_cli.report.model import PUBLIC_CAUTION, Album
-from ue_cli.types import wording
+from ue_cli.report.model import PUBLIC_CAUTION, Album, Report
+from ue_cli.types import FileRecord, wording
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -33,12 +43,36 @@ if TYPE_CHECKING:
 PAGE = "report.html"
 
 
-def write_page(folder: Path) -> None:
-    """Render the page of a report folder and put it beside its JSON.
+def write_report(folder: Path, report: Report, album: Album, records: Iterable[FileRecord]) -> None:
+    """Write what `ue protect` has to tell.
 
-    Raises:
-        OSError: the disk is full or the folder cannot be written; an older page stays whole.
+    Args:
+        folder: made with mode 0700, or brought to it.
+        report: all but pictures and files.
+        album: pictures of some photos.
+        records: one per protected file; read once and not kept, so that any number is fine.
     """
+    make_private(folder)
+    save_report(folder / REPORT_FILE, report, records)
+    save(folder / PICTURES_FILE, album)
+    _write_page(folder)
+
+
+def write_certificate(folder: Path, certification: Certification) -> None:
+    """Write what `ue certify` measured; the folder as for `write_report`."""
+    make_private(folder)
+    save(folder / CERTIFICATE_FILE, certification)
+    _write_page(folder)
+
+
+def write_evaluation(folder: Path, evaluation: Evaluation) -> None:
+    """Write what `ue evaluate` measured; the folder as for `write_report`."""
+    make_private(folder)
+    save(folder / EVALUATION_FILE, evaluation)
+    _write_page(folder)
+
+
+def _write_page(folder: Path) -> None:
     page = render(folder)
     atomic(folder / PAGE, lambda out: out.write(page))
 

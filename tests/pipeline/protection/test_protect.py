@@ -9,8 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from typer.testing import CliRunner
 
 from tests.pipeline.conftest import Quiet, Ue, picture, pixels, tree
+from ue_cli.cli import app
 from ue_cli.perturbation.texture import TextureRecipe
 from ue_cli.photos.owner.key import load_key
 from ue_cli.photos.owner.state import Collection
@@ -77,6 +79,27 @@ def test_nothing_is_certified_unless_it_is_asked_for(ue: Ue, photos: Path) -> No
     assert done.all_written, "a refused certificate does not undo the protection"
     assert done.result["certify"]["certified"] is False
     assert done.result["certify"]["outcome"].startswith("Not certified: ")
+
+
+def test_the_worst_photos_are_in_the_report_whatever_the_sample_is(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ue_cli.pipeline.protection.protect.EXAMINED", 1)
+    words = ["protect", photos, "-o", tmp_path / "out", "--home", tmp_path / "home", "--json"]
+    for _ in range(2):  # the second run keeps every file
+        done = CliRunner().invoke(app, [*map(str, words), "--jobs", "1"])
+        assert done.exit_code in (0, 6), done.output
+        report = tmp_path / "out.report"
+        files = json.loads((report / "report.json").read_text())["files"]
+        pictures = json.loads((report / "pictures.json").read_text())["pictures"]
+        lowest = sorted(file["jod"] for file in files)
+        assert [picture["jod"] for picture in pictures][:3] == lowest[:3]
+        assert len(pictures) in (3, 4) and len(files) == 6
+        assert [picture["crop"] is None for picture in pictures] == [False, False, False, True][
+            : len(pictures)
+        ]
+        fidelity = json.loads((report / "report.json").read_text())["fidelity"]
+        assert fidelity["measured"] == 1, "the worst are no part of the sample"
 
 
 def test_the_report_lies_beside_and_is_private(ue: Ue, photos: Path) -> None:

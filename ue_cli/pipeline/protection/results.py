@@ -13,6 +13,9 @@ from ue_cli.report import Caution, PublicNote
 from ue_cli.report.values import plain
 from ue_cli.types import BudgetCertificate, Look, Skipped
 
+WORST = 3
+"""Photos with the lowest predicted quality, which the report shows before all others."""
+
 
 @dataclass
 class Run:
@@ -23,12 +26,14 @@ class Run:
         kept: how many earlier outputs still stood.
         skipped: what was left alone.
         examined: the report's sample, by name.
+        worst: the ``WORST`` photos, as far as they are not in the sample.
     """
 
     fresh: int = 0
     kept: int = 0
     skipped: list[Skipped] = field(default_factory=list)
     examined: dict[str, Examined] = field(default_factory=dict)
+    worst: list[Examined] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)

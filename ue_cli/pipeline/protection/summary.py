@@ -23,7 +23,7 @@ from ue_cli.pipeline.protection.making import Made
 from ue_cli.pipeline.protection.options import ProtectOptions
 from ue_cli.pipeline.protection.publicnotes import describe
 from ue_cli.pipeline.protection.published import PublicPerturbation
-from ue_cli.pipeline.protection.results import ProtectResult, Run
+from ue_cli.pipeline.protection.results import WORST, ProtectResult, Run
 from ue_cli.report import (
     CERTIFICATE_FILE,
     EVALUATION_FILE,
@@ -41,8 +41,6 @@ from ue_cli.report import (
 from ue_cli.types import BudgetCertificate, Phases, PhotoSet
 
 FEW_PER_CLASS = 20
-CROPS = 3
-"""Photos that the report shows at full size, too: those with the lowest predicted quality."""
 
 
 def write_summary(
@@ -64,8 +62,9 @@ def write_summary(
     cautions = () if made is None else made.cautions
     cautions += _cautions(options, photos, run, classes, sums.stripped, budget)
     examined = [run.examined[name] for name in sorted(run.examined)]
-    worst = sorted((photo.picture for photo in examined), key=lambda picture: picture.jod)
-    pictures = worst[:CROPS] + [replace(picture, crop=None) for picture in worst[CROPS:]]
+    pictures = [photo.picture for photo in (*examined, *run.worst)]
+    pictures.sort(key=lambda picture: picture.jod)
+    pictures[WORST:] = [replace(picture, crop=None) for picture in pictures[WORST:]]
     output_sha256 = read_manifest(options.out).sha256
     note = None if public is None else describe(public)
     report = Report(
