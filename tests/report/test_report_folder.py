@@ -165,6 +165,7 @@ def test_a_damaged_report_is_left_out(
     assert read_report(tmp_path) is None
     page = check_safe((tmp_path / "report.html").read_text("utf-8"))
     assert "The worst case is <u>." in page.text and "Do not publish" not in page.text
+    assert "report.json cannot be read" in page.text
     assert (tmp_path / "report.json").read_bytes() == content
 
 

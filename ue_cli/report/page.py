@@ -96,20 +96,18 @@ def render(folder: Path) -> str:
     )
     evaluation, evaluation_gap = current(read_evaluation(folder), folder / EVALUATION_FILE, files)
     style = resources.files(__package__).joinpath("templates", "style.css").read_text("utf-8")
-    return (
-        _environment()
-        .get_template("page.html")
-        .render(
-            style=style,
-            style_hash=b64encode(sha256(style.encode()).digest()).decode("ascii"),
-            report=report,
-            records=records,
-            pictures=(Album(()) if report is None else read_pictures(folder)).pictures,
-            certification=certification,
-            certificate_gap=certificate_gap,
-            evaluation=evaluation,
-            evaluation_gap=evaluation_gap,
-        )
+    template = _environment().get_template("page.html")
+    return template.render(
+        style=style,
+        style_hash=b64encode(sha256(style.encode()).digest()).decode("ascii"),
+        report=report,
+        report_gap=report is None and (folder / REPORT_FILE).exists(),
+        records=records,
+        pictures=() if report is None else read_pictures(folder).pictures,
+        certification=certification,
+        certificate_gap=certificate_gap,
+        evaluation=evaluation,
+        evaluation_gap=evaluation_gap,
     )
 
 

