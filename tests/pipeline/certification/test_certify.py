@@ -46,9 +46,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
             picture(root / "test" / name / f"{index}.png", 1000 + index, size=(32, 32))
     done = run_ue(root / "home", "protect", root / "src", "-o", root / "out", "--jobs", 1)
     assert done.all_written, done.err
-    assert "few" in done.result["certify"]["outcome"]
-    assert done.result["certify"]["command"] == ""  # it would be refused
-    assert done.result["certify"]["certified"] is False
+    assert done.result["certify"] is None
     return root
 
 
