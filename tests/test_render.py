@@ -11,7 +11,7 @@ from ue_cli.pipeline.evaluation.judge import training
 from ue_cli.pipeline.protection.results import ProtectResult
 from ue_cli.render.files import protect_rows
 from ue_cli.render.training import evaluate_rows
-from ue_cli.report import Evaluation, Headline, PublicNote, Table
+from ue_cli.report import Evaluation, Headline, PublicNote
 from ue_cli.types import (
     STANDARD,
     STRONG,
@@ -129,22 +129,16 @@ def test_how_it_looks_and_what_is_too_faint_is_said() -> None:
 
 
 def test_a_public_perturbation_is_named_with_what_its_card_says() -> None:
-    row = ("8,000 PNG of cifar10", "64.0 % (65.0 %)", "30.0 % (50.0 %)", "small", "2026-11-22")
-    card = Table("", ("Files", "Unprotected", "With it", "Victim", "Date"), (row,))
-    note = PublicNote("x.safetensors", "ab" * 32, "bundle", "", "x", card, ())
+    note = PublicNote("x.safetensors", "ab" * 32, "bundle", "", "x", ("30.0 % on\n8,000 PNG",), ())
 
     def told(public: PublicNote | None) -> list[tuple[str, str]]:
         return protect_rows(replace(protected(None), public=public))[0][3:]
 
     assert told(note) == [
         ("Perturbation", "x, public"),
-        (
-            "Its card says",
-            "30.0 % (50.0 %) on 8,000 PNG of cifar10, 64.0 % (65.0 %) without it; measured on "
-            "those, not on yours",
-        ),
+        ("Its card says", "30.0 % on\\n8,000 PNG"),
     ]
-    assert "nobody has measured" in told(replace(note, measured=None))[1][1]
-    bare = replace(note, card=None, measured=None)
+    assert "nobody has measured" in told(replace(note, claims=()))[1][1]
+    bare = replace(note, card=None, claims=())
     assert told(bare) == [("Perturbation", "x.safetensors, public")]
     assert told(None) == []

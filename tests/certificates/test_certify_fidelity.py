@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-from math import inf
-
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -115,7 +113,7 @@ def test_psnr_and_ssim_of_a_colour_photo_follow_their_definitions() -> None:
 def test_equal_images_are_perfect() -> None:
     image = np.full((64, 64, 3), 100, np.uint8)
     found = fidelity(image, image)
-    assert found.psnr == inf
+    assert found.psnr is None
     assert found.ssim == pytest.approx(1)
     assert (found.delta_e_median, found.delta_e_p95) == (0, 0)
     assert (found.flat_delta_e_median, found.flat_fraction) == (0, 1)
@@ -164,7 +162,7 @@ def test_a_large_photo_is_judged_on_its_centre_and_the_same_way_every_time() -> 
     b[:100] = 255
     first = fidelity(a, b, max_pixels=90_000)
     assert first == fidelity(a, b, max_pixels=90_000)
-    assert first.psnr > 35
+    assert first.psnr is not None and first.psnr > 35
     assert abs(first.flattest[0] - 450) < 150 and abs(first.flattest[1] - 800) < 150
 
 

@@ -11,16 +11,18 @@ from ue_cli.certificates.budget import certify
 from ue_cli.certificates.fidelity import fidelity, summarise
 from ue_cli.report import (
     PROBES,
+    Album,
     Caution,
     Certification,
     Evaluation,
     Headline,
     Labels,
+    Picture,
     Report,
     Statements,
-    Table,
     make_flat_crop,
     make_thumbnail,
+    tally,
 )
 from ue_cli.types import (
     Budget,
@@ -33,6 +35,7 @@ from ue_cli.types import (
     FileRecord,
     LearnabilityCertificate,
     NoisyCounts,
+    PixelArray,
     RecoveryCheck,
     RecoveryPoint,
     RunsCertificate,
@@ -93,31 +96,45 @@ def records() -> list[FileRecord]:
 
 
 @pytest.fixture(scope="session")
-def report(records: list[FileRecord]) -> Report:
+def photo() -> tuple[PixelArray, PixelArray]:
+    """A gradient before and after."""
     rng = np.random.default_rng(0)
     original = np.repeat(np.arange(60, 180, dtype=np.uint8)[None, :, None], 90, 0).repeat(3, 2)
-    protected = (original + rng.integers(-8, 9, original.shape)).astype(np.uint8)
-    found = fidelity(original, protected)
+    return original, (original + rng.integers(-8, 9, original.shape)).astype(np.uint8)
+
+
+@pytest.fixture(scope="session")
+def report(records: list[FileRecord], photo: tuple[PixelArray, PixelArray]) -> Report:
+    measured = fidelity(*photo)
     return Report(
         created="2026-01-02T03:04:05+00:00",
         versions={"ue": "0.1.0", "numpy": "2"},
         source="photos",
         output="photos-protected",
+        output_sha256="e" * 64,
         device="cpu",
         method={"method": "csd", "space": "texture"},
         collection="7f3a-91c2",
         decoder="Pillow with libjpeg-turbo",
         labels=Labels("folders", "the first path component names the class.", {"birds": 3}),
         budget=certify(records, Budget(8)),
-        fidelity=summarise([found, found], 9),
+        fidelity=summarise([measured, measured], 9),
         counts={"Found": 4},
         skipped=(Skipped(HOSTILE, "truncated", "ends <early>"),),
         cautions=(Caution("one-class", "There is only one class.", "Add another folder."),),
-        thumbnails=(make_thumbnail(HOSTILE, original, protected, orientation=6),),
-        flat_crops=(make_flat_crop("b", original, protected, found.flattest, size=64),),
-        certify_command=f"ue certify {HOSTILE * 3}",
-        effect=Table("Benchmark <files>", ("Set", "Clean", "Protected"), (("A", "80 %", "18 %"),)),
+        tally=tally(records),
+        public=None,
+        certify_command=f"ue certify {HOSTILE}",
+        evaluate_command=f"ue evaluate {HOSTILE}",
     )
+
+
+@pytest.fixture(scope="session")
+def album(photo: tuple[PixelArray, PixelArray]) -> Album:
+    """Two photos, the worse one with a crop of its flattest spot."""
+    whole = make_thumbnail(*photo, orientation=6)
+    crop = make_flat_crop(*photo, fidelity(*photo).flattest, size=64)
+    return Album((Picture(HOSTILE, 9.41, whole, crop), Picture("b.jpg", 9.8, whole, None)))
 
 
 def surrogate(arm: str, base: float, *, reach: float = 0.331) -> SurrogateCertificate:

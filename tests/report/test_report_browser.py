@@ -20,6 +20,7 @@ import pytest
 
 from tests.report.conftest import TESTS
 from ue_cli.report import (
+    Album,
     Certification,
     Evaluation,
     Labels,
@@ -54,6 +55,8 @@ addEventListener("load", () => {{
       images: images.length,
       shown: images.filter(i => i.complete && i.naturalWidth == i.getAttribute("width")).length,
       margin: getComputedStyle(inner.body).marginTop,
+      columns: getComputedStyle(inner.querySelector(".thumbs")
+        || inner.body).gridTemplateColumns.split(" ").length,
       labels: [...inner.querySelectorAll(".plot text")].map(label => {{
         const box = label.getBoundingClientRect();
         return [box.left, box.right, parseFloat(getComputedStyle(label).fontSize)];
@@ -81,7 +84,7 @@ addEventListener("load", () => {{
         }};
       }}),
       tables: [...inner.querySelectorAll(".scroll")].map(t => [t.clientWidth, t.scrollWidth]),
-      figures: [...inner.querySelectorAll("#effect .figures .value")].map(v => v.textContent),
+      figures: [...inner.querySelectorAll("#worth .figures .value")].map(v => v.textContent),
       text: root.textContent,
     }};
   }}
@@ -126,8 +129,8 @@ def browse(source: str, folder: Path) -> tuple[dict[str, dict[str, Any]], list[s
 
 
 @pytest.fixture
-def source(tmp_path: Path, report: Report, records: list[FileRecord]) -> str:
-    write_report(report, records * 7, tmp_path / "r")
+def source(tmp_path: Path, report: Report, album: Album, records: list[FileRecord]) -> str:
+    write_report(tmp_path / "r", report, album, records * 7)
     return (tmp_path / "r" / "report.html").read_text("utf-8")
 
 
@@ -136,7 +139,8 @@ def test_the_report_opens_offline_on_a_phone_and_a_desk(source: str, tmp_path: P
     assert console == []
     for place, width in (("phone", 375), ("desk", 1280)):
         seen = found[place]
-        assert seen["images"] == seen["shown"] == 6
+        assert seen["images"] == seen["shown"] == 9
+        assert seen["columns"] == {"phone": 1, "desk": 2}[place]
         check_layout(seen, width)
 
 
@@ -151,15 +155,15 @@ def check_layout(seen: dict[str, Any], width: int) -> None:
 def test_a_certificate_is_legible_on_the_smallest_phone(
     tmp_path: Path,
     report: Report,
+    album: Album,
     records: list[FileRecord],
     certification: Certification,
     alone: bool,
 ) -> None:
     if not alone:
-        write_report(report, records, tmp_path / "r")
+        write_report(tmp_path / "r", report, album, records)
     write_certificate(tmp_path / "r", certification)
-    page = tmp_path / "r" / ("certificate.html" if alone else "report.html")
-    found, console = browse(page.read_text("utf-8"), tmp_path)
+    found, console = browse((tmp_path / "r" / "report.html").read_text("utf-8"), tmp_path)
     assert console == []
     for place, width in (("small", 360), ("phone", 375), ("desk", 1280)):
         seen = found[place]
@@ -176,12 +180,16 @@ CLASS = "<img src=x onerror=\"document.title='got out'\">"
 
 
 def test_an_evaluation_is_legible_and_its_bars_have_intervals(
-    tmp_path: Path, report: Report, records: list[FileRecord], evaluation: Evaluation
+    tmp_path: Path,
+    report: Report,
+    album: Album,
+    records: list[FileRecord],
+    evaluation: Evaluation,
 ) -> None:
     named = replace(report, labels=Labels("folders", "the first component.", {CLASS: 3}))
-    write_report(named, [replace(one, label=CLASS) for one in records], tmp_path / "r")
-    told = replace(evaluation, dataset=CLASS, not_covered=(f"Photos of {CLASS}.",))
-    write_evaluation(tmp_path / "r", told)
+    write_report(tmp_path / "r", named, album, [replace(r, label=CLASS) for r in records])
+    hostile = replace(evaluation, dataset=CLASS, not_covered=(f"Photos of {CLASS}.",))
+    write_evaluation(tmp_path / "r", hostile)
     found, console = browse((tmp_path / "r" / "report.html").read_text("utf-8"), tmp_path)
     assert console == []
     for place, width in (("small", 360), ("phone", 375), ("desk", 1280)):
@@ -189,7 +197,7 @@ def test_an_evaluation_is_legible_and_its_bars_have_intervals(
         check_layout(seen, width)
         assert seen["figures"][0] == "55.4 %", "the headline is the worst case"
         assert seen["text"].count(f"Photos of {CLASS}.") == 1
-        assert seen["images"] == seen["shown"] == 6, "a class's name became an element"
+        assert seen["images"] == seen["shown"] == 9, "a class's name became an element"
         assert len(seen["bars"]) == len(evaluation.measured.cells)
         for bar, cell in zip(seen["bars"], evaluation.measured.cells, strict=True):
             check_bar(bar, cell, width)
@@ -212,7 +220,7 @@ def check_bar(bar: dict[str, Any], cell: EffectCell, width: int) -> None:
 def test_the_check_sees_a_remote_picture_and_a_script(source: str, tmp_path: Path) -> None:
     smuggled = '<img src="https://example.invalid/x.png"><script>document.title = 1</script>'
     found, console = browse(source.replace("<main>", "<main>" + smuggled), tmp_path)
-    assert found["desk"]["images"] == 7 and found["desk"]["shown"] == 6
+    assert found["desk"]["images"] == 10 and found["desk"]["shown"] == 9
     refused = [line for line in console if "Content Security Policy" in line]
     assert any("example.invalid" in line for line in refused)
     assert any("script" in line for line in refused)

@@ -1,4 +1,4 @@
-"""What the fourth section says of an evaluation, how it is drawn, and where it is kept."""
+"""What the page says of an evaluation, how it is drawn, and where it is kept."""
 
 from __future__ import annotations
 
@@ -11,29 +11,23 @@ from typing import Any, get_args
 import pytest
 
 from tests.report.conftest import HOSTILE, TESTS, cell
-from tests.report.test_report_update import contents
-from tests.report.test_report_write import check_safe
+from tests.report.pages import check_safe, page_of
 from ue_cli.report import (
     EVALUATION_FILE,
-    Certification,
     Evaluation,
     Headline,
-    Report,
-    read_certificate,
     read_evaluation,
-    write_certificate,
     write_evaluation,
-    write_report,
 )
-from ue_cli.report.effect import victims
-from ue_cli.report.effectchart import bars, epochs
-from ue_cli.report.effectrecord import dump, load
-from ue_cli.report.markup import visible
-from ue_cli.types import EffectVerdict, Encoding, FileRecord, Training
+from ue_cli.report.charts import Chart, epoch_chart
+from ue_cli.report.folder import SCHEMAS, dump
+from ue_cli.report.values import load_as
+from ue_cli.report.words import visible
+from ue_cli.types import EffectCell, EffectVerdict, Encoding, Training
 
 
 def test_everything_that_was_measured_is_said(evaluation: Evaluation) -> None:
-    text = check_safe(victims(evaluation, "")).text
+    text = check_safe(page_of(evaluation)).text
     for said in (
         "The worst case is <u>.",
         "With half of the files it is worse.",
@@ -70,9 +64,8 @@ def test_every_verdict_is_a_word_as_large_as_the_numbers(
     evaluation: Evaluation, verdict: EffectVerdict
 ) -> None:
     headline = replace(evaluation.headline, verdict=verdict)
-    found = victims(replace(evaluation, headlines=(headline,)), "")
-    values = re.findall(r'<span class="value">([^<]*)</span>', found)
-    assert values == ["55.4 %", "78.2 %", verdict.replace("-", " ").capitalize()]
+    page = check_safe(page_of(replace(evaluation, headlines=(headline,))))
+    assert page.values == ["55.4 %", "78.2 %", verdict.replace("-", " ").capitalize()]
 
 
 def test_without_controls_none_is_invented(evaluation: Evaluation) -> None:
@@ -81,9 +74,9 @@ def test_without_controls_none_is_invented(evaluation: Evaluation) -> None:
         for one in evaluation.measured.cells
     )
     measured = replace(evaluation.measured, cells=bare, detectability=None)
-    found = victims(replace(evaluation, measured=measured), "")
+    found = page_of(replace(evaluation, measured=measured))
     text = check_safe(found).text
-    assert re.findall(r'<span class="value">([^<]*)</span>', found)[1] == "–"
+    assert check_safe(found).values[1] == "–"
     assert (
         "there was no control" in text
         and "linear" not in text.lower()
@@ -92,15 +85,13 @@ def test_without_controls_none_is_invented(evaluation: Evaluation) -> None:
     assert "<circle" not in found
 
 
-def test_nothing_evaluated_is_said_with_the_command_that_does_it() -> None:
-    assert "no victim was trained on them" in check_safe(victims(None, "")).text
-    command = f"ue evaluate {HOSTILE}"
-    page = check_safe(victims(None, command))
-    assert "no victim was trained on them" in page.text and visible(command) in page.text
+def alone(evaluation: Evaluation, of: EffectCell) -> Evaluation:
+    measured = replace(evaluation.measured, cells=(of,))
+    return replace(evaluation, measured=measured, headlines=(Headline(100, "weak", 0, ""),))
 
 
-def test_a_bar_is_as_long_as_the_accuracy() -> None:
-    drawn = bars([("none", cell("none", (150, 233, 91)))], TESTS, 0.1)
+def test_a_bar_is_as_long_as_the_accuracy(evaluation: Evaluation) -> None:
+    drawn = page_of(alone(evaluation, cell("none", (150, 233, 91))))
     widths = dict(re.findall(r'<rect[^>]*width="([^"]*)" class="(\w+)"', drawn))
     assert widths == {"46.60%": "best", "18.20%": "last"}
     assert 'cx="78.20%"' in drawn
@@ -119,13 +110,14 @@ def test_encoders_stand_above_what_they_were_untrained(evaluation: Evaluation) -
     protected, control = ([*map(encoded, arm)] for arm in (plain.protected, plain.control))
     ours = replace(plain, victim="moco", protected=tuple(protected), control=tuple(control))
     of = replace(evaluation, measured=replace(evaluation.measured, cells=(ours, *others)))
-    text = check_safe(victims(of, "")).text
+    text = check_safe(page_of(of)).text
     told = text[text.index("Encoders that learned without labels") :]
     shares = "18.2 % untrained 28.0 % 36.0 % untrained 18.0 % 78.2–80.0 % untrained 28.0 %"
     assert f"none, moco, 100 % protected {shares}" in told
-    assert "Encoders that learned" not in check_safe(victims(evaluation, "")).text
-    assert load(dump(of)).measured.cells[0] == ours
-    (drawn, *_) = lines(epochs(ours, TESTS, 0.1))
+    assert "Encoders that learned" not in check_safe(page_of(evaluation)).text
+    saved = load_as(Evaluation, SCHEMAS[EVALUATION_FILE], dump(EVALUATION_FILE, of))
+    assert saved.measured.cells[0] == ours
+    (drawn, *_) = lines(chart_of(ours))
     assert [round(x) for x, _ in drawn[1]] == [0, 487, 1000]
     with pytest.raises(ValueError, match="counts of test images"):
         late = replace(protected[0], encoding=Encoding(TESTS, (1, 40), 180, 140, 90))
@@ -133,16 +125,24 @@ def test_encoders_stand_above_what_they_were_untrained(evaluation: Evaluation) -
         replace(of, measured=replace(of.measured, cells=cells))
 
 
-def lines(source: str) -> list[tuple[str, list[tuple[float, float]]]]:
-    found = re.findall(r'<path class="(\w+)" d="M([^"]*)"', source)
+def chart_of(of: EffectCell) -> Chart:
+    chart = epoch_chart(of, TESTS, 0.1)
+    assert chart is not None
+    return chart
+
+
+def lines(chart: Chart) -> list[tuple[str, list[tuple[float, float]]]]:
     return [
-        (name, [(float(x), float(y)) for x, y in (c.split() for c in d.split(" L"))])
-        for name, d in found
+        (
+            line.arm,
+            [(float(x), float(y)) for x, y in (c.split() for c in line.path[1:].split(" L"))],
+        )
+        for line in chart.lines
     ]
 
 
 def test_a_line_goes_through_every_epoch_of_every_training() -> None:
-    drawn = lines(epochs(cell("none", (150, 250, 100)), TESTS, 0.1))
+    drawn = lines(chart_of(cell("none", (150, 250, 100))))
     assert [name for name, _ in drawn] == ["control", "control", "protected", "protected"]
     assert drawn[-1][1] == [(0, 700), (500, 500), (1000, 800)]
     assert drawn[0][1] == [(0, 600), (500, 300), (1000, 200)]
@@ -150,14 +150,14 @@ def test_a_line_goes_through_every_epoch_of_every_training() -> None:
 
 @pytest.mark.parametrize("last", [2, 3, 10, 30, 167, 300])
 def test_the_epochs_have_few_round_ticks(last: int) -> None:
-    drawn = epochs(replace(cell("none", (100,) * last), control=()), TESTS, 0.1)
-    ticks = [int(t) for t in re.findall(r'text-anchor="middle">([^<]*)<', drawn)]
+    chart = chart_of(replace(cell("none", (100,) * last), control=()))
+    ticks = [int(words) for _, words in chart.x_ticks]
     assert ticks[0] == 1 and ticks[-1] == last and len(ticks) <= 7
     assert ticks == sorted(set(ticks))
 
 
 def test_one_epoch_is_no_line() -> None:
-    assert epochs(cell("none", (100,)), TESTS, 0.1) == ""
+    assert epoch_chart(cell("none", (100,)), TESTS, 0.1) is None
 
 
 def test_it_is_read_back_as_it_was(tmp_path: Path, evaluation: Evaluation) -> None:
@@ -171,13 +171,13 @@ def test_it_is_read_back_as_it_was(tmp_path: Path, evaluation: Evaluation) -> No
     write_evaluation(tmp_path, plain)
     assert read_evaluation(tmp_path) == plain
     assert (
-        list(json.loads(dump(plain)))
+        list(json.loads(dump(EVALUATION_FILE, plain)))
         == (
             "schema measured headlines intervals countermeasures left_out rule not_covered dataset "
             "when code_version command output_sha256"
         ).split()
     )
-    assert json.loads(dump(plain))["schema"] == "ue-evaluation/1"
+    assert json.loads(dump(EVALUATION_FILE, plain))["schema"] == "ue-evaluation/1"
 
 
 @pytest.mark.parametrize(
@@ -210,65 +210,12 @@ def test_it_is_read_back_as_it_was(tmp_path: Path, evaluation: Evaluation) -> No
 def test_a_damaged_evaluation_is_none(
     tmp_path: Path, evaluation: Evaluation, keys: tuple[str | int, ...], to: Any
 ) -> None:
-    data = json.loads(dump(evaluation))
+    data = json.loads(dump(EVALUATION_FILE, evaluation))
     place = data
     for key in keys[:-1]:
         place = place[key]
     place[keys[-1]] = to
     with pytest.raises(ValueError):
-        load(json.dumps(data))
+        load_as(Evaluation, SCHEMAS[EVALUATION_FILE], json.dumps(data))
     (tmp_path / EVALUATION_FILE).write_text(json.dumps(data))
     assert read_evaluation(tmp_path) is None
-
-
-def test_it_goes_into_the_report_beside_the_certificate(
-    tmp_path: Path,
-    report: Report,
-    records: list[FileRecord],
-    certification: Certification,
-    evaluation: Evaluation,
-) -> None:
-    whole = replace(report, certification=certification, evaluation=evaluation)
-    write_report(whole, records, tmp_path / "at once")
-    at_once = contents(tmp_path / "at once")
-    for order in ("certificate first", "evaluation first"):
-        folder = tmp_path / order
-        write_report(report, records, folder)
-        before = contents(folder)
-        steps = [
-            lambda to: write_certificate(to, certification),
-            lambda to: write_evaluation(to, evaluation),
-        ]
-        for step in steps if order == "certificate first" else reversed(steps):
-            step(folder)
-        after = contents(folder)
-        assert {name: after[name] for name in before} == at_once
-        assert after.keys() - before.keys() == {"certificate.json", "evaluation.json"}
-        assert read_certificate(folder) is not None and read_evaluation(folder) is not None
-        write_evaluation(folder, evaluation)
-        assert contents(folder) == after
-    page = check_safe(at_once["report.html"].decode())
-    assert page.text.count("The worst case is <u>.") == 2  # at the head, and in its section
-    assert "A gap of 30.6 points." in page.text
-    found = json.loads(at_once["report.json"])["evaluation"]
-    assert (
-        list(found)
-        == (
-            "file when code_version output_sha256 data_sha256 test_files chance confidence "
-            "headlines cells detectability left_out rule not_covered"
-        ).split()
-    )
-    assert found["cells"][1]["best"] == [0.554, 0.554]
-    assert "correct" not in json.dumps(found["cells"])
-
-
-def test_other_peoples_data_gets_a_page_of_its_own(
-    tmp_path: Path, report: Report, evaluation: Evaluation
-) -> None:
-    write_evaluation(tmp_path, replace(evaluation, output_sha256=None))
-    assert sorted(contents(tmp_path)) == ["evaluation.html", "evaluation.json"]
-    page = check_safe((tmp_path / "evaluation.html").read_text("utf-8"))
-    assert "The worst case is <u>." in page.text and "Do not publish" not in page.text
-    write_report(report, [], tmp_path)
-    write_evaluation(tmp_path, evaluation)
-    assert not (tmp_path / "evaluation.html").exists()

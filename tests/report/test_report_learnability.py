@@ -1,4 +1,4 @@
-"""What the third section says of a certificate, and how its curve is drawn."""
+"""What the page says of a certificate, and how its curve is drawn."""
 
 from __future__ import annotations
 
@@ -10,11 +10,10 @@ from typing import get_args
 import pytest
 
 from tests.report.conftest import surrogate
-from tests.report.test_report_write import Page, check_safe
+from tests.report.pages import check_safe, page_of
 from ue_cli.report import Certification
-from ue_cli.report.curve import curve
-from ue_cli.report.learnability import learnability, promise
-from ue_cli.report.markup import visible
+from ue_cli.report.charts import Chart, eta_chart
+from ue_cli.report.words import visible
 from ue_cli.types import EtaBound, LearnabilityCertificate, SurrogateCertificate, Verdict
 
 WORDS = {
@@ -23,10 +22,6 @@ WORDS = {
     "abstain": "Abstains",
     "no-control": "No control",
 }
-
-
-def shown(certification: Certification) -> Page:
-    return check_safe(learnability(certification, ""))
 
 
 def with_smoothed(
@@ -49,13 +44,13 @@ def without_bounds(arm: SurrogateCertificate) -> SurrogateCertificate:
     )
 
 
-def values(source: str) -> list[str]:
+def values(certification: Certification) -> list[str]:
     """What is set in large type."""
-    return re.findall(r'<span class="value">([^<]*)</span>', source)
+    return check_safe(page_of(certification)).values
 
 
 def test_everything_that_was_measured_is_said(certification: Certification) -> None:
-    text = shown(certification).text
+    text = check_safe(page_of(certification)).text
     for said in (
         "At least half of such trainings reach at most 41.2 % <sup>.",
         "A gap of 30.6 points.",
@@ -72,7 +67,7 @@ def test_everything_that_was_measured_is_said(certification: Certification) -> N
         "−0.4 points",
         "41.25",
         "end 33.1 apart",
-        "does not lie in the certified ball",
+        "lies outside of what is certified",
         "σ = 0.24, in units of each filter’s own size",
         "<b>largest of the grid</b>",
         "N = 1,234",
@@ -102,11 +97,9 @@ def test_every_verdict_is_as_large_as_the_bounds(
     certification: Certification, certificate: LearnabilityCertificate, verdict: Verdict
 ) -> None:
     found = with_smoothed(certification, replace(certificate, verdict=verdict))
-    assert values(learnability(found, "")) == ["24.5 %", "66.3 %", WORDS[verdict]]
-    assert WORDS[verdict].lower() in promise(found)
+    assert values(found) == ["24.5 %", "66.3 %", WORDS[verdict]]
     trained = replace(certification, runs_verdict=verdict)
-    assert values(learnability(trained, ""))[:3] == ["41.2 %", "71.8 %", WORDS[verdict]]
-    assert WORDS[verdict].lower() in promise(trained)
+    assert values(trained)[:3] == ["41.2 %", "71.8 %", WORDS[verdict]]
 
 
 def test_an_abstention_is_a_word_and_never_a_number(
@@ -119,11 +112,11 @@ def test_an_abstention_is_a_word_and_never_a_number(
         control=without_bounds(certificate.control),
         verdict="abstain",
     )
-    source = learnability(with_smoothed(certification, nothing), "")
-    assert values(source) == ["abstains", "abstains", "Abstains"]
+    source = page_of(with_smoothed(certification, nothing))
+    assert check_safe(source).values == ["abstains", "abstains", "Abstains"]
     assert "<figure" not in source
     cells = re.findall(r'<td class="num">(.*?)</td>', source.partition("<h4>")[0])
-    assert cells == ['<span class="abstains">abstains</span>'] * 6
+    assert cells == ["abstains"] * 6
     assert "0.01 to 1" in check_safe(source).text
     assert "None %" not in source and ">None<" not in source and "nan" not in source
 
@@ -131,7 +124,7 @@ def test_an_abstention_is_a_word_and_never_a_number(
 def bounds_table(
     certification: Certification, certificate: LearnabilityCertificate
 ) -> dict[str, list[str]]:
-    source = learnability(with_smoothed(certification, certificate), "")
+    source = page_of(with_smoothed(certification, certificate))
     table = source.partition("<colgroup")[2].partition("</table>")[0]
     rows = [re.findall("<td.*?</td>", row) for row in re.findall(r"<tr>(.*?)</tr>", table)]
     cells = [[re.sub("<[^>]*>", "", cell) for cell in row] for row in rows]
@@ -156,10 +149,10 @@ def test_without_a_control_none_is_invented(
     alone = replace(
         certificate, control=None, verdict="no-control", training_distance=None, recovery=None
     )
-    source = learnability(with_smoothed(certification, alone), "")
-    assert values(source) == ["24.5 %", "–", "No control"]
-    text = check_safe(source).text
-    assert "originals" not in text.partition("photos-protected")[0]
+    page = check_safe(page_of(with_smoothed(certification, alone)))
+    assert page.values == ["24.5 %", "–", "No control"]
+    text = page.text
+    assert "trained on the originals" not in text
     assert "was not measured" in text
     assert "Not run: it takes clean images" in text
     assert "None were made" in text
@@ -167,75 +160,76 @@ def test_without_a_control_none_is_invented(
     assert runs is not None
     bare = replace(runs, control=(), control_fit=(), control_lower=None)
     trained = replace(certification, measured=replace(certification.measured, runs=bare))
-    assert values(learnability(trained, ""))[1] == "–"
-    assert "the worst of" not in promise(trained)
+    assert values(trained)[1] == "–"
 
 
-def test_nothing_certified_says_how_to() -> None:
-    command = "ue certify 'a <b> protected' --original 'a <b>'"
-    text = check_safe(learnability(None, command)).text
-    assert "Not measured in this run." in text and command in text
-    assert "not measured in this run" in promise(None)
-    assert "command" not in learnability(None, "")
+def chart_of(certificate: LearnabilityCertificate) -> Chart:
+    chart = eta_chart(certificate, 0.1)
+    assert chart is not None
+    return chart
 
 
-def paths(source: str) -> dict[str, list[tuple[float, float]]]:
-    """The corners of each drawn curve, in thousandths of the plot."""
-    found = re.findall(r'<path class="(\w+)" d="M([^"]*)"', source)
-    assert len(found) == len(dict(found)), "one path per arm"
+def corners(chart: Chart) -> dict[str, list[tuple[float, float]]]:
+    """The corners of each line, in thousandths of the plot."""
+    arms = [line.arm for line in chart.lines]
+    assert len(arms) == len(set(arms)), "one line per arm"
     return {
-        name: [(float(x), float(y)) for x, y in (corner.split() for corner in d.split(" L"))]
-        for name, d in found
+        line.arm: [(float(x), float(y)) for x, y in (c.split() for c in line.path[1:].split(" L"))]
+        for line in chart.lines
     }
 
 
-def test_a_curve_is_one_path_and_ends_at_the_last_certified_radius(
-    certificate: LearnabilityCertificate,
+def test_a_curve_ends_at_the_last_certified_radius(
+    certificate: LearnabilityCertificate, certification: Certification
 ) -> None:
-    drawn = paths(curve(certificate, 0.1))
+    chart = chart_of(certificate)
+    drawn = corners(chart)
     assert list(drawn) == ["protected", "control"]
     for name, base in (("protected", 0.243), ("control", 0.683)):
-        corners = drawn[name]
+        line = drawn[name]
         # η = 0.3 is the last; a quarter more of the axis is left to see it end.
-        assert corners[-1][0] == pytest.approx(800, abs=0.1)
-        assert corners[0][0] == 0
-        assert corners[-1][1] == pytest.approx(1000 * (1 - (base + 0.06) / 0.8), abs=0.1)
+        assert line[-1][0] == pytest.approx(800, abs=0.1)
+        assert line[0][0] == 0
+        assert line[-1][1] == pytest.approx(1000 * (1 - (base + 0.06) / 0.8), abs=0.1)
         # Between two radii it has the height of the larger one, which bounds both.
-        assert [y for _, y in corners[2:4]] == [corners[3][1]] * 2
-        assert all(a[1] >= b[1] for a, b in pairwise(corners))
-    source = curve(certificate, 0.1)
+        assert [y for _, y in line[2:4]] == [line[3][1]] * 2
+        assert all(a[1] >= b[1] for a, b in pairwise(line))
+    assert [words for _, words in chart.marks] == ["abstains beyond η = 0.3"]
+    source = page_of(with_smoothed(certification, certificate))
+    paths = dict(re.findall(r'<path class="(\w+)" d="([^"]*)"', source))
+    assert paths == {line.arm: line.path for line in chart.lines}
     assert source.count("abstains beyond η = 0.3<") == 1
-    assert source.count("<circle") == 2
-    assert 'class="between"' in source and "guessing, 10 %" in source
+    assert source.count("<circle") == 2 and "guessing, 10 %" in source
 
 
 def test_curves_that_end_apart_are_told_apart(certificate: LearnabilityCertificate) -> None:
     short = replace(certificate, control=surrogate("clean", 0.683, reach=0.2))
-    source = curve(short, 0.1)
-    assert "protected: abstains beyond η = 0.3<" in source
-    assert "control: abstains beyond η = 0.1<" in source
-    drawn = paths(source)
-    assert drawn["control"][-1][0] == pytest.approx(1000 * 0.1 / 0.375, abs=0.1)
-    shaded = re.findall(r'class="between" points="([^"]*)"', source)[0].split()
-    assert max(float(x) for x in shaded[::2]) == drawn["control"][-1][0]
+    chart = chart_of(short)
+    assert [words for _, words in chart.marks] == [
+        "protected: abstains beyond η = 0.3",
+        "control: abstains beyond η = 0.1",
+    ]
+    assert corners(chart)["control"][-1][0] == pytest.approx(1000 * 0.1 / 0.375, abs=0.1)
 
 
 def test_a_grid_that_never_abstains_says_where_it_ends(
     certificate: LearnabilityCertificate,
 ) -> None:
     whole = replace(certificate, protected=surrogate("protected", 0.2, reach=2.0), control=None)
-    source = curve(whole, 0.1)
-    assert "grid ends at η = 1<" in source and "abstains" not in source
-    assert list(paths(source)) == ["protected"]
-    assert "between" not in source
+    chart = chart_of(whole)
+    assert [words for _, words in chart.marks] == ["grid ends at η = 1"]
+    assert "abstains" not in chart.words
+    assert list(corners(chart)) == ["protected"]
 
 
 @pytest.mark.parametrize("scale", [1e-4, 0.01, 1.0, 40.0])
 def test_ticks_are_few_and_round(certificate: LearnabilityCertificate, scale: float) -> None:
     protected = certificate.protected
     scaled = tuple(replace(bound, eta=bound.eta * scale) for bound in protected.bounds)
-    found = replace(certificate, protected=replace(protected, bounds=scaled), control=None)
-    ticks = re.findall(r'text-anchor="middle">([^<]*)<', curve(found, 0.1))
+    chart = chart_of(
+        replace(certificate, protected=replace(protected, bounds=scaled), control=None)
+    )
+    ticks = [words for _, words in chart.x_ticks]
     assert 3 <= len(ticks) <= 6 and ticks[0] == "0"
     assert all(len(tick.replace("e-0", "")) <= 6 for tick in ticks)
     steps = {round((float(b) - float(a)) / scale, 6) for a, b in pairwise(ticks)}

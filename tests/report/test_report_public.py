@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from tests.report.conftest import HOSTILE
-from tests.report.test_report_write import Page, check_safe
-from ue_cli.report import PUBLIC_CAUTION, Caution, PublicNote, Report, Table, write_report
+from tests.report.pages import Page, check_safe
+from ue_cli.report import PUBLIC_CAUTION, Album, Caution, PublicNote, Report, write_report
 from ue_cli.report.values import plain
 from ue_cli.types import FileRecord
 
@@ -20,7 +20,7 @@ NOTE = PublicNote(
     source="hub",
     chosen=f"small was nearest. {HOSTILE}",
     card="small",
-    measured=Table("On <benchmarks>", ("Files", "With it"), (("8,000 PNG", "30.0 %"),), "Not you."),
+    claims=("30.0 % on <benchmarks>, not on yours.",),
     limits=("Public & <b>known</b>.",),
 )
 
@@ -29,11 +29,11 @@ NOTE = PublicNote(
 def public(report: Report) -> Report:
     warned = Caution(PUBLIC_CAUTION, "Anyone has it.", "Leave it out.")
     other = Caution("few-images", "There are few.", "Mind.")
-    return replace(report, effect=None, cautions=(warned, other), public=NOTE)
+    return replace(report, cautions=(warned, other), public=NOTE)
 
 
 def page(folder: Path, report: Report, records: list[FileRecord]) -> str:
-    write_report(report, records, folder)
+    write_report(folder, report, Album(()), records)
     return check_safe((folder / "report.html").read_text()).text
 
 
@@ -41,16 +41,16 @@ def test_the_card_stands_beside_the_warning(
     tmp_path: Path, public: Report, records: list[FileRecord]
 ) -> None:
     text = page(tmp_path, public, records)
-    order: tuple[str, ...] = (
+    order = (
         "Anyone has it.",
         "What the card of small says",
-        "On <benchmarks>",
-        "30.0 %",
+        "30.0 % on <benchmarks>, not on yours.",
+        "Public & <b>known</b>.",
+        "small was nearest.",
+        "There are few.",
     )
-    order += ("Not you.", "Public & <b>known</b>.", "small was nearest.", "There are few.")
     places = [text.index(words) for words in order]
     assert places == sorted(places)
-    assert "What the card of this public perturbation claims is among" in text
     said = json.loads((tmp_path / "report.json").read_text())["public"]
     assert said == plain(NOTE)
 
@@ -58,11 +58,10 @@ def test_the_card_stands_beside_the_warning(
 def test_what_is_not_known_is_said(
     tmp_path: Path, public: Report, records: list[FileRecord]
 ) -> None:
-    unmeasured = replace(public, public=replace(NOTE, measured=None, chosen=""))
+    unmeasured = replace(public, public=replace(NOTE, claims=(), chosen=""))
     text = page(tmp_path, unmeasured, records)
     assert "Nobody has measured what it does." in text and "Why it was chosen" not in text
-    assert "is among" not in text
-    bare = replace(public, public=replace(NOTE, card=None, measured=None, limits=()))
+    bare = replace(public, public=replace(NOTE, card=None, claims=(), limits=()))
     assert "has no card: nothing is known of its effect" in page(tmp_path, bare, records)
 
 

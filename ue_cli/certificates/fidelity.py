@@ -7,7 +7,7 @@ The numbers on flat areas (sky, skin) are given apart, because coarse colour sho
 from __future__ import annotations
 
 from collections.abc import Sequence
-from math import inf, isqrt, log10
+from math import isqrt, log10
 from statistics import median
 
 import numpy as np
@@ -71,7 +71,7 @@ def fidelity(
         flat_delta = _delta_e(before, after, *_flat_pixels(rng, flat, luma_before.shape))
         median_flat, p95_flat = (float(value) for value in np.percentile(flat_delta, (50, 95)))
     return Fidelity(
-        psnr=inf if mse == 0 else 10 * log10(255**2 / mse),
+        psnr=None if mse == 0 else 10 * log10(255**2 / mse),
         ssim=ssim(luma_before, luma_after),
         delta_e_median=float(median_all),
         delta_e_p95=float(p95_all),
@@ -91,10 +91,11 @@ def summarise(photos: Sequence[Fidelity], total: int) -> FidelitySummary:
     """
     if not photos:
         raise UeError("fidelity-empty", "No photo was measured, so there is nothing to summarise.")
+    psnrs = [p.psnr for p in photos if p.psnr is not None]
     medians = [p.flat_delta_e_median for p in photos if p.flat_delta_e_median is not None]
     p95s = [p.flat_delta_e_p95 for p in photos if p.flat_delta_e_p95 is not None]
     middle = Fidelity(
-        psnr=median(p.psnr for p in photos),
+        psnr=median(psnrs) if psnrs else None,
         ssim=median(p.ssim for p in photos),
         delta_e_median=median(p.delta_e_median for p in photos),
         delta_e_p95=median(p.delta_e_p95 for p in photos),
@@ -104,7 +105,7 @@ def summarise(photos: Sequence[Fidelity], total: int) -> FidelitySummary:
         flattest=photos[0].flattest,
     )
     worst = Fidelity(
-        psnr=min(p.psnr for p in photos),
+        psnr=min(psnrs, default=None),
         ssim=min(p.ssim for p in photos),
         delta_e_median=max(p.delta_e_median for p in photos),
         delta_e_p95=max(p.delta_e_p95 for p in photos),

@@ -121,11 +121,11 @@ def protect(
             rich_help_panel=MORE,
         ),
     ] = False,
-    no_certify: Annotated[
+    certify: Annotated[
         bool,
         typer.Option(
-            "--no-certify",
-            help="Leave the certificate out, even where it is quick.",
+            "--certify",
+            help="Certify the written files as well: ue certify.",
             rich_help_panel=MORE,
         ),
     ] = False,
@@ -173,7 +173,7 @@ def protect(
             overwrite=overwrite,
             dry_run=dry_run,
             strict=strict,
-            certify=not no_certify,
+            certify=certify,
         )
         with output.phases() as phases:
             result = run(options, phases)

@@ -121,7 +121,7 @@ def check_private(src: Path, out: Path, report: Path, home: Path) -> None:
 
 
 def _of_report(name: str) -> bool:
-    ours = ("report.", "certificate.", "evaluation.", "trainings", "DS_Store")
+    ours = ("report.", "pictures.", "certificate.", "evaluation.", "trainings", "DS_Store")
     return name.lstrip(".").startswith(ours) or name.lower() in LITTER
 
 

@@ -46,9 +46,7 @@ def protect_rows(result: ProtectResult) -> tuple[Rows, Lists]:
         ("Time", f"{result.seconds:.1f} s"),
     ]
     if (after := result.aftercare) is not None:
-        rows.append(("Certificate", after.outcome))
-        if after.command and not after.certified:
-            rows.append(("To certify", printable(after.command)))
+        rows.append(("Certificate", printable(after.outcome)))
     return rows, [*skipped, ("Warnings", [caution(c) for c in result.cautions])]
 
 
@@ -92,11 +90,8 @@ def _public(result: ProtectResult) -> Rows:
     if (public := result.public) is None:
         return []
     rows = [("Perturbation", printable(f"{public.card or public.name}, public"))]
-    if public.measured is not None:
-        for files, clean, protected, *_ in public.measured.rows:
-            told = f"{protected} on {files}, {clean} without it; measured on those, not on yours"
-            rows.append(("Its card says", printable(told)))
-    elif public.card is not None:
+    rows += [("Its card says", printable(claim)) for claim in public.claims]
+    if public.card is not None and not public.claims:
         rows.append(("Its card says", "nobody has measured what it does"))
     return rows
 

@@ -1,53 +1,52 @@
-"""The owner's report on a run: ``report.json`` and ``report.html``, in a private folder."""
+"""The owner's report on a run: JSON files and the page rendered from them, in a private folder."""
 
-from ue_cli.report.certification import CERTIFICATE_SCHEMA, Certification, Statements
-from ue_cli.report.effectrecord import EVALUATION_SCHEMA, PROBES, Evaluation, Headline
-from ue_cli.report.model import (
-    PUBLIC_CAUTION,
-    SCHEMA,
-    Caution,
-    Comparison,
-    Labels,
-    PublicNote,
-    Report,
-    Table,
-)
-from ue_cli.report.pictures import make_flat_crop, make_thumbnail
-from ue_cli.report.update import (
+from ue_cli.report.certification import Certification, Statements
+from ue_cli.report.evaluation import PROBES, Evaluation, Headline
+from ue_cli.report.folder import (
     CERTIFICATE_FILE,
     EVALUATION_FILE,
+    current,
     read_certificate,
-    read_collection,
     read_evaluation,
-    write_certificate,
-    write_evaluation,
+    read_report,
+    report_folder,
 )
-from ue_cli.report.write import report_folder, write_report
+from ue_cli.report.model import (
+    PUBLIC_CAUTION,
+    Album,
+    Caution,
+    Labels,
+    Picture,
+    PublicNote,
+    Report,
+    tally,
+)
+from ue_cli.report.page import write_certificate, write_evaluation, write_report
+from ue_cli.report.pictures import make_flat_crop, make_thumbnail
 
 __all__ = [
     "CERTIFICATE_FILE",
-    "CERTIFICATE_SCHEMA",
     "EVALUATION_FILE",
-    "EVALUATION_SCHEMA",
     "PROBES",
     "PUBLIC_CAUTION",
-    "SCHEMA",
+    "Album",
     "Caution",
     "Certification",
-    "Comparison",
     "Evaluation",
     "Headline",
     "Labels",
+    "Picture",
     "PublicNote",
     "Report",
     "Statements",
-    "Table",
+    "current",
     "make_flat_crop",
     "make_thumbnail",
     "read_certificate",
-    "read_collection",
     "read_evaluation",
+    "read_report",
     "report_folder",
+    "tally",
     "write_certificate",
     "write_evaluation",
     "write_report",

@@ -1,15 +1,11 @@
-"""What `ue certify` found, as the report tells it, and as ``certificate.json`` holds it."""
+"""What `ue certify` measured, as ``certificate.json`` holds it and the report tells it."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
-from ue_cli.report.values import dumps, load_as, plain
-from ue_cli.types import CertifyReport, EtaBound, SurrogateCertificate, Verdict
-
-CERTIFICATE_SCHEMA = "ue-certificate/1"
+from ue_cli.types import CertifyReport, SurrogateCertificate, Verdict
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,80 +85,5 @@ class Certification:
     @property
     def surrogates(self) -> tuple[SurrogateCertificate, ...]:
         """Every surrogate that was smoothed, in order."""
-        arms = ((one.protected, one.control) for one in self.measured.smoothed)
-        return tuple(arm for pair in arms for arm in pair if arm is not None)
-
-
-def dump(certification: Certification) -> str:
-    """Format ``certificate.json``, the N counts of every surrogate included."""
-    return dumps({"schema": CERTIFICATE_SCHEMA} | plain(certification)) + "\n"
-
-
-def load(text: str) -> Certification:
-    """Read what `dump` wrote.
-
-    Raises:
-        ValueError: it is no certificate, one of another version, or damaged.
-    """
-    return load_as(Certification, CERTIFICATE_SCHEMA, text)
-
-
-def summary(certification: Certification) -> dict[str, Any]:
-    """What report.json says of it: verdicts, bounds and sentences, without the counts."""
-    measured = certification.measured
-    runs = measured.runs
-    return {
-        "file": "certificate.json",
-        "when": certification.when,
-        "code_version": certification.code_version,
-        "output_sha256": certification.output_sha256,
-        "data_sha256": measured.data_sha256,
-        "test_files": measured.test_files,
-        "runs": None
-        if runs is None
-        else {
-            "verdict": certification.runs_verdict,
-            "sentence": certification.runs_sentence,
-            "reason": certification.runs_reason,
-            "not_covered": list(certification.runs_not_covered),
-            "runs": runs.runs,
-            "q": runs.q,
-            "confidence": runs.confidence,
-            "upper": runs.upper,
-            "control_lower": runs.control_lower,
-        },
-        "smoothed": [
-            {
-                "training": one.protected.training,
-                **plain(one.setting),
-                "verdict": one.verdict,
-                "reason": one.reason,
-                "max_eta": one.max_eta,
-                "accuracy": one.protected.accuracy,
-                "control_accuracy": None if one.control is None else one.control.accuracy,
-                "control_lower": None if one.control is None else one.control.lower,
-                "recovery": None if one.recovery is None else plain(one.recovery),
-                **{
-                    kind: _bounds(one.protected, one.control, kind)
-                    for kind in ("bounds", "simultaneous", "population")
-                },
-                "statements": plain(statements),
-            }
-            for one, statements in zip(measured.smoothed, certification.statements, strict=True)
-        ],
-        "not_covered": list(certification.not_covered),
-    }
-
-
-def _bounds(
-    protected: SurrogateCertificate, control: SurrogateCertificate | None, kind: str
-) -> list[dict[str, float | None]]:
-    def by_eta(surrogate: SurrogateCertificate | None) -> dict[float, float | None]:
-        found: tuple[EtaBound, ...] = () if surrogate is None else getattr(surrogate, kind)
-        return {bound.eta: bound.upper for bound in found}
-
-    beside = by_eta(control)
-    return [
-        {"eta": eta, "protected": upper, "control": beside.get(eta)}
-        for eta, upper in by_eta(protected).items()
-    ]
+        pairs = ((pair.protected, pair.control) for pair in self.measured.smoothed)
+        return tuple(arm for pair in pairs for arm in pair if arm is not None)

@@ -1,15 +1,12 @@
-"""What a report holds. Values only: write.py and page.py turn them into the two files."""
+"""What a report holds. Values only: ``templates`` turns them into the page."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 
-from ue_cli.report.certification import Certification
-from ue_cli.report.effectrecord import Evaluation
-from ue_cli.types import BudgetCertificate, FidelitySummary, Skipped
-
-SCHEMA = "ue-report/1"
+from ue_cli.types import BudgetCertificate, FidelitySummary, FileRecord, Skipped
 
 PUBLIC_CAUTION = "public-perturbation"
 """Code of the `Caution` that anyone may have the perturbation, too."""
@@ -32,38 +29,47 @@ class Caution:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """Three small pictures of one photo, in displayed orientation.
+    """Three pictures of one photo or of a part of it, in displayed orientation.
 
     Attributes:
-        name: the photo's path below SRC.
-        before, after, amplified: JPEG or PNG bytes; ``amplified`` is the difference, times the
-            report's ``gain``, around mid-gray.
+        before, after, difference: JPEG or PNG bytes; ``difference`` is amplified by the report's
+            ``gain``, around mid-gray.
         width, height: of each, in pixels.
     """
 
-    name: str
     before: bytes
     after: bytes
-    amplified: bytes
+    difference: bytes
     width: int
     height: int
 
 
 @dataclass(frozen=True, slots=True)
-class Table:
-    """Numbers measured elsewhere, on benchmark files, that the report refers to.
+class Picture:
+    """What the page shows of one photo.
 
     Attributes:
-        caption: what was measured, on which files, by which recipe.
-        columns: the heads.
-        rows: one cell per column.
-        note: a sentence below the table.
+        name: the photo's path below SRC.
+        jod: predicted quality of the written file beside the original.
+        whole: all of it, small.
+        crop: its flattest spot, one picture pixel per photo pixel; None where it is not shown.
     """
 
-    caption: str
-    columns: tuple[str, ...]
-    rows: tuple[tuple[str, ...], ...]
-    note: str = ""
+    name: str
+    jod: float
+    whole: Comparison
+    crop: Comparison | None
+
+
+@dataclass(frozen=True, slots=True)
+class Album:
+    """The content of ``pictures.json``.
+
+    Attributes:
+        pictures: the photo with the lowest JOD first.
+    """
+
+    pictures: tuple[Picture, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +82,7 @@ class PublicNote:
         source: where it was found: ``path``, ``bundle``, ``cache`` or ``hub``.
         chosen: why it was taken, where several have the name that was given; else empty.
         card: the name on its card; None where it has none.
-        measured: what its card says that it did to benchmark files; None where it says nothing.
+        claims: what its card says that it did to benchmark files, a sentence for each measurement.
         limits: sentences of its card.
     """
 
@@ -85,7 +91,7 @@ class PublicNote:
     source: str
     chosen: str
     card: str | None
-    measured: Table | None
+    claims: tuple[str, ...]
     limits: tuple[str, ...]
 
 
@@ -104,13 +110,67 @@ class Labels:
 
 
 @dataclass(frozen=True, slots=True)
+class Route:
+    """One way in which files were written.
+
+    Attributes:
+        route, reason: as in `FileRecord`.
+        files: how many.
+    """
+
+    route: str
+    reason: str
+    files: int
+
+
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """Sums over all files.
+
+    Attributes:
+        routes: the most frequent first.
+        removed: embedded copies by kind, such as ``EXIF thumbnail``.
+        stripped: files that lost an embedded copy.
+        bytes_in, bytes_out: sizes in sum.
+    """
+
+    routes: tuple[Route, ...]
+    removed: Mapping[str, int]
+    stripped: int
+    bytes_in: int
+    bytes_out: int
+
+
+def tally(records: Iterable[FileRecord]) -> Tally:
+    """Sum up the records of all files; they are read once and not kept."""
+    routes: Counter[tuple[str, str]] = Counter()
+    removed: Counter[str] = Counter()
+    stripped = bytes_in = bytes_out = 0
+    for record in records:
+        routes[record.route, record.route_reason] += 1
+        # "EXIF thumbnail (7,412 bytes)" counts as an EXIF thumbnail.
+        removed.update(copy.partition(" (")[0] for copy in record.removed)
+        stripped += bool(record.removed)
+        bytes_in += record.bytes_in
+        bytes_out += record.bytes_out
+    return Tally(
+        tuple(Route(*way, files) for way, files in routes.most_common()),
+        dict(removed.most_common()),
+        stripped,
+        bytes_in,
+        bytes_out,
+    )
+
+
+@dataclass(frozen=True, slots=True)
 class Report:
-    """Everything about one run but its per-file records, which are streamed past it.
+    """Everything about one run but its pictures and its per-file records.
 
     Attributes:
         created: ISO 8601 time with its offset.
         versions: of ``ue`` and what it stands on.
         source, output: the folders' names.
+        output_sha256: the manifest's hash (`Manifest.sha256`) of the published files.
         device: where the perturbation was made.
         method: the recipe, in words: ``{"method": "csd", "space": "texture", …}``.
         collection: the public fingerprint.
@@ -121,22 +181,18 @@ class Report:
         counts: files found, protected, kept from an earlier run …, in the order to show.
         skipped: files left alone.
         cautions: warnings, the gravest first.
-        thumbnails: whole photos, small.
-        flat_crops: flat areas at one screen pixel per photo pixel.
-        effect: victim accuracies of this method on benchmark files.
+        tally: sums over all files.
         public: what is known of a public perturbation; None where a secret one was made.
-        transformations: what the perturbation was measured to survive on benchmark files.
-        gain: how far ``Comparison.amplified`` is amplified.
         certify_command: the command line that certifies these files.
         evaluate_command: the command line that trains victims on them.
-        certification: what it found, where that still stands for these files.
-        evaluation: what victims reached on them, where that still stands for these files.
+        gain: how far ``Comparison.difference`` is amplified.
     """
 
     created: str
     versions: Mapping[str, str]
     source: str
     output: str
+    output_sha256: str
     device: str
     method: Mapping[str, str]
     collection: str
@@ -144,16 +200,11 @@ class Report:
     labels: Labels
     budget: BudgetCertificate
     fidelity: FidelitySummary | None
-    counts: Mapping[str, int] = field(default_factory=dict)
-    skipped: tuple[Skipped, ...] = ()
-    cautions: tuple[Caution, ...] = ()
-    thumbnails: tuple[Comparison, ...] = ()
-    flat_crops: tuple[Comparison, ...] = ()
-    effect: Table | None = None
-    public: PublicNote | None = None
-    transformations: Table | None = None
+    counts: Mapping[str, int]
+    skipped: tuple[Skipped, ...]
+    cautions: tuple[Caution, ...]
+    tally: Tally
+    public: PublicNote | None
+    certify_command: str
+    evaluate_command: str
     gain: float = 16.0
-    certify_command: str = ""
-    evaluate_command: str = ""
-    certification: Certification | None = None
-    evaluation: Evaluation | None = None

@@ -1,212 +1,160 @@
-"""report.html as a whole: one file that opens offline, asks nobody for anything, runs no script."""
+"""``report.html``: one file that opens offline, asks nobody for anything and runs no script.
+
+It is rendered whole, always, from the JSON files of the report folder and nothing else: each
+command saves its own JSON and renders the page anew. The functions that write raise OSError where
+the disk is full or the folder cannot be written; each file is then the old one or the new one,
+entire.
+"""
 
 from __future__ import annotations
 
 from base64 import b64encode
-from collections.abc import Mapping
+from collections.abc import Iterable
+from functools import cache
 from hashlib import sha256
-from importlib.resources import files as resources
+from importlib import resources
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from ue_cli.report import claims, files, measured
+from ue_cli.report import charts, words
 from ue_cli.report.certification import Certification
-from ue_cli.report.digest import Digest
-from ue_cli.report.effect import effect_promise, victims
-from ue_cli.report.effectrecord import Evaluation
-from ue_cli.report.learnability import learnability, promise
-from ue_cli.report.markup import Html, join, region, replace_region, tag
-from ue_cli.report.model import Report
-from ue_cli.report.verdicts import Figure, figures
-from ue_cli.report.words import count, levels, looks, share
+from ue_cli.report.evaluation import PROBES, Evaluation
+from ue_cli.report.folder import (
+    CERTIFICATE_FILE,
+    EVALUATION_FILE,
+    PICTURES_FILE,
+    REPORT_FILE,
+    atomic,
+    current,
+    make_private,
+    read_certificate,
+    read_evaluation,
+    read_pictures,
+    read_report,
+    save,
+    save_report,
+)
+from ue_cli.report.model import PUBLIC_CAUTION, Album, Report
+from ue_cli.types import FileRecord, wording
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
+
+PAGE = "report.html"
 
 
-def render(report: Report, digest: Digest) -> str:
+def write_report(folder: Path, report: Report, album: Album, records: Iterable[FileRecord]) -> None:
+    """Write what `ue protect` has to tell.
+
+    Args:
+        folder: made with mode 0700, or brought to it.
+        report: all but pictures and files.
+        album: pictures of some photos.
+        records: one per protected file; read once and not kept, so that any number is fine.
+    """
+    make_private(folder)
+    save_report(folder / REPORT_FILE, report, records)
+    save(folder / PICTURES_FILE, album)
+    _write_page(folder)
+
+
+def write_certificate(folder: Path, certification: Certification) -> None:
+    """Write what `ue certify` measured; the folder as for `write_report`."""
+    make_private(folder)
+    save(folder / CERTIFICATE_FILE, certification)
+    _write_page(folder)
+
+
+def write_evaluation(folder: Path, evaluation: Evaluation) -> None:
+    """Write what `ue evaluate` measured; the folder as for `write_report`."""
+    make_private(folder)
+    save(folder / EVALUATION_FILE, evaluation)
+    _write_page(folder)
+
+
+def _write_page(folder: Path) -> None:
+    page = render(folder)
+    atomic(folder / PAGE, lambda out: out.write(page))
+
+
+def render(folder: Path) -> str:
     """Build the page.
 
     Args:
-        report: all but the files.
-        digest: what was kept of the files' records.
+        folder: holds ``report.json`` with ``pictures.json``, ``certificate.json`` and
+            ``evaluation.json``, or some of them; what is missing or damaged is left out, and the
+            page says so.
 
     Returns:
         A complete HTML document. Its policy allows its own style sheet, by hash, and pictures in
         data: URIs; everything else is refused, whatever a file name might smuggle in.
     """
-    learned = learnability(report.certification, report.certify_command)
-    content = (
-        ("budget", "Budget", measured.budget(report, digest)),
-        ("fidelity", "Fidelity", measured.fidelity(report)),
-        ("learnability", "Learnability", learned),
-        ("effect", "Effect", claims.effect(report)),
-        ("limits", "Limits, in plain words", claims.limits(report)),
-        ("warnings", "Warnings", claims.warnings(report)),
-        ("files", "Files", files.files(report, digest)),
-        ("origin", "How this was made", files.origin(report)),
+    report, records = read_report(folder) or (None, ())
+    files = None if report is None else report.output_sha256
+    certification, certificate_gap = current(
+        read_certificate(folder), folder / CERTIFICATE_FILE, files
     )
-    body = tag(
-        "body",
-        tag(
-            "div",
-            tag("strong", "Do not publish:"),
-            " this report shows your originals and the perturbation.",
-            class_="banner",
-        ),
-        tag(
-            "main",
-            _header(report),
-            tag("nav", *_contents(content, report), aria_label="Contents"),
-            *(
-                tag(
-                    "section",
-                    tag("h2", tag("span", str(number), class_="number"), title),
-                    region(anchor, inner),
-                    id=anchor,
-                )
-                for number, (anchor, title, inner) in enumerate(content, 1)
-            ),
-        ),
+    evaluation, evaluation_gap = current(read_evaluation(folder), folder / EVALUATION_FILE, files)
+    style = resources.files(__package__).joinpath("templates", "style.css").read_text("utf-8")
+    template = _environment().get_template("page.html")
+    return template.render(
+        style=style,
+        style_hash=b64encode(sha256(style.encode()).digest()).decode("ascii"),
+        report=report,
+        report_gap=report is None and (folder / REPORT_FILE).exists(),
+        records=records,
+        pictures=() if report is None else read_pictures(folder).pictures,
+        certification=certification,
+        certificate_gap=certificate_gap,
+        evaluation=evaluation,
+        evaluation_gap=evaluation_gap,
     )
-    return _document(f"Report on {report.output} (do not publish)", body)
 
 
-def renew(page: str, parts: Mapping[str, Html]) -> str:
-    """Tell something new in a page that `render` made, and leave all else as it is.
+@cache
+def _environment() -> Environment:
+    # Here, because worker processes import this package and render nothing.
+    from jinja2 import Environment, PackageLoader, StrictUndefined
 
-    Args:
-        page: report.html.
-        parts: the regions to replace, by name; the style sheet comes by itself.
-
-    Raises:
-        ValueError: the page has no place for it; it is another version's, or was edited.
-    """
-    for name, content in {"style": _style(), **parts}.items():
-        page = replace_region(page, name, content)
-    return page
-
-
-def certificate_parts(certification: Certification) -> dict[str, Html]:
-    """The regions of a report that a certificate changes."""
-    return {
-        "promise": join(promise(certification)),
-        "learnability": learnability(certification, ""),
+    environment = Environment(
+        loader=PackageLoader("ue_cli.report"),
+        extensions=["jinja2.ext.do"],
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        finalize=_finalize,
+    )
+    environment.filters |= {
+        "at_least": wording.at_least,
+        "at_most": wording.at_most,
+        "confidence": wording.confidence_words,
+        "count": words.count,
+        "data_uri": _data_uri,
+        "levels": words.levels,
+        "percent": words.percent,
+        "place": lambda share: f"{100 * share:.2f}%",
+        "size": words.size,
+        "span": words.span,
+        "thousands": lambda number: f"{number:,}",
+        "verdict": words.VERDICTS.__getitem__,
     }
-
-
-def evaluation_parts(evaluation: Evaluation) -> dict[str, Html]:
-    """The regions of a report that an evaluation changes."""
-    return {
-        "effect-promise": join(effect_promise(evaluation)),
-        "victims": victims(evaluation, ""),
+    environment.globals |= {
+        "ARMS": charts.ARMS,
+        "PROBES": PROBES,
+        "PUBLIC_CAUTION": PUBLIC_CAUTION,
+        "bounds_table": charts.bounds_table,
+        "epoch_chart": charts.epoch_chart,
+        "eta_chart": charts.eta_chart,
     }
+    return environment
 
 
-def certificate_page(certification: Certification) -> str:
-    """Build the page of a certificate on files that `ue protect` has not reported on."""
-    return _standalone(
-        f"Certificate on {certification.dataset}",
-        certification.dataset,
-        "What models learn from these files",
-        tag("p", promise(certification), class_="lead"),
-        tag("section", tag("h2", "Learnability"), learnability(certification, "")),
-    )
+def _finalize(value: Any) -> Any:
+    """Spell out what a reader could not see, in whatever a template puts on the page."""
+    return words.visible(value) if type(value) is str else value
 
 
-def evaluation_page(evaluation: Evaluation) -> str:
-    """Build the page of an evaluation of files that `ue protect` has not reported on."""
-    return _standalone(
-        f"Evaluation of {evaluation.dataset}",
-        evaluation.dataset,
-        "What trainers get out of these files",
-        "",
-        tag("section", tag("h2", "Effect"), victims(evaluation, "")),
-    )
-
-
-def _standalone(title: str, dataset: str, heading: str, lead: str, section: Html) -> str:
-    header = tag("header", tag("p", dataset, class_="eyebrow"), tag("h1", heading), lead)
-    return _document(title, tag("body", tag("main", header, section)))
-
-
-def _document(title: str, body: Html) -> str:
-    head = tag(
-        "head",
-        tag("meta", charset="utf-8"),
-        region("style", _style()),
-        tag("meta", name="viewport", content="width=device-width, initial-scale=1"),
-        tag("meta", name="color-scheme", content="light dark"),
-        tag("meta", name="referrer", content="no-referrer"),
-        tag("meta", name="robots", content="noindex, nofollow"),
-        tag("link", rel="icon", href="data:,"),
-        tag("title", title),
-    )
-    return f'<!doctype html>\n<html lang="en">{head}{body}</html>\n'
-
-
-def _style() -> Html:
-    """The style sheet, and the policy that admits it: one is worth nothing without the other."""
-    style = resources("ue_cli.report").joinpath("style.css").read_text("utf-8")
-    digest = b64encode(sha256(style.encode()).digest()).decode("ascii")
-    policy = (
-        f"default-src 'none'; img-src data:; style-src 'sha256-{digest}'; "
-        "base-uri 'none'; form-action 'none'"
-    )
-    return Html(
-        f'<meta http-equiv="Content-Security-Policy" content="{policy}"><style>{style}</style>'
-    )
-
-
-def headline(report: Report) -> str:
-    """Say in one sentence how it went."""
-    found = report.budget
-    if not found.files:
-        return "No photo was protected."
-    if not found.passed:
-        return f"{found.over_count:,} of {count(found.files, 'photo')} exceed the budget."
-    if found.files == 1:
-        return "One photo protected, within the budget."
-    return f"{count(found.files, 'photo')} protected, every one within the budget."
-
-
-def _header(report: Report) -> Html:
-    found = report.budget
-    lead = []
-    if not found.passed:
-        lead.append("Do not publish them: section 1 names them. ")
-    if found.files:
-        lead += [
-            f"No value was to move by more than {found.limit} of 255 levels; the largest "
-            f"difference in the written files is {levels(found.linf)}, the average "
-            f"{levels(found.mean_abs)}. ",
-            looks(found) + " ",
-        ]
-    lead.append(region("promise", promise(report.certification)))
-    lead.append(region("effect-promise", effect_promise(report.evaluation)))
-    return tag(
-        "header",
-        tag("p", report.source, " → ", report.output, class_="eyebrow"),
-        tag("h1", headline(report), class_="good" if found.passed and found.files else "bad"),
-        tag("p", *lead, class_="lead"),
-        figures(*_figures(report)),
-    )
-
-
-def _figures(report: Report) -> list[Figure]:
-    found = report.budget
-    total = found.files + len(report.skipped)
-    shown: list[Figure] = [
-        ("Protected", f"{found.files:,}", f"of {count(total, 'file')}"),
-        ("Largest difference", f"{found.linf:.3g}", f"limit {found.limit} levels"),
-        ("Mean difference", f"{found.mean_abs:.2f}", f"{share(found.mean_abs / found.limit)} used"),
-    ]
-    if report.fidelity is not None:
-        middle = report.fidelity.median
-        shown.append(("Colour difference", f"{middle.delta_e_median:.2f}", "ΔE00, median"))
-    return shown
-
-
-def _contents(content: tuple[tuple[str, str, Html], ...], report: Report) -> list[Html]:
-    links = []
-    for anchor, title, _ in content:
-        badge: str = ""
-        if anchor == "warnings" and report.cautions:
-            badge = join(" ", tag("span", str(len(report.cautions)), class_="badge"))
-        links.append(tag("a", title, badge, href=f"#{anchor}"))
-    return links
+def _data_uri(picture: bytes) -> str:
+    kind = "png" if picture.startswith(b"\x89PNG") else "jpeg"
+    return f"data:image/{kind};base64,{b64encode(picture).decode('ascii')}"

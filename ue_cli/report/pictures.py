@@ -1,4 +1,4 @@
-"""Small pictures for the report: before, after, and the difference made visible."""
+"""Small pictures for the report: before, after, and the difference amplified."""
 
 from __future__ import annotations
 
@@ -26,7 +26,6 @@ _TURN = {
 
 
 def make_thumbnail(
-    name: str,
     original: PixelArray,
     protected: PixelArray,
     *,
@@ -40,7 +39,6 @@ def make_thumbnail(
     a viewer of the small picture cannot see is not shown larger than it is.
 
     Args:
-        name: the photo's path below SRC.
         original: decoded pixels as stored, uint8 or uint16, (h, w) or (h, w, 1..4); alpha is
             left out.
         protected: the same shape and dtype.
@@ -59,11 +57,10 @@ def make_thumbnail(
     pictures = [Image.fromarray(np.concatenate(column)) for column in zip(*shrunk, strict=True)]
     for picture in pictures:
         picture.thumbnail((size, size), Image.Resampling.LANCZOS)
-    return _comparison(name, pictures, orientation, "JPEG")
+    return _comparison(pictures, orientation, "JPEG")
 
 
 def make_flat_crop(
-    name: str,
     original: PixelArray,
     protected: PixelArray,
     at: tuple[int, int],
@@ -75,7 +72,6 @@ def make_flat_crop(
     """Cut a square at one picture pixel per photo pixel, lossless.
 
     Args:
-        name: the photo's path below SRC.
         original: as for ``make_thumbnail``.
         protected: the same shape and dtype.
         at: row and column of its centre in stored pixels, such as ``Fidelity.flattest``.
@@ -90,10 +86,10 @@ def make_flat_crop(
     window = (slice(top, top + size), slice(left, left + size))
     before, after = original[window], protected[window]
     arrays = (_levels(before), _levels(after), _amplify(before, after, gain))
-    return _comparison(name, [Image.fromarray(a) for a in arrays], orientation, "PNG")
+    return _comparison([Image.fromarray(a) for a in arrays], orientation, "PNG")
 
 
-def _comparison(name: str, pictures: list[Image.Image], orientation: int, kind: str) -> Comparison:
+def _comparison(pictures: list[Image.Image], orientation: int, kind: str) -> Comparison:
     """Turn the three pictures upright and encode them."""
     encoded = []
     for picture in pictures:
@@ -105,7 +101,7 @@ def _comparison(name: str, pictures: list[Image.Image], orientation: int, kind: 
         upright.save(buffer, kind, **options)
         encoded.append(buffer.getvalue())
         width, height = upright.size
-    return Comparison(name, encoded[0], encoded[1], encoded[2], width, height)
+    return Comparison(encoded[0], encoded[1], encoded[2], width, height)
 
 
 def _colour(image: PixelArray) -> PixelArray:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+from base64 import b64decode, b64encode
 from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
 from math import isfinite
 from types import NoneType, UnionType
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
-from ue_cli.report.markup import visible
+from ue_cli.report.words import visible
 
 T = TypeVar("T")
 
@@ -17,8 +18,9 @@ T = TypeVar("T")
 def plain(value: Any) -> Any:
     r"""Turn frozen values into what JSON holds.
 
-    Dataclasses and mappings become objects, tuples lists, infinite numbers null. A name that is
-    not UTF-8 has its stray bytes spelled ``\x80``: strict readers refuse lone surrogates.
+    Dataclasses and mappings become objects, tuples lists, infinite numbers null, bytes base64. A
+    name that is not UTF-8 has its stray bytes spelled ``\x80``: strict readers refuse lone
+    surrogates.
     """
     if is_dataclass(value) and not isinstance(value, type):
         return {field.name: plain(getattr(value, field.name)) for field in fields(value)}
@@ -30,6 +32,8 @@ def plain(value: Any) -> Any:
         return float(value) if isfinite(value) else None
     if isinstance(value, str):
         return value if _encodes(value) else visible(value)
+    if isinstance(value, bytes):
+        return b64encode(value).decode("ascii")
     return value
 
 
@@ -37,9 +41,9 @@ def rebuild(kind: type[T], value: Any) -> T:
     """Turn parsed JSON into the frozen value that `plain` made it from.
 
     Args:
-        kind: a dataclass whose fields are numbers, texts, tuples, mappings, literals, options and
-            dataclasses of these. A field that is None by default may be missing, as it is from
-            records that are older than it.
+        kind: a dataclass whose fields are numbers, texts, bytes, tuples, mappings, literals,
+            options and dataclasses of these. A field that is None by default may be missing, as it
+            is from records that are older than it.
         value: from a file that anybody may have damaged.
 
     Raises:
@@ -74,6 +78,8 @@ def _build(kind: Any, value: Any) -> Any:
         return float(value)
     elif kind in (int, str) and type(value) is kind:
         return value
+    elif kind is bytes and isinstance(value, str):
+        return b64decode(value, validate=True)
     raise _unfit(kind, value)
 
 

@@ -71,7 +71,7 @@ class Fidelity:
     """How much a protected photo looks like its original (certify/fidelity.py has the definitions).
 
     Attributes:
-        psnr: in dB; infinite for equal images.
+        psnr: in dB; None for equal images.
         ssim: structural similarity of the luma, 1 for equal images.
         delta_e_median, delta_e_p95: CIEDE2000 over all pixels.
         flat_delta_e_median, flat_delta_e_p95: the same over flat areas; None without any.
@@ -79,7 +79,7 @@ class Fidelity:
         flattest: row and column, in stored pixels, of the centre of the flattest spot.
     """
 
-    psnr: float
+    psnr: float | None
     ssim: float
     delta_e_median: float
     delta_e_p95: float

@@ -218,7 +218,7 @@ def test_the_command_trains_encoders_beside_their_controls_and_tells_their_floor
         assert "MoCo v2 encoder (small ResNet) from scratch, without labels" in cell["recipe"]
         assert "read out 2 times" in cell["recipe"]
     assert any("rrc-0.35" in line for line in done.result["evaluation"]["not_covered"])
-    page = (report / "evaluation.html").read_text()
+    page = (report / "report.html").read_text()
     assert "Encoders that learned without labels" in page and "same encoder before" in page
     kept = read_evaluation(report)
     assert kept is not None and kept.measured.cells[0].control[0].encoding is not None

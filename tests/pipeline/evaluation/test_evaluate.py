@@ -127,7 +127,7 @@ def test_everything_is_trained_beside_a_control_and_kept(folder: Path) -> None:
     assert first.trainings == first.left == 8
     assert any("8 trainings" in note and "This will take" in note for note in board.notes)
     assert read_evaluation(folder / "report") == first.evaluation
-    assert "Effect" in (folder / "report" / "evaluation.html").read_text()
+    assert "How a verdict is reached" in (folder / "report" / "report.html").read_text()
 
     pending, done = board.tables[0], board.tables[-1]
     assert {row[3] for row in pending} == {row[6] for row in pending} == {"…"}

@@ -59,7 +59,6 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
             home=root / "home",
             space="pixel",
             look=STRONG,
-            certify=False,
             jobs=1,
         ),
         Quiet(),
@@ -259,7 +258,6 @@ def test_what_the_files_carry_is_taken_as_they_carry_it(tmp_path: Path) -> None:
         method="published",
         space="pixel",
         perturbation=str(path),
-        certify=False,
         jobs=1,
     )
     protect(wanted, Quiet())

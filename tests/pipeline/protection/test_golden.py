@@ -42,7 +42,7 @@ def test_a_fixed_key_gives_fixed_files(tmp_path: Path, look: str) -> None:
     image.save(src / "png" / "0.png")
     image.save(src / "jpeg" / "0.jpg", quality=92, subsampling="4:2:0")
     install_key(home, OwnerKey(bytes(range(32))))
-    done = run_here(home, "protect", src, "--look", look, "--no-certify")
+    done = run_here(home, "protect", src, "--look", look)
     assert done.all_written, done.out
     out = tmp_path / "src-protected"
     with Image.open(out / "png" / "0.png") as written:

@@ -160,7 +160,7 @@ def test_a_strong_file_carries_all_of_it() -> None:
 
 
 def test_the_envelope_and_the_report_tell_the_look(ue: Ue, photos: Path) -> None:
-    done = ue("protect", photos, "--look", "subtle", "--no-certify")
+    done = ue("protect", photos, "--look", "subtle")
     look = done.result["look"]
     assert (look["name"], look["asked_jod"]) == ("subtle", 9.75)
     assert 9.74 <= look["least_jod"] <= look["median_jod"] <= 10
@@ -186,7 +186,7 @@ def test_faint_files_are_told_by_the_exit_code(ue: Ue, tmp_path: Path) -> None:
         picture(tmp_path / "src" / "a" / f"{index}.png", index, size=(160, 120))
     (tmp_path / "src" / "b").mkdir()
     Image.new("RGB", (160, 120), (90, 90, 90)).save(tmp_path / "src" / "b" / "0.jpg", quality=5)
-    words = ("protect", tmp_path / "src", "--look", "strong", "--no-certify")
+    words = ("protect", tmp_path / "src", "--look", "strong")
     first = ue(*words)
     assert (first.code, first.result["faint"]) == (0, 1), first.out
     strict = ue(*words, "--strict")

@@ -95,7 +95,7 @@ def test_a_collection_is_its_name_and_key_wherever_it_lies_and_whatever_photos_a
     ue: Ue, photos: Path, tmp_path: Path
 ) -> None:
     def made(out: str, *words: str) -> tuple[dict[str, bytes], Manifest]:
-        done = ue("protect", photos, "-o", tmp_path / out, "--no-certify", *words)
+        done = ue("protect", photos, "-o", tmp_path / out, *words)
         assert done.all_written, done.out
         files = tree(tmp_path / out)
         del files[MANIFEST_FILE]
@@ -121,13 +121,13 @@ def test_a_collection_is_its_name_and_key_wherever_it_lies_and_whatever_photos_a
 
 
 def test_cells_have_no_texture_secret_to_commit_to(ue: Ue, photos: Path) -> None:
-    ue("protect", photos, "--space", "pixel", "--no-certify")
+    ue("protect", photos, "--space", "pixel")
     assert read_manifest(photos.with_name("photos-protected")).commitment is None
 
 
 def test_another_name_for_the_same_output_is_refused(ue: Ue, photos: Path) -> None:
-    ue("protect", photos, "--no-certify")
-    done = ue("protect", photos, "--no-certify", "--collection", "holidays")
+    ue("protect", photos)
+    done = ue("protect", photos, "--collection", "holidays")
     assert done.code == 2 and done.envelope["error"]["code"] == "options-differ"
     assert (
         "collection photos; this run asks for collection holidays"

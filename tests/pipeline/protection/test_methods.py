@@ -15,15 +15,8 @@ import pytest
 from tests.pipeline.conftest import Ue, picture, pixels, tree
 from ue_cli.errors import UeError
 from ue_cli.perturbation.bank import load_bank
-from ue_cli.pipeline.protection.benchmarks import effect_table
-from ue_cli.pipeline.protection.options import (
-    MethodChoice,
-    ProtectOptions,
-    choose_cells,
-    choose_method,
-)
-from ue_cli.types import STANDARD, Bank, Budget
-from ue_cli.types import STRONG as LOUD
+from ue_cli.pipeline.protection.options import MethodChoice, choose_cells, choose_method
+from ue_cli.types import Bank
 
 STRONG = ("--look", "strong")
 """Cells as they were made: no look sets their amplitudes from place to place."""
@@ -204,23 +197,3 @@ def test_what_tue_cannot_do_is_refused(flags: dict[str, Any], code: str, says: s
     with pytest.raises(UeError, match=says) as caught:
         choose_cells("tue", **flags)
     assert caught.value.code == code
-
-
-def test_the_report_quotes_figures_for_measured_flags_only() -> None:
-    measured = ProtectOptions(
-        src=Path("a"), out=Path("b"), home=Path("c"), method="pue", space="pixel", look=LOUD
-    )
-    table = effect_table(measured)
-    assert table is not None and table.rows[0][-1].endswith("3 seeds")
-    others: tuple[dict[str, Any], ...] = (
-        {"cells": 4},
-        {"per": "photo"},
-        {"budget": Budget(4)},
-        {"format": "jpeg"},
-        {"look": STANDARD},
-    )
-    for changes in others:
-        assert effect_table(replace(measured, **changes)) is None
-    textures = ProtectOptions(src=Path("a"), out=Path("b"), home=Path("c"))
-    assert effect_table(textures) is not None
-    assert effect_table(replace(textures, look=LOUD)) is None

@@ -68,7 +68,7 @@ def test_every_photo_gets_its_own_pattern_back_by_its_name(
     bank = load_bank(file)
     assert bank.delta.shape == (2, 3, 3, 4, 4) and len(bank.provenance.recipe["samples"]) == 5
     picture(photos / "cats" / "00-before-all-others.png", 99, size=(32, 32))
-    done = ue("protect", photos, "--perturbation", file, "--no-certify")
+    done = ue("protect", photos, "--perturbation", file)
     assert done.code == 0, done.err
     for name, variant in (("cats/0.png", 0), ("cats/2.png", 2), ("dogs/1.png", 1)):
         entry = bank.entry(name[:4], variant).repeat(8, axis=1).repeat(8, axis=2)

@@ -5,15 +5,19 @@ from __future__ import annotations
 import json
 import stat
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from PIL import Image
+from typer.testing import CliRunner
 
 from tests.pipeline.conftest import Quiet, Ue, picture, pixels, tree
+from ue_cli.cli import app
 from ue_cli.perturbation.texture import TextureRecipe
 from ue_cli.photos.owner.key import load_key
 from ue_cli.photos.owner.state import Collection
+from ue_cli.pipeline.certification.options import CertifyOptions
 from ue_cli.pipeline.protection.options import ProtectOptions
 from ue_cli.pipeline.protection.protect import protect
 
@@ -69,13 +73,71 @@ def test_the_envelope_keeps_its_keys(ue: Ue, photos: Path) -> None:
     assert tuple(done.result["look"]) == look
 
 
+def test_nothing_is_certified_unless_it_is_asked_for(ue: Ue, photos: Path) -> None:
+    report = photos.with_name("photos-protected.report")
+    assert ue("protect", photos).result["certify"] is None
+    assert not (report / "certificate.json").exists() and not (report / "trainings").exists()
+    done = ue("protect", photos, "--certify")  # too few photos for a test set
+    assert done.all_written, "a refused certificate does not undo the protection"
+    assert done.result["certify"]["certified"] is False
+    assert done.result["certify"]["outcome"].startswith("Not certified: ")
+
+
+def test_what_was_asked_for_is_certified(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    heard: list[Path] = []
+
+    def certify(options: CertifyOptions, phases: object) -> SimpleNamespace:
+        assert (options.dataset / "ue-manifest.jsonl").exists(), "the files come first"
+        heard.extend([options.dataset, options.original or options.dataset])
+        return SimpleNamespace(
+            certification=SimpleNamespace(runs_verdict="informative", runs_reason="A gap.")
+        )
+
+    monkeypatch.setattr("ue_cli.pipeline.certification.certify.certify", certify)
+    out = tmp_path / "out"
+    words = ["protect", photos, "-o", out, "--home", tmp_path / "home", "--jobs", "1", "--json"]
+    done = CliRunner().invoke(app, [*map(str, words), "--certify"])
+    result = json.loads(done.stdout)["result"]
+    assert result["certify"] == {"outcome": "informative: A gap.", "certified": True}
+    assert heard == [out, photos]
+    CliRunner().invoke(app, [*map(str, words)])
+    assert len(heard) == 2, "without the flag nothing is certified"
+
+
+def test_the_worst_photos_are_in_the_report_whatever_the_sample_is(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ue_cli.pipeline.protection.protect.EXAMINED", 1)
+    words = ["protect", photos, "-o", tmp_path / "out", "--home", tmp_path / "home", "--json"]
+    for _ in range(2):  # the second run keeps every file
+        done = CliRunner().invoke(app, [*map(str, words), "--jobs", "1"])
+        assert done.exit_code in (0, 6), done.output
+        report = tmp_path / "out.report"
+        files = json.loads((report / "report.json").read_text())["files"]
+        pictures = json.loads((report / "pictures.json").read_text())["pictures"]
+        lowest = sorted(file["jod"] for file in files)
+        assert [picture["jod"] for picture in pictures][:3] == lowest[:3]
+        assert len(pictures) in (3, 4) and len(files) == 6
+        assert [picture["crop"] is None for picture in pictures] == [False, False, False, True][
+            : len(pictures)
+        ]
+        fidelity = json.loads((report / "report.json").read_text())["fidelity"]
+        assert fidelity["measured"] == 1, "the worst are no part of the sample"
+
+
 def test_the_report_lies_beside_and_is_private(ue: Ue, photos: Path) -> None:
     ue("protect", photos)
     report = photos.with_name("photos-protected.report")
     assert stat.S_IMODE(report.stat().st_mode) == 0o700
-    assert {p.name for p in report.iterdir()} == {"report.html", "report.json"}
+    assert {p.name for p in report.iterdir()} == {
+        "pictures.json",
+        "report.html",
+        "report.json",
+    }
     value = json.loads((report / "report.json").read_text())
-    assert value["schema"] == "ue-report/1"
+    assert value["schema"] == "ue-report/2"
     assert len(value["files"]) == 6
     assert value["budget"]["passed"] is True
 

@@ -59,7 +59,7 @@ def ue(root: Path, *words: object, code: int = 0) -> dict[str, Any]:
 
     At the whole ball, as they were published.
     """
-    arguments = ["protect", root / "photos", "--home", root / "home", "--jobs", 1, "--no-certify"]
+    arguments = ["protect", root / "photos", "--home", root / "home", "--jobs", 1]
     arguments += ["--look", "strong"]
     done = CliRunner().invoke(app, [*map(str, [*arguments, *words]), "--json"])
     value = json.loads(done.stdout)
@@ -96,7 +96,7 @@ def test_a_class_wise_file_is_applied_as_it_is_and_called_public(tmp_path: Path)
     assert "mixed-classes" not in {w["code"] for w in result["warnings"]}
     report = tmp_path / "photos-protected.report"
     said = json.loads((report / "report.json").read_text())
-    assert said["method"]["key"] == "none: it is public" and said["effect"] is None
+    assert said["method"]["key"] == "none: it is public"
     assert said["method"]["perturbation"] == "noise.pt"
     assert said["method"]["units"].startswith("fractions of full scale")
     assert "can lay it over these photos and subtract it" in (report / "report.html").read_text()
@@ -126,7 +126,7 @@ def test_a_class_wise_file_is_applied_as_it_is_and_called_public(tmp_path: Path)
 def test_a_private_perturbation_is_no_ones_to_take(tmp_path: Path) -> None:
     folder(tmp_path / "photos", cat=1, dog=1)
     out, home = tmp_path / "out", tmp_path / "home"
-    wanted = ProtectOptions(src=tmp_path / "photos", out=out, home=home, certify=False, jobs=1)
+    wanted = ProtectOptions(src=tmp_path / "photos", out=out, home=home, jobs=1)
     protect(wanted, Quiet())
     assert collection_bank(out, home) is None
 
@@ -222,7 +222,7 @@ def test_a_bundled_one_imports_nothing_heavy(tmp_path: Path) -> None:
         "from ue_cli.pipeline.protection.protect import protect\n"
         "src, out, home = map(Path, sys.argv[1:])\n"
         "own = dict(method='published', space='pixel', perturbation='csd-cifar10')\n"
-        "own |= dict(src=src, out=out, home=home, certify=False, jobs=1)\n"
+        "own |= dict(src=src, out=out, home=home, jobs=1)\n"
         "protect(ProtectOptions(**own), Quiet())\n"
         "print(sorted({'torch', 'huggingface_hub'} & set(sys.modules)))\n"
     )
@@ -254,14 +254,13 @@ def test_a_card_is_told_with_its_controls(tmp_path: Path) -> None:
     write_card(card_of(path, bank(), measured=(MEASURED, MEASURED)), tmp_path / "small.json")
     note = describe(read_found(resolve(str(path)), None))
     assert (note.card, note.limits, note.chosen) == ("small", ("Public.",), "")
-    assert note.measured is not None and len(note.measured.rows) == 2
-    row = " ".join(note.measured.rows[0])
+    assert len(note.claims) == 2
     for words in ("8,000 PNG of cifar10", "64.0 % (65.0 %)", "30.0 % (50.0 %)", "2026-11-22"):
-        assert words in row
-    assert "not on yours" in note.measured.note
+        assert words in note.claims[0]
+    assert "not on yours" in note.claims[0]
     (tmp_path / "small.json").unlink()
     bare = describe(read_found(resolve(str(path)), None))
-    assert (bare.card, bare.measured, bare.limits) == (None, None, ())
+    assert (bare.card, bare.claims, bare.limits) == (None, (), ())
 
 
 def test_a_converted_one_names_the_file_that_it_was(tmp_path: Path) -> None:

@@ -104,7 +104,6 @@ def test_protect_goes_on_with_the_collection_that_it_began(photos: Path, tmp_pat
         src=photos,
         out=tmp_path / "out",
         home=home,
-        certify=False,
         jobs=1,
     )
     with pytest.raises(KeyboardInterrupt):

@@ -12,7 +12,7 @@ from ue_cli.errors import UeError
 from ue_cli.photos.places import check_source, within
 from ue_cli.pipeline.datasets.dataset import Dataset, read_dataset
 from ue_cli.pipeline.limits import MAX_PIXELS, MIN_TEST, SIDE, TEST_SHARE
-from ue_cli.report import read_collection, report_folder
+from ue_cli.report import read_report, report_folder
 from ue_cli.types import Phases
 
 TRAININGS = "trainings"
@@ -84,12 +84,12 @@ class Subject:
             jobs=self.jobs,
             phases=phases,
         )
-        told = read_collection(self.folder)
-        if told not in (None, found.collection):
+        earlier = read_report(self.folder)
+        if earlier is not None and earlier[0].collection != found.collection:
             raise UeError(
                 "report-of-another",
                 f"The report should be about these files, but {self.folder} holds one about the "
-                f"collection {told}.",
+                f"collection {earlier[0].collection}.",
                 "Give another folder with --report DIR.",
             )
         return found

@@ -29,7 +29,7 @@ from ue_cli.photos.opening import read_file
 from ue_cli.photos.owner.key import Subkey
 from ue_cli.pipeline.protection.embed import Made, make
 from ue_cli.pipeline.protection.pattern import Pattern
-from ue_cli.report import Comparison, make_flat_crop, make_thumbnail
+from ue_cli.report import Picture, make_flat_crop, make_thumbnail
 from ue_cli.types import Budget, Fidelity, FileRecord, Look, PixelArray, Skipped
 
 BUG = "bug"
@@ -92,11 +92,10 @@ class Task:
 
 @dataclass(frozen=True, slots=True)
 class Examined:
-    """One photo's part in the report's fidelity section."""
+    """One photo's part in what the report says on how it looks."""
 
     fidelity: Fidelity
-    thumbnail: Comparison
-    flat_crop: Comparison
+    picture: Picture
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,7 +154,7 @@ def _protect(task: Task, shared: Shared) -> Written:
         if task.examine:
             before = decode(data, max_pixels=shared.max_pixels)
             after = decode(shared.out / kept.output, max_pixels=shared.max_pixels)
-            examined = _examine(task.name, before, after.pixels)
+            examined = _examine(task.name, kept.jod, before, after.pixels)
         return Written(kept, examined, fresh=False)
 
     decoded = decode(data, max_pixels=shared.max_pixels)
@@ -165,7 +164,7 @@ def _protect(task: Task, shared: Shared) -> Written:
     target = safe_join(shared.out, output)
     _make_folder(target.parent)
     write.write_atomic(target, made.data)
-    examined = _examine(task.name, decoded, made.pixels) if task.examine else None
+    examined = _examine(task.name, jod, decoded, made.pixels) if task.examine else None
     record = FileRecord(
         name=task.name,
         output=output,
@@ -282,11 +281,9 @@ def _is_current(record: FileRecord, original_hmac: str, out: Path) -> bool:
     return record.original_hmac == original_hmac and size == record.bytes_out
 
 
-def _examine(name: str, before: Decoded, after: PixelArray) -> Examined:
+def _examine(name: str, jod: float, before: Decoded, after: PixelArray) -> Examined:
     measured = fidelity(before.pixels, after)
     pixels, turn = before.pixels, before.orientation
-    return Examined(
-        fidelity=measured,
-        thumbnail=make_thumbnail(name, pixels, after, orientation=turn),
-        flat_crop=make_flat_crop(name, pixels, after, measured.flattest, orientation=turn),
-    )
+    whole = make_thumbnail(pixels, after, orientation=turn)
+    crop = make_flat_crop(pixels, after, measured.flattest, orientation=turn)
+    return Examined(measured, Picture(name, jod, whole, crop))

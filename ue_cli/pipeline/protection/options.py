@@ -204,7 +204,7 @@ class ProtectOptions(MakingOptions):
         strict: any faint file counts as not protected.
         overwrite: write finished files anew.
         dry_run: only say what would be done.
-        certify: make the certificate, where that is quick.
+        certify: make the certificate, too.
         home_given: ``home`` was asked for; commands that are shown have to name it.
     """
 
@@ -223,5 +223,5 @@ class ProtectOptions(MakingOptions):
     strict: bool = False
     overwrite: bool = False
     dry_run: bool = False
-    certify: bool = True
+    certify: bool = False
     home_given: bool = False

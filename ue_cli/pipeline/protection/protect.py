@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 from contextlib import suppress
+from heapq import nsmallest
 
 from ue_cli.errors import ExitCode, UeError
 from ue_cli.photos.decode import DECODER
@@ -18,7 +19,7 @@ from ue_cli.photos.scan import Scan, scan
 from ue_cli.photos.write import sweep
 from ue_cli.pipeline.protection.aftercare import certify_after
 from ue_cli.pipeline.protection.making import Made
-from ue_cli.pipeline.protection.onefile import Shared, Task, protect_file, set_up
+from ue_cli.pipeline.protection.onefile import Shared, Task, Written, protect_file, set_up
 from ue_cli.pipeline.protection.options import ProtectOptions
 from ue_cli.pipeline.protection.prepare import (
     create_collection,
@@ -29,7 +30,7 @@ from ue_cli.pipeline.protection.prepare import (
 )
 from ue_cli.pipeline.protection.publicnotes import describe
 from ue_cli.pipeline.protection.published import PublicPerturbation, read_perturbation
-from ue_cli.pipeline.protection.results import ProtectResult, Run
+from ue_cli.pipeline.protection.results import WORST, ProtectResult, Run
 from ue_cli.pipeline.protection.summary import write_summary
 from ue_cli.pipeline.workers import Crashed, WorkerPool
 from ue_cli.report import report_folder
@@ -107,7 +108,7 @@ def protect(options: ProtectOptions, phases: Phases) -> ProtectResult:
         elif info is None:
             collection.discard()
     if run.fresh + run.kept:
-        return certify_after(options, result, phases)
+        return certify_after(options, result, phases) if options.certify else result
     if info is None:
         with suppress(OSError):  # it was there before, with something harmless in it
             options.out.rmdir()
@@ -125,7 +126,8 @@ def _write_files(
 ) -> None:
     phases.start("Protecting", len(photos.photos))
     pool = WorkerPool(protect_file, options.jobs, set_up, (shared,))
-    for task, outcome in pool.run(_tasks(photos, collection, options)):
+    sample = _sample([photo.name for photo in photos.photos], collection)
+    for task, outcome in pool.run(_tasks(photos, collection, sample, options.overwrite)):
         phases.step()
         if isinstance(outcome, Crashed):
             outcome = Skipped(task.name, "crashed", "Reading it ended the process; left alone.")
@@ -141,6 +143,11 @@ def _write_files(
         manifest.add(outcome.record.output, outcome.record.sha256)
         if outcome.examined is not None:
             run.examined[task.name] = outcome.examined
+    worst = _worst(photos, collection) - run.examined.keys()
+    again = [task for task in _tasks(photos, collection, worst, False) if task.examine]
+    for _, outcome in pool.run(again) if again else ():
+        if isinstance(outcome, Written) and outcome.examined is not None:
+            run.worst.append(outcome.examined)
 
 
 def _drop_renamed(
@@ -153,18 +160,19 @@ def _drop_renamed(
         safe_join(options.out, earlier).unlink(missing_ok=True)
 
 
-def _tasks(photos: PhotoSet, collection: Collection, options: ProtectOptions) -> Iterator[Task]:
+def _tasks(
+    photos: PhotoSet, collection: Collection, examine: Set[str], overwrite: bool
+) -> Iterator[Task]:
     names = [photo.name for photo in photos.photos]
     namings = plan_names(names, {r.name: r.output for r in collection.records()})
-    sample = _sample(names, collection)
     for photo, naming in zip(photos.photos, namings, strict=True):
         yield Task(
             name=photo.name,
             path=photo.path,
             label=photo.label or "",
             naming=naming,
-            finished=None if options.overwrite else collection.finished(photo.name),
-            examine=photo.name in sample,
+            finished=None if overwrite else collection.finished(photo.name),
+            examine=photo.name in examine,
         )
 
 
@@ -173,6 +181,13 @@ def _sample(names: list[str], collection: Collection) -> set[str]:
     if len(names) <= EXAMINED:
         return set(names)
     return set(sorted(names, key=collection.subkey.photo_seed)[:EXAMINED])
+
+
+def _worst(photos: PhotoSet, collection: Collection) -> set[str]:
+    """The photos of this run that a viewer would tell from their originals first."""
+    names = {photo.name for photo in photos.photos}
+    records = (record for record in collection.records() if record.name in names)
+    return {record.name for record in nsmallest(WORST, records, key=lambda record: record.jod)}
 
 
 def _policy(options: ProtectOptions) -> MetadataPolicy:

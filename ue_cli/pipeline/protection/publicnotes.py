@@ -8,7 +8,7 @@ from ue_cli.perturbation.cards import Card
 from ue_cli.perturbation.transfer import has_name, mixed_classes
 from ue_cli.pipeline.protection.pattern import SAMPLES, sample_key
 from ue_cli.pipeline.protection.published import PublicPerturbation
-from ue_cli.report import PUBLIC_CAUTION, Caution, PublicNote, Table
+from ue_cli.report import PUBLIC_CAUTION, Caution, PublicNote
 from ue_cli.types import Bank, PhotoSet
 
 
@@ -21,31 +21,18 @@ def describe(public: PublicPerturbation) -> PublicNote:
         source=public.source,
         chosen=public.chosen,
         card=None if card is None else card.name,
-        measured=None if card is None or not card.measured else _measured(card),
+        claims=() if card is None else _claims(card),
         limits=() if card is None else card.limits,
     )
 
 
-def _measured(card: Card) -> Table:
-    """What a card says that the perturbation did, a row per victim."""
-    rows = tuple(
-        (
-            f"{one.files} of {one.data}",
-            f"{100 * one.control_last:.1f} % ({100 * one.control_best:.1f} %)",
-            f"{100 * one.last:.1f} % ({100 * one.best:.1f} %)",
-            f"{one.victim}, seed {one.seed}",
-            one.date,
-        )
-        for one in card.measured
-    )
-    return Table(
-        caption="Accuracy on clean test images of a victim trained on benchmark files, without and "
-        "with this perturbation: last epoch, and in brackets the best one, which is what a trainer "
-        "who stops early on clean validation images gets.",
-        columns=("Files", "Unprotected", "With it", "Victim", "Date"),
-        rows=rows,
-        note="Measured on these benchmark files, not on yours, and one training each: seeds differ "
-        "by some points.",
+def _claims(card: Card) -> tuple[str, ...]:
+    """Say what a card says that the perturbation did: last epoch, and in brackets the best."""
+    return tuple(
+        f"{100 * claim.last:.1f} % ({100 * claim.best:.1f} %) on {claim.files} of {claim.data}, "
+        f"{100 * claim.control_last:.1f} % ({100 * claim.control_best:.1f} %) without it "
+        f"({claim.victim}, seed {claim.seed}, {claim.date}); measured on those, not on yours"
+        for claim in card.measured
     )
 
 

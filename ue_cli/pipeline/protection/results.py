@@ -13,6 +13,9 @@ from ue_cli.report import Caution, PublicNote
 from ue_cli.report.values import plain
 from ue_cli.types import BudgetCertificate, Look, Skipped
 
+WORST = 3
+"""Photos with the lowest predicted quality, which the report shows before all others."""
+
 
 @dataclass
 class Run:
@@ -23,25 +26,25 @@ class Run:
         kept: how many earlier outputs still stood.
         skipped: what was left alone.
         examined: the report's sample, by name.
+        worst: the ``WORST`` photos, as far as they are not in the sample.
     """
 
     fresh: int = 0
     kept: int = 0
     skipped: list[Skipped] = field(default_factory=list)
     examined: dict[str, Examined] = field(default_factory=dict)
+    worst: list[Examined] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
 class Aftercare:
-    """What became of the certificate after `ue protect`.
+    """What became of the certificate that `ue protect --certify` was to make.
 
     Attributes:
-        command: the command line that makes it; empty where that would be refused.
         outcome: in a sentence.
         certified: whether it was made.
     """
 
-    command: str
     outcome: str
     certified: bool
 
@@ -67,7 +70,7 @@ class ProtectResult:
         routes: files per route.
         cautions: warnings with remedies.
         seconds: wall time.
-        aftercare: of the certificate; None where none was wanted.
+        aftercare: of the certificate; None where none was asked for.
         public: what is known of the public perturbation; None where a secret one was made.
     """
 

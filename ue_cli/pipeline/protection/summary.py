@@ -6,10 +6,10 @@ import platform
 import time
 from collections import Counter
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import TypeVar
 
 from ue_cli import __version__
 from ue_cli.certificates.budget import certify
@@ -19,31 +19,28 @@ from ue_cli.photos.manifest import read_manifest
 from ue_cli.photos.owner.state import Collection
 from ue_cli.photos.private import explain_write
 from ue_cli.pipeline.protection.advice import certify_command, evaluate_command
-from ue_cli.pipeline.protection.benchmarks import effect_table
 from ue_cli.pipeline.protection.making import Made
 from ue_cli.pipeline.protection.options import ProtectOptions
 from ue_cli.pipeline.protection.publicnotes import describe
 from ue_cli.pipeline.protection.published import PublicPerturbation
-from ue_cli.pipeline.protection.results import ProtectResult, Run
+from ue_cli.pipeline.protection.results import WORST, ProtectResult, Run
 from ue_cli.report import (
     CERTIFICATE_FILE,
     EVALUATION_FILE,
+    Album,
     Caution,
-    Certification,
-    Evaluation,
     Labels,
     Report,
+    current,
     read_certificate,
     read_evaluation,
     report_folder,
+    tally,
     write_report,
 )
 from ue_cli.types import BudgetCertificate, Phases, PhotoSet
 
-_Found = TypeVar("_Found", Certification, Evaluation)
-
 FEW_PER_CLASS = 20
-CROPS = 3
 
 
 def write_summary(
@@ -59,32 +56,23 @@ def write_summary(
     """Write the report on a finished run and return its result."""
     phases.start("Writing the report", 1)
     budget = certify(collection.records(), options.budget)
-    routes: Counter[str] = Counter()
-    classes: Counter[str] = Counter()
-    removed = 0
-    for record in collection.records():
-        routes[record.route] += 1
-        classes[record.label] += 1
-        removed += bool(record.removed)
-    skipped = tuple(sorted(run.skipped, key=lambda one: one.name))
+    sums = tally(collection.records())
+    classes = Counter(record.label for record in collection.records())
+    skipped = tuple(sorted(run.skipped, key=lambda skip: skip.name))
     cautions = () if made is None else made.cautions
-    cautions += _cautions(options, photos, run, classes, removed, budget)
+    cautions += _cautions(options, photos, run, classes, sums.stripped, budget)
     examined = [run.examined[name] for name in sorted(run.examined)]
-    flattest = sorted(examined, key=lambda one: -one.fidelity.flat_fraction)[:CROPS]
-    folder = report_folder(options.out)
-    certification, outdated = _kept(
-        read_certificate(folder), options, folder, CERTIFICATE_FILE, certify_command(options)
-    )
-    evaluation, more = _kept(
-        read_evaluation(folder), options, folder, EVALUATION_FILE, evaluate_command(options)
-    )
-    cautions += outdated + more
+    pictures = [photo.picture for photo in (*examined, *run.worst)]
+    pictures.sort(key=lambda picture: picture.jod)
+    pictures[WORST:] = [replace(picture, crop=None) for picture in pictures[WORST:]]
+    output_sha256 = read_manifest(options.out).sha256
     note = None if public is None else describe(public)
     report = Report(
         created=datetime.now(UTC).astimezone().isoformat(timespec="seconds"),
         versions=_versions(),
         source=photos.root.name,
         output=options.out.name,
+        output_sha256=output_sha256,
         device="CPU" if made is None else made.device.upper(),
         method=_method(options, collection, made),
         collection=collection.fingerprint,
@@ -100,18 +88,18 @@ def write_summary(
         },
         skipped=skipped,
         cautions=cautions,
-        thumbnails=tuple(one.thumbnail for one in examined),
-        flat_crops=tuple(one.flat_crop for one in flattest),
-        effect=effect_table(options),
+        tally=sums,
         public=note,
         certify_command=certify_command(options),
         evaluate_command=evaluate_command(options),
-        certification=certification,
-        evaluation=evaluation,
     )
+    folder = report_folder(options.out)
     with explain_write(folder):
-        write_report(report, collection.records(), folder)
+        write_report(folder, report, Album(tuple(pictures)), collection.records())
     phases.step()
+    routes: Counter[str] = Counter()
+    for way in sums.routes:
+        routes[way.route] += way.files
     return ProtectResult(
         dry_run=False,
         out=options.out,
@@ -129,31 +117,22 @@ def write_summary(
         look=options.look,
         strict=options.strict,
         routes=dict(routes),
-        cautions=cautions,
+        cautions=cautions + _outdated(report, folder),
         public=note,
         seconds=time.monotonic() - started,
     )
 
 
-def _kept(
-    found: _Found | None, options: ProtectOptions, folder: Path, file: str, command: str
-) -> tuple[_Found | None, tuple[Caution, ...]]:
-    """What an earlier command found, where these are the very files it is about; else a warning.
-
-    The file itself stays: it took long to make, and is right about the files it names.
-    """
-    if not (folder / file).exists():
-        return None, ()
-    if found is not None and found.output_sha256 == read_manifest(options.out).sha256:
-        return found, ()
-    noun = file.removesuffix(".json")
-    what = "cannot be read" if found is None else f"of {found.when} is about other files than these"
-    outdated = Caution(
-        f"{noun}-outdated",
-        f"The {noun} in {file} {what}, so the report leaves it out.",
-        f"Make it again: {command}",
+def _outdated(report: Report, folder: Path) -> tuple[Caution, ...]:
+    """Warn of what an earlier command measured on other files than these."""
+    files = report.output_sha256
+    _, certificate = current(read_certificate(folder), folder / CERTIFICATE_FILE, files)
+    _, evaluation = current(read_evaluation(folder), folder / EVALUATION_FILE, files)
+    gaps = (
+        ("certificate-outdated", certificate, report.certify_command),
+        ("evaluation-outdated", evaluation, report.evaluate_command),
     )
-    return None, (outdated,)
+    return tuple(Caution(code, gap, f"Make it again: {to}") for code, gap, to in gaps if gap)
 
 
 def _method(options: ProtectOptions, collection: Collection, made: Made | None) -> dict[str, str]:
@@ -245,7 +224,7 @@ def _cautions(
                 "few-images",
                 f"Fewer than {FEW_PER_CLASS} photos in {len(few)} of {len(classes)} classes. The "
                 "effect was measured with hundreds per class; so few can show nothing.",
-                "Take the benchmark figures for what they are: another data set.",
+                "Let ue evaluate measure it on these files.",
             )
         )
     if options.out.absolute().parent == options.src.absolute().parent:
