@@ -18,7 +18,7 @@ test:
 fast:
     {{python}} -m pytest -n auto -m "not slow"
 
-# Some tests, in one process: just one tests/photos -k rotated
+# Some tests, in one process: just one tests/images -k rotated
 one *arguments:
     {{python}} -m pytest {{arguments}}
 

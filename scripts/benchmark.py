@@ -42,8 +42,8 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from ue_cli.photos.decode import decode
-from ue_cli.photos.jpeg.quantised import read_coefficients, write_coefficients
+from ue_cli.images.decode import decode
+from ue_cli.jpeg.quantised import read_coefficients, write_coefficients
 
 SAMPLES = Path(__file__).resolve().parent.parent / "tests" / "sample-photos"
 

@@ -38,9 +38,9 @@ from PIL import Image
 from store import RESULTS, Row, Store
 
 from ue_cli.countermeasures.registry import build
-from ue_cli.perturbation.presets import PHOTOS
-from ue_cli.perturbation.texture import TextureRecipe, recipe_to_json
-from ue_cli.pipeline.protection.making import CODE_VERSION
+from ue_cli.protection.making import CODE_VERSION
+from ue_cli.textures.presets import PHOTOS
+from ue_cli.textures.texture import TextureRecipe, recipe_to_json
 from ue_cli.training.supervised import VictimRecipe, train_victim
 from ue_cli.types import STANDARD, STRONG, Budget
 

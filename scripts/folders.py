@@ -14,11 +14,11 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from ue_cli.photos.owner.key import KEY_FILE, OwnerKey, load_key
-from ue_cli.photos.owner.state import Collection
-from ue_cli.pipeline.protection.options import ProtectOptions
-from ue_cli.pipeline.protection.protect import protect
-from ue_cli.pipeline.protection.results import ProtectResult
+from ue_cli.owner.key import KEY_FILE, OwnerKey, load_key
+from ue_cli.owner.state import Collection
+from ue_cli.protection.options import ProtectOptions
+from ue_cli.protection.protect import protect
+from ue_cli.protection.results import ProtectResult
 from ue_cli.types import BudgetCertificate, FileRecord
 
 CIFAR10 = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")

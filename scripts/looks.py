@@ -23,7 +23,7 @@ from scipy.stats import spearmanr
 from store import RESULTS, Row, Store
 
 from ue_cli.certificates.budget import is_faint
-from ue_cli.pipeline.protection.options import choose_method
+from ue_cli.protection.options import choose_method
 from ue_cli.types import Budget, Look
 
 LIBRARIES = ("cvvdp", "torch", "numpy")

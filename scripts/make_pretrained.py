@@ -26,14 +26,14 @@ import numpy as np
 import torch
 from folders import CIFAR10, class_names, first_files, load
 
+from ue_cli.banks.bank import save_bank
+from ue_cli.banks.cardfile import read_card, write_card
+from ue_cli.banks.cards import CARD_SUFFIX, Card, file_sha256
 from ue_cli.methods.csd import PixelCsd
 from ue_cli.methods.pue import Pue
 from ue_cli.methods.search import Learner
 from ue_cli.methods.tue import Tue
 from ue_cli.methods.tue_presets import tue
-from ue_cli.perturbation.bank import save_bank
-from ue_cli.perturbation.cardfile import read_card, write_card
-from ue_cli.perturbation.cards import CARD_SUFFIX, Card, file_sha256
 from ue_cli.training.ssl_recipes import SSL_NAMES, SSL_TITLES, SslName
 from ue_cli.types import Bank, Budget
 

@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
-from ue_cli.perturbation.vision import ENLARGED, SCREEN
+from ue_cli.textures.vision import ENLARGED, SCREEN
 
 Pixels = NDArray[np.uint8] | NDArray[np.uint16]
 

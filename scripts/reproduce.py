@@ -75,7 +75,7 @@ def run(a: argparse.Namespace) -> None:
     from reproduction.grid import ARMS, SCALES, SIDES, Files, GridPieces, cells_of
     from store import Store, run_missing
 
-    from ue_cli.perturbation.hub import bundled
+    from ue_cli.banks.hub import bundled
 
     scale, banks = SCALES[a.scale], a.experiment == "banks"
     cards = bundled() if banks else ()

@@ -7,7 +7,7 @@ textures of the presets, at amplitudes from a third of the ball to all of it, as
 the file is a JPEG, in its coefficients. The metric (PyPI ``cvvdp``, the extra ``visibility``) looks
 at each picture fitted to a full-HD screen, at a crop of it at 1:1 where it is larger, and enlarged
 to 256 pixels where it is smaller; the least of them counts. How the constants of
-``ue_cli/perturbation/vision.py`` were fitted: docs/lab-notes.md.
+``ue_cli/textures/vision.py`` were fitted: docs/lab-notes.md.
 """
 
 from __future__ import annotations
@@ -25,16 +25,17 @@ import torch
 from metric import least_jod
 from scipy.stats import spearmanr
 
+from ue_cli.banks import apply
 from ue_cli.certificates.budget import measure
-from ue_cli.perturbation import apply, vision
-from ue_cli.perturbation.phases import local_phasors
-from ue_cli.perturbation.presets import PHOTOS, SMALL, TINY, texture_recipe
-from ue_cli.perturbation.texture import TextureField, TextureRecipe, draw_code
-from ue_cli.perturbation.visibility import Bounded, changed, small_copy
-from ue_cli.perturbation.vision import Floats, scene
-from ue_cli.photos.decode import decode
-from ue_cli.photos.jpeg.coefficients import protect_jpeg
-from ue_cli.photos.jpeg.quantised import NotInCoefficientDomain
+from ue_cli.images.decode import decode
+from ue_cli.jpeg.coefficients import protect_jpeg
+from ue_cli.jpeg.quantised import NotInCoefficientDomain
+from ue_cli.textures import vision
+from ue_cli.textures.phases import local_phasors
+from ue_cli.textures.presets import PHOTOS, SMALL, TINY, texture_recipe
+from ue_cli.textures.texture import TextureField, TextureRecipe, draw_code
+from ue_cli.textures.visibility import Bounded, changed, small_copy
+from ue_cli.textures.vision import Floats, scene
 from ue_cli.types import STANDARD, Budget, PixelArray
 
 BUDGET = Budget(8)

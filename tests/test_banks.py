@@ -15,11 +15,11 @@ from reproduction.banks import bank_cells, settings_by, write_measurements
 from reproduction.grid import SCALES, Cell, Files, GridPieces, Settings, protect_files
 from store import Row, Store, as_json, read_rows
 
-from tests.pipeline.conftest import picture
+from tests.jobs.conftest import picture
+from ue_cli.banks.cardfile import read_card, write_card
+from ue_cli.banks.cards import Card, Measurement
+from ue_cli.banks.hub import BUNDLE, bundled
 from ue_cli.errors import UeError
-from ue_cli.perturbation.cardfile import read_card, write_card
-from ue_cli.perturbation.cards import Card, Measurement
-from ue_cli.perturbation.hub import BUNDLE, bundled
 
 OTHER = "0" * 64
 ELSEWHERE = Measurement("flowers", "some", "a", 0, 0.1, 0.2, 0.7, 0.8, "2026-01-01")

@@ -13,7 +13,7 @@ from reproduction.grid import ARMS, SCALES, Cell, Files, GridPieces, cells_of
 from reproduction.page import page, tables
 from store import RESULTS, Row, Store, as_json, claimed, expected_seconds, read_rows
 
-from tests.pipeline.conftest import picture
+from tests.jobs.conftest import picture
 from ue_cli.errors import UeError
 from ue_cli.types import Making
 

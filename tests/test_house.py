@@ -49,11 +49,11 @@ def test_an_import_the_other_way_is_caught(tmp_path: Path) -> None:
         copy.parent.mkdir(parents=True, exist_ok=True)
         copy.write_bytes(source.read_bytes())
     (tmp_path / "pyproject.toml").write_bytes((ROOT / "pyproject.toml").read_bytes())
-    with (package / "photos" / "scan.py").open("a") as scan:
-        scan.write("\nimport ue_cli.perturbation.texture\n")
+    with (package / "images" / "scan.py").open("a") as scan:
+        scan.write("\nimport ue_cli.textures.texture\n")
     done = run("-c", IMPORT_LINTER, cwd=tmp_path)
     assert done.returncode != 0
-    assert "ue_cli.photos.scan -> ue_cli.perturbation.texture" in done.stdout
+    assert "ue_cli.images.scan -> ue_cli.textures.texture" in done.stdout
 
 
 def test_only_one_file_imports_each_edge_library() -> None:

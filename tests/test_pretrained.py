@@ -14,12 +14,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from ue_cli.banks.bank import load_bank
+from ue_cli.banks.cardfile import read_card, write_card
+from ue_cli.banks.cards import Measurement
+from ue_cli.banks.hub import BUNDLE, bundled
 from ue_cli.methods.csd import PixelCsd
 from ue_cli.methods.pue import Pue
-from ue_cli.perturbation.bank import load_bank
-from ue_cli.perturbation.cardfile import read_card, write_card
-from ue_cli.perturbation.cards import Measurement
-from ue_cli.perturbation.hub import BUNDLE, bundled
 from ue_cli.training.supervised import VictimRecipe
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -119,7 +119,7 @@ def test_the_wheel_carries_the_bundle_and_an_installed_copy_finds_it(tmp_path: P
     skip = shutil.ignore_patterns("__pycache__")
     shutil.copytree(ROOT / "ue_cli", tmp_path / "ue_cli", ignore=skip)
     shutil.copytree(BUNDLE, tmp_path / inside)
-    probe = "from ue_cli.perturbation.hub import resolve\nprint(resolve('csd-cifar10').path)\n"
+    probe = "from ue_cli.banks.hub import resolve\nprint(resolve('csd-cifar10').path)\n"
     done = subprocess.run(
         [sys.executable, "-c", probe], cwd=tmp_path, capture_output=True, text=True, check=False
     )

@@ -6,9 +6,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from ue_cli.certificates.budget import certify
-from ue_cli.pipeline.evaluation.evaluate import EvaluateResult
-from ue_cli.pipeline.evaluation.judge import training
-from ue_cli.pipeline.protection.results import ProtectResult
+from ue_cli.evaluation.evaluate import EvaluateResult
+from ue_cli.evaluation.judge import training
+from ue_cli.protection.results import ProtectResult
 from ue_cli.render.files import protect_rows
 from ue_cli.render.training import evaluate_rows
 from ue_cli.report import Evaluation, Headline, PublicNote

@@ -15,20 +15,20 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
+from ue_cli.datasets.limits import MAX_PIXELS, MIN_TEST, TEST_SHARE
 from ue_cli.defaults import beside, home_folder, process_count
 from ue_cli.errors import SkipFile, UeError
-from ue_cli.pipeline.limits import MAX_PIXELS, MIN_TEST, TEST_SHARE
 from ue_cli.types import Budget, Look, Watch
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from ue_cli.perturbation.legacy import Units
-    from ue_cli.photos.write import Requested
-    from ue_cli.pipeline.certification.certify import CertifyResult
-    from ue_cli.pipeline.evaluation.evaluate import EvaluateResult
-    from ue_cli.pipeline.protection.optimise import OptimizeResult
-    from ue_cli.pipeline.protection.results import ProtectResult
+    from ue_cli.banks.legacy import Units
+    from ue_cli.certification.certify import CertifyResult
+    from ue_cli.evaluation.evaluate import EvaluateResult
+    from ue_cli.images.write import Requested
+    from ue_cli.protection.optimize import OptimizeResult
+    from ue_cli.protection.results import ProtectResult
     from ue_cli.training.ssl_recipes import SslName
     from ue_cli.types import Making, Scaling, TuePreset
 
@@ -116,8 +116,8 @@ def protect(
         UeError: nothing could be done, or a guarantee could not be kept; what was written until
             then is whole, and the same call goes on from there.
     """
-    from ue_cli.pipeline.protection.options import ProtectOptions, choose_method
-    from ue_cli.pipeline.protection.protect import protect as run
+    from ue_cli.protection.options import ProtectOptions, choose_method
+    from ue_cli.protection.protect import protect as run
 
     choice = choose_method(
         method,
@@ -209,11 +209,11 @@ def certify(
     Raises:
         UeError: the data set cannot be certified; finished trainings are kept.
     """
-    from ue_cli.pipeline.backend import resolve_device
+    from ue_cli.training.backend import resolve_device
 
     available = resolve_device(device)  # before anything imports torch without a sentence for it
-    from ue_cli.pipeline.certification.certify import certify as run
-    from ue_cli.pipeline.certification.options import CertifyOptions
+    from ue_cli.certification.certify import certify as run
+    from ue_cli.certification.options import CertifyOptions
     from ue_cli.training.architectures import FROM_SCRATCH, find_victim
 
     options = CertifyOptions(
@@ -294,11 +294,11 @@ def evaluate(
     Raises:
         UeError: unknown names, or files that cannot be evaluated; finished trainings are kept.
     """
-    from ue_cli.pipeline.backend import resolve_device
+    from ue_cli.training.backend import resolve_device
 
     available = resolve_device(device)  # before anything imports torch without a sentence for it
-    from ue_cli.pipeline.evaluation.evaluate import evaluate as run
-    from ue_cli.pipeline.evaluation.options import EvaluateOptions, parse_coverage
+    from ue_cli.evaluation.evaluate import evaluate as run
+    from ue_cli.evaluation.options import EvaluateOptions, parse_coverage
 
     options = EvaluateOptions(
         dataset=Path(dataset),
@@ -374,8 +374,8 @@ def optimize(
     Raises:
         UeError: there is nothing to make it on, or the file cannot be written.
     """
-    from ue_cli.pipeline.protection.optimise import OptimizeOptions, optimise
-    from ue_cli.pipeline.protection.options import choose_cells
+    from ue_cli.protection.optimize import OptimizeOptions, optimise
+    from ue_cli.protection.options import choose_cells
 
     choice = choose_cells(
         method,
@@ -437,14 +437,14 @@ def perturb(
     """
     import torch
 
-    from ue_cli.perturbation.presets import texture_recipe
-    from ue_cli.photos.decode import Decoded
-    from ue_cli.photos.metadata.embedded import MetadataPolicy
-    from ue_cli.photos.metadata.info import Info
-    from ue_cli.photos.owner.key import KEY_BYTES, OwnerKey, load_or_create_key, texture_secret
-    from ue_cli.pipeline.protection.making import make_codes
-    from ue_cli.pipeline.protection.onefile import Shared, within_look
-    from ue_cli.pipeline.protection.pattern import TexturePattern
+    from ue_cli.images.decode import Decoded
+    from ue_cli.metadata.embedded import MetadataPolicy
+    from ue_cli.metadata.info import Info
+    from ue_cli.owner.key import KEY_BYTES, OwnerKey, load_or_create_key, texture_secret
+    from ue_cli.protection.making import make_codes
+    from ue_cli.protection.onefile import Shared, within_look
+    from ue_cli.protection.pattern import TexturePattern
+    from ue_cli.textures.presets import texture_recipe
 
     if images.dtype != torch.uint8 or images.ndim != 4 or images.shape[1] != 3:
         raise UeError(

@@ -11,9 +11,9 @@ from store import Row
 
 from reproduction.grid import BUDGET, SCALES, Cell, Settings, cells_of
 from reproduction.page import victim_words
-from ue_cli.perturbation.cardfile import write_card
-from ue_cli.perturbation.cards import CARD_SUFFIX, Card, Measurement
-from ue_cli.perturbation.hub import bundled
+from ue_cli.banks.cardfile import write_card
+from ue_cli.banks.cards import CARD_SUFFIX, Card, Measurement
+from ue_cli.banks.hub import bundled
 
 CARD_NAMES = {"cifar10": "cifar10", "tiny-imagenet-10": "tiny-imagenet"}
 """What the cards call the grid's data sets: `ue fetch-perturbations` orders banks by it."""

@@ -24,17 +24,17 @@ from PIL import Image
 from store import Row, Store, as_json, once
 
 from ue_cli.countermeasures.registry import find, in_tier
-from ue_cli.methods.texture_csd import POOL
-from ue_cli.pipeline.datasets.dataset import Dataset, read_dataset
-from ue_cli.pipeline.evaluation.files import Arrays, Source, load_arrays
-from ue_cli.pipeline.evaluation.recovered import recover_each
-from ue_cli.pipeline.evaluation.work import counted
-from ue_cli.pipeline.trials.cache import TRAINING_VERSION
-from ue_cli.pipeline.trials.running import Trial, run_trials
+from ue_cli.datasets.dataset import Dataset, read_dataset
+from ue_cli.evaluation.files import Arrays, Source, load_arrays
+from ue_cli.evaluation.recovered import recover_each
+from ue_cli.evaluation.work import counted
+from ue_cli.textures.choice import POOL
 from ue_cli.training.architectures import VictimName
 from ue_cli.training.ssl_recipes import SSL_NAMES, SslName, SslRecipe, ssl_recipe
 from ue_cli.training.supervised import VictimRecipe
 from ue_cli.training.victims import recipe_of
+from ue_cli.trials.cache import TRAINING_VERSION
+from ue_cli.trials.running import Trial, run_trials
 from ue_cli.types import STRONG, Budget, Training, TuePreset
 
 SIDES: Mapping[str, int] = {"cifar10": 32, "tiny-imagenet-10": 64}

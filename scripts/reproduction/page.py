@@ -13,9 +13,9 @@ from typing import Any
 from store import Row
 
 from reproduction.grid import ARMS, BUDGET, SCALES, Scale
+from ue_cli.certification.statement import describe_views
 from ue_cli.countermeasures.registry import SPECS
-from ue_cli.pipeline.certification.statement import describe_views
-from ue_cli.pipeline.evaluation.judge import (
+from ue_cli.evaluation.judge import (
     CONFIDENCE,
     RULE,
     Whole,

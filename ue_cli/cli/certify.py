@@ -25,9 +25,9 @@ from ue_cli.cli.subject import (
     TestOption,
     TestShareOption,
 )
+from ue_cli.datasets.limits import MAX_PIXELS, MIN_TEST, TEST_SHARE
 from ue_cli.defaults import home_folder, process_count
 from ue_cli.errors import ExitCode
-from ue_cli.pipeline.limits import MAX_PIXELS, MIN_TEST, TEST_SHARE
 from ue_cli.training.architectures import FROM_SCRATCH, find_victim
 
 if TYPE_CHECKING:
@@ -100,12 +100,12 @@ def certify(
     """Certify how much a model can learn from a protected folder, beside a clean control."""
 
     def work(output: Output) -> ExitCode:
-        from ue_cli.pipeline.backend import resolve_device
+        from ue_cli.training.backend import resolve_device
 
         victims = tuple(find_victim(name, FROM_SCRATCH) for name in victim or ())
         chosen = resolve_device(device)  # before anything imports torch without a sentence for it
-        from ue_cli.pipeline.certification.certify import certify as run
-        from ue_cli.pipeline.certification.options import CertifyOptions
+        from ue_cli.certification.certify import certify as run
+        from ue_cli.certification.options import CertifyOptions
         from ue_cli.render.training import certify_rows
 
         options = CertifyOptions(

@@ -75,7 +75,7 @@ def verify(
     """Read every written file again; check budget, completeness and hashes."""
 
     def work(output: Output) -> ExitCode:
-        from ue_cli.pipeline.verify import verify as run
+        from ue_cli.protection.verify import verify as run
         from ue_cli.render.files import verify_rows
 
         with output.phases() as phases:

@@ -28,9 +28,9 @@ from ue_cli.cli.subject import (
     TestShareOption,
 )
 from ue_cli.countermeasures.registry import SPECS, TIERS
+from ue_cli.datasets.limits import MAX_PIXELS, MIN_TEST, TEST_SHARE
 from ue_cli.defaults import home_folder, process_count
 from ue_cli.errors import ExitCode
-from ue_cli.pipeline.limits import MAX_PIXELS, MIN_TEST, TEST_SHARE
 from ue_cli.training.architectures import CLASSIFIERS, VICTIMS
 
 if TYPE_CHECKING:
@@ -136,11 +136,11 @@ def evaluate(
     """
 
     def work(output: Output) -> ExitCode:
-        from ue_cli.pipeline.backend import resolve_device
+        from ue_cli.training.backend import resolve_device
 
         chosen = resolve_device(device)  # before anything imports torch without a sentence for it
-        from ue_cli.pipeline.evaluation.evaluate import evaluate as run
-        from ue_cli.pipeline.evaluation.options import EvaluateOptions, parse_coverage
+        from ue_cli.evaluation.evaluate import evaluate as run
+        from ue_cli.evaluation.options import EvaluateOptions, parse_coverage
         from ue_cli.render.training import evaluate_rows
 
         options = EvaluateOptions(

@@ -31,7 +31,7 @@ def fetch_perturbations(
     """Get a pretrained perturbation, check its hash, show its card and where it is."""
 
     def work(output: Output) -> ExitCode:
-        from ue_cli.pipeline.fetch import fetch
+        from ue_cli.banks.fetch import fetch
         from ue_cli.render.banks import fetch_rows
 
         result = fetch(name, refresh=refresh)

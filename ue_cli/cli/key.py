@@ -16,7 +16,7 @@ def key(home: HomeOption = None, as_json: JsonOption = False) -> None:
     """Show the owner's key: fingerprint, where it lies, how to copy it, and its collections."""
 
     def work(output: Output) -> ExitCode:
-        from ue_cli.pipeline.keys import describe_key
+        from ue_cli.owner.overview import describe_key
         from ue_cli.render.files import key_rows
 
         result = describe_key(home_folder(home))

@@ -27,7 +27,7 @@ from ue_cli.errors import ExitCode
 
 if TYPE_CHECKING:
     from ue_cli.output import Output
-    from ue_cli.pipeline.protection.optimise import OptimizeResult
+    from ue_cli.protection.optimize import OptimizeResult
 
 
 class Preset(StrEnum):
@@ -131,8 +131,8 @@ def optimize(
     """
 
     def work(output: Output) -> ExitCode:
-        from ue_cli.pipeline.protection.optimise import OptimizeOptions, optimise
-        from ue_cli.pipeline.protection.options import choose_cells
+        from ue_cli.protection.optimize import OptimizeOptions, optimise
+        from ue_cli.protection.options import choose_cells
         from ue_cli.types import Budget
 
         choice = choose_cells(

@@ -136,8 +136,8 @@ def protect(
     """Write a protected copy of a folder of images, and a report beside it."""
 
     def work(output: Output) -> ExitCode:
-        from ue_cli.pipeline.protection.options import ProtectOptions, choose_method
-        from ue_cli.pipeline.protection.protect import protect as run
+        from ue_cli.protection.options import ProtectOptions, choose_method
+        from ue_cli.protection.protect import protect as run
         from ue_cli.render.files import protect_rows
         from ue_cli.types import Budget, Look
 

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from ue_cli.pipeline.limits import SIDE, SIDES
+from ue_cli.datasets.limits import SIDE, SIDES
 
 DatasetArgument = Annotated[Path, typer.Argument(help="The protected folder.")]
 OriginalOption = Annotated[

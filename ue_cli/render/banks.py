@@ -8,8 +8,8 @@ from ue_cli.output import printable
 from ue_cli.render.rows import Lists, Rows
 
 if TYPE_CHECKING:
-    from ue_cli.perturbation.cards import Measurement
-    from ue_cli.pipeline.fetch import FetchResult, Listed
+    from ue_cli.banks.cards import Measurement
+    from ue_cli.banks.fetch import FetchResult, Listed
 
 SOURCES = {
     "path": "from the path given",

@@ -9,8 +9,8 @@ from ue_cli.output import printable
 from ue_cli.render.rows import Lists, Rows, caution, listed, problems, some
 
 if TYPE_CHECKING:
-    from ue_cli.pipeline.keys import KeyResult
-    from ue_cli.pipeline.protection.results import ProtectResult, VerifyResult
+    from ue_cli.owner.overview import KeyResult
+    from ue_cli.protection.results import ProtectResult, VerifyResult
 
 ROUTES = {
     "jpeg-coefficients": "JPEG, in its own coefficients",

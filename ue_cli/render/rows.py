@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from ue_cli.output import printable
 
 if TYPE_CHECKING:
-    from ue_cli.pipeline.protection.results import Problem
+    from ue_cli.protection.results import Problem
     from ue_cli.report import Caution
     from ue_cli.types import Skipped
 

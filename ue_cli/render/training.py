@@ -9,8 +9,8 @@ from ue_cli.output import printable
 from ue_cli.render.rows import Lists, Rows, caution
 
 if TYPE_CHECKING:
-    from ue_cli.pipeline.certification.certify import CertifyResult
-    from ue_cli.pipeline.evaluation.evaluate import EvaluateResult
+    from ue_cli.certification.certify import CertifyResult
+    from ue_cli.evaluation.evaluate import EvaluateResult
     from ue_cli.types import LearnabilityCertificate
 
 

@@ -1,0 +1,1 @@
+"""Perturbations as files: cells, cards, the bundled ones and the hub."""

@@ -1,1 +1,0 @@
-"""Files in, files out: scanning, labels, decoding, writing, the JPEG coefficient domain, state."""

@@ -1,1 +1,0 @@
-"""What the commands do, as plain functions: the only place that composes the packages below it."""

@@ -1,0 +1,1 @@
+"""Class textures: their codes, which are chosen, where waves stand, and how visible they are."""
