@@ -10,11 +10,13 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from tests.jobs.conftest import Quiet, picture
+from tests.jobs.conftest import Quiet, one_process, picture
 from ue_cli.cli import app
 from ue_cli.datasets.subject import Subject
 from ue_cli.datasets.trainside import natural_side
 from ue_cli.errors import UeError
+from ue_cli.protection.options import ProtectOptions
+from ue_cli.protection.protect import protect
 
 
 def refused(tmp_path: Path, report: Path, command: str = "evaluate") -> dict[str, str]:
@@ -98,11 +100,13 @@ def test_a_report_on_other_files_is_left_alone(tmp_path: Path) -> None:
         jobs=1,
     )
     assert asked.read(Quiet()).collection is None
-    (tmp_path / "report").mkdir()
-    (tmp_path / "report" / "report.json").write_text(
-        '{\n "collection": "7f3a-91c2",\n "files": []}'
-    )
-    with pytest.raises(UeError, match="one about the collection 7f3a-91c2") as caught:
-        asked.read(Quiet())
+    for index in range(4):
+        picture(tmp_path / "photos" / "cats" / f"{index}.png", 200 + index, size=(32, 32))
+    home = tmp_path / "home"
+    with one_process():
+        protect(ProtectOptions(src=tmp_path / "photos", out=tmp_path / "other", home=home), Quiet())
+    about = json.loads((tmp_path / "other.report" / "report.json").read_text())["collection"]
+    with pytest.raises(UeError, match=f"one about the collection {about}") as caught:
+        replace(asked, report=tmp_path / "other.report").read(Quiet())
     assert caught.value.code == "report-of-another"
     replace(asked, report=tmp_path / "another").read(Quiet())

@@ -51,7 +51,6 @@ def test_pue_gives_each_class_cells_that_a_joining_class_leaves_alone(
     assert "learned-cells" in {w["code"] for w in done.result["warnings"]}
     report = json.loads((photos.with_name("photos-protected.report") / "report.json").read_text())
     assert report["method"]["method"] == "PUE" and int(report["method"]["robust rounds"]) >= 3
-    assert report["effect"]["columns"][-1] == "This method"
     bank = stored_bank(tmp_path / "home", done.result["collection"])
     assert bank.provenance.method == "pue" and bank.delta.shape == (2, 1, 3, 8, 8)
     before = tree(photos.with_name("photos-protected"))
