@@ -26,7 +26,7 @@ from ue_cli.certification.statement import (
 from ue_cli.datasets.dataset import Dataset
 from ue_cli.datasets.images import load_images
 from ue_cli.datasets.subject import TRAININGS
-from ue_cli.errors import ExitCode, UeError
+from ue_cli.errors import UeError
 from ue_cli.report import Caution, Certification, write_certificate
 from ue_cli.report.values import plain
 from ue_cli.storage import explain_write
@@ -64,11 +64,6 @@ class CertifyResult:
     certification: Certification
     report: Path
     cautions: tuple[Caution, ...]
-
-    @property
-    def exit_code(self) -> ExitCode:
-        """Abstentions and uninformative certificates are results."""
-        return ExitCode.DONE
 
     def to_json(self) -> dict[str, Any]:
         """The envelope's result: all that is in certificate.json, the counts included."""
