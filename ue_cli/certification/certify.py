@@ -16,7 +16,7 @@ from ue_cli.certificates.smoothing import draws_needed, max_certifiable_eta
 from ue_cli.certification.forecast import Plan, forecast, planned
 from ue_cli.certification.options import CertifyOptions
 from ue_cli.certification.recovered import RADII, attack
-from ue_cli.certification.smoothed import OWN_IMAGES, LabelledImages, Surrogates, smooth
+from ue_cli.certification.smoothed import TRAINING_IMAGES, LabelledImages, Surrogates, smooth
 from ue_cli.certification.statement import (
     certification_of,
     describe_recipe,
@@ -210,7 +210,7 @@ def _smooth_each(
     plan, data = trained.plan, trained.data
     size = plan.plain["protected"].recipe.size
     tests = LabelledImages.of(data.test, data.test_labels, size)
-    training_images = LabelledImages.of(data.protected, data.labels, size).sample(OWN_IMAGES)
+    training_images = LabelledImages.of(data.protected, data.labels, size).sample(TRAINING_IMAGES)
     phases.start("Drawing noisy copies", 2 * len(plan.plain) * setting.draws)
     return tuple(
         smooth(

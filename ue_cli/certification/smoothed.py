@@ -34,7 +34,7 @@ SIGMAS = {
 }
 """What σ is chosen from, by scaling; the published 0.25 is the largest absolute one."""
 
-OWN_IMAGES = 1000
+TRAINING_IMAGES = 1000
 """Training images that stand in for test images where σ is chosen without a control."""
 
 
@@ -170,7 +170,7 @@ def _choose(
 ) -> tuple[float, str]:
     """The rule for σ (algorithms.md §4), and the rule in words."""
     with_control = len(nets) > 1
-    judged = tests if with_control else training_images.sample(OWN_IMAGES)
+    judged = tests if with_control else training_images.sample(TRAINING_IMAGES)
     grid = SIGMAS[setting.scaling]
     choice = choose_sigma(
         nets[-1], judged.images, judged.labels, grid, setting, seed=seed, device=device
