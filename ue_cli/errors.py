@@ -60,11 +60,11 @@ def unknown_name(code: str, message: str, name: str, among: Iterable[str]) -> Ue
         name: that was asked for.
         among: those that there are.
     """
-    known = list(among)
-    by_folded = {one.casefold(): one for one in known}
-    close = [by_folded[one] for one in get_close_matches(name.casefold(), by_folded)]
-    asked = f"Did you mean {' or '.join(close)}? " if close else ""
-    return UeError(code, message, f"{asked}There are: {', '.join(known)}.")
+    names = list(among)
+    by_folded = {candidate.casefold(): candidate for candidate in names}
+    close = [by_folded[folded] for folded in get_close_matches(name.casefold(), by_folded)]
+    question = f"Did you mean {' or '.join(close)}? " if close else ""
+    return UeError(code, message, f"{question}There are: {', '.join(names)}.")
 
 
 class SkipFile(Exception):

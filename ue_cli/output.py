@@ -33,8 +33,8 @@ _BELOW = 8
 
 def printable(text: str) -> str:
     """A file name as a terminal can show it: no control characters, no lone surrogates."""
-    shown = text.encode("utf-8", "backslashreplace").decode()
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in shown)
+    text = text.encode("utf-8", "backslashreplace").decode()
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 class Output:
@@ -147,7 +147,7 @@ class _RichPhases:
         self._bar = bar
         self._console = console
         self._task: Any = None
-        self._told: set[tuple[str, ...]] = set()
+        self._printed_rows: set[tuple[str, ...]] = set()
 
     def start(self, title: str, total: int) -> None:
         """See `Phases.start`."""
@@ -168,8 +168,8 @@ class _RichPhases:
         """See `Watch.show`."""
         if not self._console.is_terminal:
             for row in map(tuple, rows):
-                if PENDING not in row and row not in self._told:
-                    self._told.add(row)
+                if PENDING not in row and row not in self._printed_rows:
+                    self._printed_rows.add(row)
                     pairs = zip(columns, row, strict=True)
                     self.note("; ".join(f"{name} {value}" for name, value in pairs))
             return

@@ -146,17 +146,17 @@ def test_fp32_is_chosen_where_bf16_moves_the_counts(monkeypatch: pytest.MonkeyPa
 def test_sigma_is_the_largest_that_keeps_nine_tenths(net: SmallResNet) -> None:
     grid = (0.01, 0.05, 0.1, 0.2, 0.4, 0.8, 1.6)
     choice = choose_sigma(net, IMAGES, LABELS, grid, NOISE, seed=0)
-    assert choice.kept
+    assert choice.useful
     assert choice.accuracy == count_without_noise(net, IMAGES, LABELS) / 101
     assert choice.median >= 0.9 * choice.accuracy
     next_one = grid[grid.index(choice.sigma) + 1]
     beyond = choose_sigma(net, IMAGES, LABELS, [next_one], NOISE, seed=0)
     assert beyond.median < 0.9 * choice.accuracy
-    assert not beyond.kept
+    assert not beyond.useful
 
 
 def test_without_a_tolerable_sigma_the_smallest_is_named_and_said_to_be_none(
     net: SmallResNet,
 ) -> None:
     choice = choose_sigma(net, IMAGES, LABELS, (20.0, 30.0, 10.0), NOISE, seed=0)
-    assert (choice.sigma, choice.kept) == (10.0, False)
+    assert (choice.sigma, choice.useful) == (10.0, False)

@@ -15,8 +15,6 @@ import numpy as np
 from ue_cli.errors import UeError
 from ue_cli.types import Budget, BudgetCertificate, Difference, FileRecord, PixelArray
 
-__all__ = ["HISTOGRAM_BINS", "Difference", "certify", "measure"]
-
 HISTOGRAM_BINS = 32
 FAINT = 3.5
 """Levels of amplitude along the class's perturbation below which a file does not count as

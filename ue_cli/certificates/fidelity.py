@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from ue_cli.certificates.budget import measure
 from ue_cli.certificates.colour import ciede2000, srgb_to_lab
 from ue_cli.errors import UeError
-from ue_cli.types import Fidelity, FidelitySummary, FloatArray, PixelArray
+from ue_cli.types import Fidelity, FidelitySummary, FloatArray, PixelArray, without_alpha
 
 COLOUR_SAMPLES = 32_768
 """Pixels per photo on which ΔE00 is computed, once over all pixels and once over flat ones."""
@@ -57,7 +57,7 @@ def fidelity(
         )
     top, left, height, width = _centre(original.shape[0], original.shape[1], max_pixels)
     window = (slice(top, top + height), slice(left, left + width))
-    before, after = _colour(original[window]), _colour(protected[window])
+    before, after = without_alpha(original[window]), without_alpha(protected[window])
     mse = measure(before, after).mse
     luma_before, luma_after = _luma(before), _luma(after)
     spread, mean = _block_stats(luma_before)
@@ -192,13 +192,6 @@ def _centre(height: int, width: int, max_pixels: int) -> tuple[int, int, int, in
     rows = min(height, max(side, max_pixels // max(1, min(width, side))))
     columns = min(width, max(1, max_pixels // rows))
     return (height - rows) // 2, (width - columns) // 2, rows, columns
-
-
-def _colour(image: PixelArray) -> PixelArray:
-    """Without alpha: (h, w) or (h, w, 3)."""
-    if image.ndim == 2:
-        return image
-    return image[..., 0] if image.shape[2] <= 2 else image[..., :3]
 
 
 def _luma(image: PixelArray) -> FloatArray:

@@ -35,7 +35,7 @@ PILOTS = 3
 PILOT_IMAGES = 1000
 """About so many images, from the whole test set, that each of them classifies."""
 
-KEPT = 0.9
+USEFUL_SHARE = 0.9
 """Share of its accuracy that the median noisy copy of a useful surrogate keeps."""
 
 PIXELS = {"cpu": 2**17, "cuda": 2**21}
@@ -136,7 +136,7 @@ def choose_precision(
         ),
         strict=True,
     )
-    near = all(abs(one - other) <= TOLERANCE * len(images) for one, other in pairs)
+    near = all(abs(fp32 - bf16) <= TOLERANCE * len(images) for fp32, bf16 in pairs)
     return "bf16" if near else "fp32"
 
 
@@ -146,14 +146,14 @@ class SigmaChoice:
 
     Attributes:
         sigma: the largest on the grid that keeps enough; its smallest if none does.
-        kept: whether any did. If not, noise of every size on the grid destroys the network, and
-            whatever is certified with it says nothing.
+        useful: whether any did. If not, noise of every size on the grid destroys the network,
+            and whatever is certified with it says nothing.
         accuracy: A(θ̂), from 0 to 1.
         median: the median accuracy of the pilot draws at ``sigma``.
     """
 
     sigma: float
-    kept: bool
+    useful: bool
     accuracy: float
     median: float
 
@@ -195,12 +195,12 @@ def choose_sigma(
     scales = weight_scales(net, setting.scaling)
     copy = NoisyCopy(net, scales, device=device, dtype=_dtype(precision))
     for sigma in sorted(grid, reverse=True):
-        found = _counts(copy, images, labels, sigma, range(draws), "sigma", seed)
-        median = statistics.median(found)
-        if median >= KEPT * base:
+        counts = _counts(copy, images, labels, sigma, range(draws), "sigma", seed)
+        median = statistics.median(counts)
+        if median >= USEFUL_SHARE * base:
             break
     tests = len(images)
-    return SigmaChoice(sigma, median >= KEPT * base, base / tests, median / tests)
+    return SigmaChoice(sigma, median >= USEFUL_SHARE * base, base / tests, median / tests)
 
 
 def draw_noise(
@@ -236,15 +236,15 @@ def _counts(
     """The count of each draw; on a GPU one draw is under way while the last one is read."""
     prepared = copy.prepare(images)
     device = prepared.device
-    batch = max(1, PIXELS.get(device.type, 2**17) // prepared[0, 0].numel())
-    batches, truths = torch.split(prepared, batch), torch.split(labels.to(device), batch)
+    size = max(1, PIXELS.get(device.type, 2**17) // prepared[0, 0].numel())
+    batches, truths = torch.split(prepared, size), torch.split(labels.to(device), size)
     waiting: Tensor | None = None
     for draw in draws:
         noise = draw_noise(draw, copy.size, seed=seed, purpose=purpose, device=str(device))
         copy.move(sigma, noise)
         right = torch.zeros((), dtype=torch.int64, device=device)
-        for some, truth in zip(batches, truths, strict=True):
-            right += (copy.logits(some).argmax(1) == truth).sum()
+        for batch, truth in zip(batches, truths, strict=True):
+            right += (copy.logits(batch).argmax(1) == truth).sum()
         if waiting is not None:
             yield int(waiting)
         waiting = right

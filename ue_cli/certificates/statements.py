@@ -92,19 +92,19 @@ def population(bound: EtaBound, setting: Smoothing, tests: int) -> str:
     )
 
 
-def training_runs(found: RunsCertificate) -> str:
+def training_runs(runs: RunsCertificate) -> str:
     """State what K trainings prove about such trainings."""
     words = (
-        f"With {confidence_words(found.confidence)} confidence over {found.runs} independent "
-        f"trainings, at least {_share(found.q)} of all such trainings on the protected files reach "
-        f"at most {at_most(found.upper)} on these {found.tests:,} clean test images."
+        f"With {confidence_words(runs.confidence)} confidence over {runs.runs} independent "
+        f"trainings, at least {_share(runs.q)} of all such trainings on the protected files reach "
+        f"at most {at_most(runs.upper)} on these {runs.tests:,} clean test images."
     )
-    if found.control_lower is not None:
+    if runs.control_lower is not None:
         words += (
-            f" With the same confidence, by itself, at least {_share(found.q)} of those on the "
-            f"originals reach at least {at_least(found.control_lower)}."
+            f" With the same confidence, by itself, at least {_share(runs.q)} of those on the "
+            f"originals reach at least {at_least(runs.control_lower)}."
         )
-    return f"{words} Such a training: {found.distribution.rstrip('.')}."
+    return f"{words} Such a training: {runs.distribution.rstrip('.')}."
 
 
 def _noisy_models(setting: Smoothing) -> str:

@@ -62,13 +62,13 @@ def judge(
         return "uninformative", _learned_nothing(protected.fit, classes)
     eta, upper = min(certified)
     share = f"{100 * setting.q:g} %"
-    found = (
+    claim = (
         f"at least {share} of the noisy copies of the surrogate trained on the protected files get "
         f"at most {at_most(upper)} of the clean test images right (within η = {eta:g})"
     )
     if control is None:
         return "no-control", (
-            f"There is no control: {found}, but only a second surrogate, trained on the originals, "
+            f"There is no control: {claim}, but only a second surrogate, trained on the originals, "
             "can show whether the files or the noise keep that low. Give the originals."
         )
     if control.lower is None:
@@ -79,7 +79,7 @@ def judge(
         return "uninformative", _fits_worse(protected.fit, control.fit)
     gap = control.lower - upper
     compared = (
-        f"{found}; the same {share} mark of the control, trained on the originals, lies at "
+        f"{claim}; the same {share} mark of the control, trained on the originals, lies at "
         f"{at_least(control.lower)} or higher under the same noise "
         f"({confidence_words(setting.confidence)} confidence each): a gap of {_points(gap)}, where "
         f"{_points(MARGIN)} are asked for"
@@ -104,52 +104,52 @@ def informative_up_to(
     if control.lower is None:
         return None
     least = control.lower - MARGIN + _ROUNDING
-    kept = (b.eta for b in protected.simultaneous if b.upper is not None and b.upper <= least)
-    return max(kept, default=None)
+    etas = (b.eta for b in protected.simultaneous if b.upper is not None and b.upper <= least)
+    return max(etas, default=None)
 
 
-def judge_runs(found: RunsCertificate, *, classes: int) -> tuple[Verdict, str]:
+def judge_runs(runs: RunsCertificate, *, classes: int) -> tuple[Verdict, str]:
     """Decide whether a training-run certificate says anything about the protection.
 
     It does if the worst training on the originals gets ``MARGIN`` more than the best one on the
     protected files, and passes ``learning_mark``, and if the trainings on the protected files fit
     theirs on average no worse, within ``FIT_SLACK``.
     """
-    fit = fmean(found.protected_fit)
+    fit = fmean(runs.protected_fit)
     if fit < learning_mark(classes):
         return "uninformative", _learned_nothing(fit, classes)
-    if found.control_lower is None:
+    if runs.control_lower is None:
         return "no-control", (
-            f"There is no control: the best of {found.runs} trainings on the protected files gets "
-            f"{at_most(found.upper)} of the clean test images right, but only trainings on the "
+            f"There is no control: the best of {runs.runs} trainings on the protected files gets "
+            f"{at_most(runs.upper)} of the clean test images right, but only trainings on the "
             "originals can show whether that is little. Give the originals."
         )
-    if found.control_lower < learning_mark(classes) - _ROUNDING:
+    if runs.control_lower < learning_mark(classes) - _ROUNDING:
         return "uninformative", (
-            f"Even from the originals, the worst of {found.runs} trainings learns only "
-            f"{at_least(found.control_lower)}, where {at_least(learning_mark(classes))} are asked "
+            f"Even from the originals, the worst of {runs.runs} trainings learns only "
+            f"{at_least(runs.control_lower)}, where {at_least(learning_mark(classes))} are asked "
             f"for among {classes} classes: such trainings find little to learn anywhere. Train "
             "longer, or on more files."
         )
-    control_fit = fmean(found.control_fit)
+    control_fit = fmean(runs.control_fit)
     if fit < control_fit - FIT_SLACK - _ROUNDING:
         return "uninformative", _fits_worse(fit, control_fit)
-    gap = found.control_lower - found.upper
+    gap = runs.control_lower - runs.upper
     compared = (
-        f"Of {found.runs} trainings on each, the best on the protected files gets "
-        f"{at_most(found.upper)} of the clean test images right, the worst on the originals "
-        f"{at_least(found.control_lower)}: "
+        f"Of {runs.runs} trainings on each, the best on the protected files gets "
+        f"{at_most(runs.upper)} of the clean test images right, the worst on the originals "
+        f"{at_least(runs.control_lower)}: "
         f"a gap of {_points(gap)}, where {_points(MARGIN)} are asked for. Each bounds "
-        f"{100 * found.q:g} % of such trainings with {confidence_words(found.confidence)} "
+        f"{100 * runs.q:g} % of such trainings with {confidence_words(runs.confidence)} "
         "confidence."
     )
     if gap < MARGIN - _ROUNDING:
         return "uninformative", (
             f"{compared} Models trained on the protected files may be as good as others."
         )
-    early = max(found.protected_best) / found.tests
+    early = max(runs.protected_best) / runs.tests
     stopped = f" Stopped at its best epoch, one of them had {at_most(early)}."
-    return "informative", compared + (stopped if early > found.upper else "")
+    return "informative", compared + (stopped if early > runs.upper else "")
 
 
 def _too_few_draws(protected: SurrogateCertificate, setting: Smoothing) -> str:

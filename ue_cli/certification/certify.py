@@ -16,7 +16,7 @@ from ue_cli.certificates.smoothing import draws_needed, max_certifiable_eta
 from ue_cli.certification.forecast import Plan, forecast, planned
 from ue_cli.certification.options import CertifyOptions
 from ue_cli.certification.recovered import RADII, attack
-from ue_cli.certification.smoothed import OWN_IMAGES, Seen, Surrogates, smooth
+from ue_cli.certification.smoothed import TRAINING_IMAGES, LabelledImages, Surrogates, smooth
 from ue_cli.certification.statement import (
     certification_of,
     describe_recipe,
@@ -26,7 +26,7 @@ from ue_cli.certification.statement import (
 from ue_cli.datasets.dataset import Dataset
 from ue_cli.datasets.images import load_images
 from ue_cli.datasets.subject import TRAININGS
-from ue_cli.errors import ExitCode, UeError
+from ue_cli.errors import UeError
 from ue_cli.report import Caution, Certification, write_certificate
 from ue_cli.report.values import plain
 from ue_cli.storage import explain_write
@@ -65,11 +65,6 @@ class CertifyResult:
     report: Path
     cautions: tuple[Caution, ...]
 
-    @property
-    def exit_code(self) -> ExitCode:
-        """Abstentions and uninformative certificates are results."""
-        return ExitCode.DONE
-
     def to_json(self) -> dict[str, Any]:
         """The envelope's result: all that is in certificate.json, the counts included."""
         return {
@@ -91,15 +86,15 @@ def certify(options: CertifyOptions, phases: Phases) -> CertifyResult:
     _require_draws(setting)
     device = resolve_device(options.device)
     torch.set_num_threads(options.jobs)  # where --jobs leaves cores to others, draws do as well
-    asked, found = options, options.read(phases)
-    options = replace(options, side=found.side)
-    data = _load(found, options, phases)
-    plan = planned(options, len(found.train), with_control=found.has_control)
+    asked, dataset = options, options.read(phases)
+    options = replace(options, side=dataset.side)
+    data = _load(dataset, options, phases)
+    plan = planned(options, len(dataset.train), with_control=dataset.has_control)
     cache = options.folder / TRAININGS
-    _announce(found, setting, options, phases)
+    _announce(dataset, setting, options, phases)
     left = pending(plan.trials, data, cache=cache, device=device)
-    tests, classes = len(found.test), len(found.classes)
-    seconds = forecast(options, len(found.train), tests, classes, plan=plan, left=left)
+    tests, classes = len(dataset.test), len(dataset.classes)
+    seconds = forecast(options, len(dataset.train), tests, classes, plan=plan, left=left)
     phases.note(f"This will take about {duration(seconds)} on {device.upper()}.")
     results = run_trials(
         plan.trials, data, cache=cache, jobs=options.jobs, device=device, phases=phases
@@ -109,18 +104,18 @@ def certify(options: CertifyOptions, phases: Phases) -> CertifyResult:
     measured = CertifyReport(
         smoothed=_attack_each(smoothed, trained, options, phases),
         runs=_certify_runs(trained, options),
-        train_files=len(found.train),
-        test_files=len(found.test),
-        test_source=found.test_source,
+        train_files=len(dataset.train),
+        test_files=len(dataset.test),
+        test_source=dataset.test_source,
         device=device.upper(),
-        recipe=describe_recipe(plan.plain["protected"].classifier, found.side),
-        data_sha256=found.sha256,
+        recipe=describe_recipe(plan.plain["protected"].classifier, dataset.side),
+        data_sha256=dataset.sha256,
         seconds=time.monotonic() - started,
     )
-    certification = certification_of(measured, found, asked)
+    certification = certification_of(measured, dataset, asked)
     with explain_write(options.folder):
         write_certificate(options.folder, certification)
-    return CertifyResult(certification, options.folder, found.cautions)
+    return CertifyResult(certification, options.folder, dataset.cautions)
 
 
 def _require_draws(setting: Smoothing) -> None:
@@ -135,36 +130,38 @@ def _require_draws(setting: Smoothing) -> None:
     )
 
 
-def _load(found: Dataset, options: CertifyOptions, phases: Phases) -> TrialData:
+def _load(dataset: Dataset, options: CertifyOptions, phases: Phases) -> TrialData:
     def read(paths: list[Path], title: str) -> np.ndarray[Any, np.dtype[np.uint8]]:
         return load_images(
             paths,
-            found.side,
+            dataset.side,
             jobs=options.jobs,
             phases=phases,
             title=title,
-            max_pixels=found.max_pixels,
+            max_pixels=dataset.max_pixels,
         )
 
-    originals = [item.original for item in found.train if item.original is not None]
+    originals = [file.original for file in dataset.train if file.original is not None]
     return TrialData(
-        protected=read([item.protected for item in found.train], "Reading the protected files"),
-        clean=read(originals, "Reading the originals") if found.has_control else None,
-        labels=np.array([item.label for item in found.train], np.int64),
-        test=read([item.path for item in found.test], "Reading the clean test images"),
-        test_labels=np.array([item.label for item in found.test], np.int64),
+        protected=read([file.protected for file in dataset.train], "Reading the protected files"),
+        clean=read(originals, "Reading the originals") if dataset.has_control else None,
+        labels=np.array([file.label for file in dataset.train], np.int64),
+        test=read([image.path for image in dataset.test], "Reading the clean test images"),
+        test_labels=np.array([image.label for image in dataset.test], np.int64),
     )
 
 
-def _announce(found: Dataset, setting: Smoothing, options: CertifyOptions, phases: Phases) -> None:
+def _announce(
+    dataset: Dataset, setting: Smoothing, options: CertifyOptions, phases: Phases
+) -> None:
     """Say what is fixed from here on, before the first training."""
     phases.note(
-        f"{len(found.train):,} files train and {len(found.test):,} clean images test, in "
-        f"{len(found.classes)} classes. {found.labels_from}"
+        f"{len(dataset.train):,} files train and {len(dataset.test):,} clean images test, in "
+        f"{len(dataset.classes)} classes. {dataset.labels_from}"
     )
     sides = (
         "on the protected files and as many on the originals"
-        if found.has_control
+        if dataset.has_control
         else ("on the protected files; without originals there is no control")
     )
     phases.note(
@@ -196,11 +193,11 @@ class _Trained:
 
     def surrogates(self, kind: Mapping[str, Trial]) -> Surrogates:
         """What one certificate is about; its twin is another run under the same recipe."""
-        own = kind["protected"]
-        twins = (t for t in self.plan.runs["protected"] if t.recipe == own.recipe and t != own)
+        trial = kind["protected"]
+        twins = (t for t in self.plan.runs["protected"] if t.recipe == trial.recipe and t != trial)
         twin = next(twins, None)
         return Surrogates(
-            self.results[own],
+            self.results[trial],
             None if twin is None else self.results[twin],
             self.results[kind["clean"]] if "clean" in kind else None,
         )
@@ -212,14 +209,14 @@ def _smooth_each(
     """The plain surrogate, then the robust one."""
     plan, data = trained.plan, trained.data
     size = plan.plain["protected"].recipe.size
-    tests = Seen.of(data.test, data.test_labels, size)
-    own = Seen.of(data.protected, data.labels, size).some(OWN_IMAGES)
+    tests = LabelledImages.of(data.test, data.test_labels, size)
+    training_images = LabelledImages.of(data.protected, data.labels, size).sample(TRAINING_IMAGES)
     phases.start("Drawing noisy copies", 2 * len(plan.plain) * setting.draws)
     return tuple(
         smooth(
             trained.surrogates(kind),
             tests,
-            own,
+            training_images,
             setting,
             sigma=options.given_sigma,
             seed=options.seed,

@@ -32,10 +32,10 @@ class Plan:
     @property
     def trials(self) -> list[Trial]:
         """Every training once, those of an arm together."""
-        found = []
+        trials = []
         for arm in self.runs:
-            found += [*self.runs[arm], self.plain[arm], self.robust[arm]]
-        return list(dict.fromkeys(found))
+            trials += [*self.runs[arm], self.plain[arm], self.robust[arm]]
+        return list(dict.fromkeys(trials))
 
 
 def planned(options: CertifyOptions, train_files: int, *, with_control: bool) -> Plan:

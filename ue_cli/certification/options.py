@@ -79,7 +79,7 @@ class CertifyOptions(Subject):
 
     def command(self) -> str:
         """The command line that does it again."""
-        own: list[tuple[str, object]] = [
+        flags: list[tuple[str, object]] = [
             *self.changed("preset", "runs"),
             *(("--victim", name) for name in self.victims),
             ("--q", self.q),
@@ -88,4 +88,4 @@ class CertifyOptions(Subject):
             ("--confidence", self.confidence),
             ("--smoothing", self.scaling),
         ]
-        return self.command_line("certify", own)
+        return self.command_line("certify", flags)

@@ -52,7 +52,7 @@ def attack(
     if data.clean is None or images == 0:
         return None
     setting, counts = certificate.setting, certificate.protected.counts
-    found = recover(
+    recoveries = recover(
         surrogate.load_net(),
         torch.from_numpy(data.clean),
         torch.from_numpy(data.labels),
@@ -66,11 +66,11 @@ def attack(
     )
     points = tuple(
         RecoveryPoint(
-            eta=one.eta,
-            accuracy=one.accuracy,
-            distance=one.distance,
-            bound=certify_eta(counts, one.eta, setting).upper,
+            eta=recovery.eta,
+            accuracy=recovery.accuracy,
+            distance=recovery.distance,
+            bound=certify_eta(counts, recovery.eta, setting).upper,
         )
-        for one in found
+        for recovery in recoveries
     )
     return RecoveryCheck(images, RECIPE.epochs, points)

@@ -34,7 +34,7 @@ SIGMAS = {
 }
 """What σ is chosen from, by scaling; the published 0.25 is the largest absolute one."""
 
-OWN_IMAGES = 1000
+TRAINING_IMAGES = 1000
 """Training images that stand in for test images where σ is chosen without a control."""
 
 
@@ -43,7 +43,7 @@ TRIED, TRIED_DRAWS = 200, 3
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
+class LabelledImages:
     """Labelled images as the surrogates see them.
 
     Attributes:
@@ -55,14 +55,14 @@ class Seen:
     labels: Tensor
 
     @classmethod
-    def of(cls, images: NDArray[np.uint8], labels: NDArray[np.int64], size: int) -> Seen:
+    def of(cls, images: NDArray[np.uint8], labels: NDArray[np.int64], size: int) -> LabelledImages:
         """From (m, 3, h, w) uint8 and (m,) int64."""
         return cls(whole(torch.from_numpy(images), size), torch.from_numpy(labels))
 
-    def some(self, most: int) -> Seen:
+    def sample(self, most: int) -> LabelledImages:
         """Every so manieth, ``most`` of them or fewer."""
         every = -(-len(self.images) // most)
-        return Seen(self.images[::every], self.labels[::every])
+        return LabelledImages(self.images[::every], self.labels[::every])
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,8 +82,8 @@ class Surrogates:
 
 def smooth(
     surrogates: Surrogates,
-    tests: Seen,
-    own: Seen,
+    tests: LabelledImages,
+    training_images: LabelledImages,
     setting: Smoothing,
     *,
     sigma: float | None,
@@ -96,16 +96,17 @@ def smooth(
     Args:
         surrogates: trained.
         tests: what accuracy is counted on.
-        own: the protected training images: σ is chosen on them where there is no control.
+        training_images: the protected ones: σ is chosen on them where there is no control.
         setting: all but σ.
         sigma: σ; None chooses it.
         seed: of the noise.
         device: ``cpu``, ``cuda`` or ``mps``.
         on_draw: called after every certifying draw.
     """
-    nets = [one.load_net() for one in (surrogates.protected, surrogates.control) if one is not None]
+    results = (surrogates.protected, surrogates.control)
+    nets = [result.load_net() for result in results if result is not None]
     if sigma is None:
-        sigma, rule = _choose(nets, tests, own, setting, seed, device)
+        sigma, rule = _choose(nets, tests, training_images, setting, seed, device)
     else:
         rule = "Given on the command line."
     setting = replace(setting, sigma=sigma)
@@ -123,18 +124,18 @@ def smooth(
         correct = count_without_noise(net, tests.images, tests.labels, device=device)
         return _bounded(result, net, correct, counts, setting)
 
-    found = certified(surrogates.protected, nets[0])
+    protected = certified(surrogates.protected, nets[0])
     control = None
     if surrogates.control is not None:
         control = certified(surrogates.control, nets[1])
-    verdict, reason = judge(found, control, setting, classes=surrogates.protected.classes)
+    verdict, reason = judge(protected, control, setting, classes=surrogates.protected.classes)
     distance = None
     if surrogates.twin is not None:
         other = surrogates.twin.load_net().state_dict()
         distance = weight_distance(nets[0], other, setting.scaling)
     return LearnabilityCertificate(
         setting=setting,
-        protected=found,
+        protected=protected,
         control=control,
         max_eta=max_certifiable_eta(setting.draws, setting.q, sigma, setting.confidence),
         training_distance=distance,
@@ -150,21 +151,26 @@ def estimate_draws(
 ) -> float:
     """Seconds that `smooth` will take for one surrogate, from a few draws on made-up images."""
     net = build_net(recipe, classes, seed=0).eval()
-    some = min(tests, TRIED)
-    images, labels = torch.zeros(some, 3, recipe.size, recipe.size), torch.zeros(some).long()
+    sample = min(tests, TRIED)
+    images, labels = torch.zeros(sample, 3, recipe.size, recipe.size), torch.zeros(sample).long()
     few = partial(count_correct, net, images, labels, setting, seed=0, device=device)
     few(draws=range(1))
     began = time.perf_counter()
     few(draws=range(TRIED_DRAWS), precision="fp32")
-    return (time.perf_counter() - began) / TRIED_DRAWS * tests / some * setting.draws
+    return (time.perf_counter() - began) / TRIED_DRAWS * tests / sample * setting.draws
 
 
 def _choose(
-    nets: list[nn.Module], tests: Seen, own: Seen, setting: Smoothing, seed: int, device: str
+    nets: list[nn.Module],
+    tests: LabelledImages,
+    training_images: LabelledImages,
+    setting: Smoothing,
+    seed: int,
+    device: str,
 ) -> tuple[float, str]:
     """The rule for σ (algorithms.md §4), and the rule in words."""
     with_control = len(nets) > 1
-    judged = tests if with_control else own.some(OWN_IMAGES)
+    judged = tests if with_control else training_images.sample(TRAINING_IMAGES)
     grid = SIGMAS[setting.scaling]
     choice = choose_sigma(
         nets[-1], judged.images, judged.labels, grid, setting, seed=seed, device=device
@@ -174,15 +180,15 @@ def _choose(
         if with_control
         else "the surrogate itself on its own training files, for want of a control"
     )
-    kept = f"{100 * choice.median:.1f} % of {100 * choice.accuracy:.1f} %"
-    if not choice.kept:
+    accuracies = f"{100 * choice.median:.1f} % of {100 * choice.accuracy:.1f} %"
+    if not choice.useful:
         return choice.sigma, (
             f"The smallest of {len(grid)} values: under every one of them the median noisy copy of "
-            f"{whose} keeps less than nine tenths of its accuracy (at this one {kept})."
+            f"{whose} keeps less than nine tenths of its accuracy (at this one {accuracies})."
         )
     return choice.sigma, (
         f"The largest of {len(grid)} values under which the median noisy copy of {whose} keeps "
-        f"nine tenths of its accuracy ({kept}), on pilot draws of their own."
+        f"nine tenths of its accuracy ({accuracies}), on pilot draws of their own."
     )
 
 

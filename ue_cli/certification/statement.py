@@ -36,23 +36,23 @@ CONFIDENCE = 0.95
 
 
 def certification_of(
-    measured: CertifyReport, found: Dataset, options: CertifyOptions
+    measured: CertifyReport, dataset: Dataset, options: CertifyOptions
 ) -> Certification:
     """Put what was measured into words.
 
     Args:
         measured: by `ue certify`.
-        found: what it was measured on.
+        dataset: what it was measured on.
         options: how.
     """
     runs_verdict: Verdict | None = None
     sentence = reason = ""
     if measured.runs is not None:
-        runs_verdict, reason = judge_runs(measured.runs, classes=len(found.classes))
+        runs_verdict, reason = judge_runs(measured.runs, classes=len(dataset.classes))
         sentence = training_runs(measured.runs)
-    largest = Counter(item.label for item in found.test).most_common(1)[0][1]
+    largest = Counter(image.label for image in dataset.test).most_common(1)[0][1]
     manifest = options.dataset / MANIFEST_FILE
-    surrogates = [s for one in measured.smoothed for s in (one.protected, one.control)]
+    surrogates = [s for pair in measured.smoothed for s in (pair.protected, pair.control)]
     return Certification(
         measured=measured,
         dataset=options.dataset.absolute().name,
@@ -60,8 +60,8 @@ def certification_of(
         code_version=f"ue {__version__}, torch {torch.__version__}",
         command=options.command(),
         output_sha256=read_manifest(options.dataset).sha256 if manifest.exists() else None,
-        chance=largest / len(found.test),
-        statements=tuple(_statements(one) for one in measured.smoothed),
+        chance=largest / len(dataset.test),
+        statements=tuple(_statements(certificate) for certificate in measured.smoothed),
         intervals={
             s.sha256: clopper_pearson(s.correct, s.counts.tests, CONFIDENCE)
             for s in surrogates
@@ -123,9 +123,9 @@ def describe_runs(trials: Sequence[Trial], victims: Sequence[VictimName], side: 
         return f"{describe_recipe(trials[0].classifier, side)}; {same}"
     recipes = {trial.classifier.net: trial.classifier for trial in trials}
     each = "; ".join(describe_recipe(recipes[name], side) for name in victims if name in recipes)
-    of = ", ".join(ARCHITECTURES[name].title for name in victims)
+    titles = ", ".join(ARCHITECTURES[name].title for name in victims)
     return (
-        f"the architecture is an independent draw, all being as likely, of {of}, and {drawn} "
+        f"the architecture is an independent draw, all being as likely, of {titles}, and {drawn} "
         f"{seeds}; files and the recipe of an architecture are the same: {each}"
     )
 
@@ -137,12 +137,13 @@ def duration(seconds: float) -> str:
     return f"{round(seconds / 60)} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
 
 
-def _statements(one: LearnabilityCertificate) -> Statements:
-    tests = one.protected.counts.tests
+def _statements(certificate: LearnabilityCertificate) -> Statements:
+    protected, setting = certificate.protected, certificate.setting
+    tests = protected.counts.tests
     return Statements(
-        each=per_eta(_widest(one.protected.bounds), one.setting, tests),
-        simultaneous=simultaneous(one.protected.simultaneous, one.setting, tests),
-        population=population(_widest(one.protected.population), one.setting, tests),
+        each=per_eta(_widest(protected.bounds), setting, tests),
+        simultaneous=simultaneous(protected.simultaneous, setting, tests),
+        population=population(_widest(protected.population), setting, tests),
     )
 
 

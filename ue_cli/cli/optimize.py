@@ -22,6 +22,7 @@ from ue_cli.cli.run import (
     MethodOption,
     run_command,
 )
+from ue_cli.datasets.limits import MAX_PIXELS
 from ue_cli.defaults import home_folder, process_count
 from ue_cli.errors import ExitCode
 
@@ -116,7 +117,7 @@ def optimize(
         typer.Option(help="Of every draw, so that anybody can repeat it. [default: your key]"),
     ] = None,
     device: DeviceOption = "auto",
-    max_pixels: MaxPixelsOption = 200_000_000,
+    max_pixels: MaxPixelsOption = MAX_PIXELS,
     jobs: JobsOption = None,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace a bank of that name.")

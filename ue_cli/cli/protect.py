@@ -23,6 +23,7 @@ from ue_cli.cli.run import (
     UnitsOption,
     run_command,
 )
+from ue_cli.datasets.limits import MAX_PIXELS
 from ue_cli.defaults import beside, home_folder, process_count
 from ue_cli.errors import ExitCode
 
@@ -130,7 +131,7 @@ def protect(
         ),
     ] = False,
     device: DeviceOption = "auto",
-    max_pixels: MaxPixelsOption = 200_000_000,
+    max_pixels: MaxPixelsOption = MAX_PIXELS,
     home: HomeOption = None,
 ) -> None:
     """Write a protected copy of a folder of images, and a report beside it."""

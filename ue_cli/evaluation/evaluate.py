@@ -10,7 +10,6 @@ from typing import Any
 from ue_cli.certification.statement import duration
 from ue_cli.datasets.dataset import Dataset
 from ue_cli.datasets.subject import TRAININGS
-from ue_cli.errors import ExitCode
 from ue_cli.evaluation.bank import collection_bank, for_classes, read_public
 from ue_cli.evaluation.cells import (
     check_coverages,
@@ -62,11 +61,6 @@ class EvaluateResult:
     evaluation: Evaluation | None
     report: Path
     cautions: tuple[Caution, ...]
-
-    @property
-    def exit_code(self) -> ExitCode:
-        """Every verdict is a result."""
-        return ExitCode.DONE
 
     def to_json(self) -> dict[str, Any]:
         """The envelope's result: all that is in evaluation.json, every epoch included."""

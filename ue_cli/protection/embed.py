@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from ue_cli.banks import apply
 from ue_cli.banks.layout import oriented
-from ue_cli.certificates.budget import Difference, measure
+from ue_cli.certificates.budget import measure
 from ue_cli.errors import ExitCode, UeError
 from ue_cli.images import write
 from ue_cli.images.decode import Decoded, decode
@@ -18,7 +18,7 @@ from ue_cli.jpeg.quantised import NotInCoefficientDomain
 from ue_cli.metadata.embedded import MetadataPolicy, Removed
 from ue_cli.metadata.policy import filter_info
 from ue_cli.metadata.segments import finish_jpeg
-from ue_cli.types import Budget, Field, PixelArray
+from ue_cli.types import Budget, Difference, Field, PixelArray
 
 OVER_BUDGET = "over-budget"
 

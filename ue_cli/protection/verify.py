@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from ue_cli.certificates.budget import Difference, measure
+from ue_cli.certificates.budget import measure
 from ue_cli.datasets.limits import MAX_PIXELS
 from ue_cli.errors import SkipFile, UeError
 from ue_cli.images.decode import decode
@@ -21,7 +21,7 @@ from ue_cli.owner.places import check_source
 from ue_cli.owner.state import Collection
 from ue_cli.protection.results import Problem, VerifyResult
 from ue_cli.storage import open_regular
-from ue_cli.types import Budget, FileRecord, Phases
+from ue_cli.types import Budget, Difference, FileRecord, Phases
 from ue_cli.workers import Crashed, WorkerPool
 
 

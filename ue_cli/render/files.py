@@ -6,7 +6,7 @@ import shlex
 from typing import TYPE_CHECKING
 
 from ue_cli.output import printable
-from ue_cli.render.rows import Lists, Rows, caution, listed, problems, some
+from ue_cli.render.rows import Lists, Rows, listed, warnings
 
 if TYPE_CHECKING:
     from ue_cli.owner.overview import KeyResult
@@ -21,7 +21,8 @@ ROUTES = {
 
 def protect_rows(result: ProtectResult) -> tuple[Rows, Lists]:
     """`ue protect`, dry or not."""
-    labels = f"{len(result.classes)} ({some(result.classes)}), by {result.label_rule}"
+    names = [*map(printable, result.classes[:6]), *(["…"] if len(result.classes) > 6 else [])]
+    labels = f"{len(result.classes)} ({', '.join(names)}), by {result.label_rule}"
     skipped = listed("Skipped", [f"{s.name}: {s.reason}" for s in result.skipped])
     if result.dry_run or result.budget is None:
         rows = [
@@ -47,7 +48,7 @@ def protect_rows(result: ProtectResult) -> tuple[Rows, Lists]:
     ]
     if (after := result.aftercare) is not None:
         rows.append(("Certificate", printable(after.outcome)))
-    return rows, [*skipped, ("Warnings", [caution(c) for c in result.cautions])]
+    return rows, [*skipped, warnings(result.cautions)]
 
 
 def verify_rows(result: VerifyResult) -> tuple[Rows, Lists]:
@@ -59,7 +60,7 @@ def verify_rows(result: VerifyResult) -> tuple[Rows, Lists]:
         ("Budget", f"largest difference {result.linf:g} of {result.levels} levels"),
         ("Mean |δ|", f"{result.mean_abs:.2f} levels"),
     ]
-    return rows, problems(result.problems)
+    return rows, listed("Problems", [f"{p.name}: {p.text}" for p in result.problems])
 
 
 def key_rows(result: KeyResult) -> tuple[Rows, Lists]:
@@ -116,6 +117,6 @@ def _protected(result: ProtectResult) -> str:
         faint = f", {budget.faint_count} of them faint: count those as unprotected"
     else:
         faint = ""
-    kept = f", {result.kept} finished earlier" if result.kept else ""
+    earlier = f", {result.kept} finished earlier" if result.kept else ""
     skipped = f", {len(result.skipped)} skipped" if result.skipped else ""
-    return f"{result.fresh} files{faint}{kept}{skipped}"
+    return f"{result.fresh} files{faint}{earlier}{skipped}"

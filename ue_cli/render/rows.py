@@ -1,4 +1,4 @@
-"""What every command's rows and lists share: names, problems and cautions in few words."""
+"""What every command's rows and lists share: warnings, and lists that fit on a screen."""
 
 from __future__ import annotations
 
@@ -8,36 +8,23 @@ from typing import TYPE_CHECKING
 from ue_cli.output import printable
 
 if TYPE_CHECKING:
-    from ue_cli.protection.results import Problem
     from ue_cli.report import Caution
-    from ue_cli.types import Skipped
 
-SHOWN = 20
+MAX_LINES = 20
 """Lines of a list; ``--json`` and the report have all."""
 
 Rows = list[tuple[str, str]]
 Lists = list[tuple[str, list[str]]]
 
 
-def caution(one: Caution) -> str:
-    """What to know, and what to do about it."""
-    return printable(f"{one.text} {one.remedy}")
+def warnings(cautions: Sequence[Caution]) -> tuple[str, list[str]]:
+    """What to know, and what to do about it, a line each."""
+    return "Warnings", [printable(f"{caution.text} {caution.remedy}") for caution in cautions]
 
 
-def problems(found: Sequence[Problem]) -> Lists:
-    """One line for each file that failed."""
-    return listed("Problems", [f"{p.name}: {p.text}" for p in found])
-
-
-def listed(title: str, lines: Sequence[str | Skipped]) -> Lists:
+def listed(title: str, lines: Sequence[str]) -> Lists:
     """A titled list, cut where it is too long for a screen."""
-    shown = [printable(str(line)) for line in lines[:SHOWN]]
-    if len(lines) > SHOWN:
-        shown.append(f"… and {len(lines) - SHOWN} more; --json and the report list all.")
-    return [(title, shown)]
-
-
-def some(names: Sequence[str]) -> str:
-    """The first names, for a row."""
-    shown = ", ".join(printable(name) for name in names[:6])
-    return shown + (", …" if len(names) > 6 else "")
+    cut = [printable(line) for line in lines[:MAX_LINES]]
+    if len(lines) > MAX_LINES:
+        cut.append(f"… and {len(lines) - MAX_LINES} more; --json and the report list all.")
+    return [(title, cut)]

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from ue_cli.output import printable
-from ue_cli.render.rows import Lists, Rows, caution
+from ue_cli.render.rows import Lists, Rows, warnings
 
 if TYPE_CHECKING:
     from ue_cli.certification.certify import CertifyResult
@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
 def certify_rows(result: CertifyResult) -> tuple[Rows, Lists]:
     """`ue certify`."""
-    found = result.certification
-    measured = found.measured
+    certification = result.certification
+    measured = certification.measured
     rows = [
         ("Trained on", f"{measured.train_files:,} files, tested on {measured.test_files:,}"),
         ("Test images", measured.test_source),
@@ -26,28 +26,27 @@ def certify_rows(result: CertifyResult) -> tuple[Rows, Lists]:
         rows += [
             ("Trainings", _percentages(measured.runs.protected, measured.runs.tests)),
             ("Control", _percentages(measured.runs.control, measured.runs.tests)),
-            ("Verdict", f"{found.runs_verdict}: {found.runs_reason}"),
+            ("Verdict", f"{certification.runs_verdict}: {certification.runs_reason}"),
         ]
     lists: Lists = []
-    for one in measured.smoothed:
+    for certificate in measured.smoothed:
+        setting = certificate.setting
         title = (
-            f"{one.protected.training.capitalize()} surrogate, {one.setting.scaling} noise "
-            f"σ = {one.setting.sigma:g}: {one.verdict}"
+            f"{certificate.protected.training.capitalize()} surrogate, "
+            f"{setting.scaling} noise σ = {setting.sigma:g}: {certificate.verdict}"
         )
-        lists.append((title, [one.reason, *_bounds(one), *_attacks(one)]))
+        lists.append((title, [certificate.reason, *_bounds(certificate), *_attacks(certificate)]))
     rows += [
         ("Keep private", printable(str(result.report))),
         ("Time", f"{measured.seconds:.0f} s"),
     ]
-    cautions = [caution(one) for one in result.cautions]
-    return rows, [*lists, ("Warnings", cautions)]
+    return rows, [*lists, warnings(result.cautions)]
 
 
 def evaluate_rows(result: EvaluateResult) -> tuple[Rows, Lists]:
     """`ue evaluate`, dry or not."""
-    cautions = [caution(one) for one in result.cautions]
-    found = result.evaluation
-    if found is None:
+    evaluation = result.evaluation
+    if evaluation is None:
         cells = [
             f"{victim}, {name}, {coverage} % protected" for victim, name, coverage in result.cells
         ]
@@ -55,32 +54,34 @@ def evaluate_rows(result: EvaluateResult) -> tuple[Rows, Lists]:
             ("Would train", f"{result.left} of {result.trainings} trainings"),
             ("Estimate", f"{result.estimate:.0f} s"),
         ]
-        return rows, [("Cells", cells), ("Warnings", cautions)]
-    measured, tests = found.measured, found.measured.tests
+        return rows, [("Cells", cells), warnings(result.cautions)]
+    measured, tests = evaluation.measured, evaluation.measured.tests
     rows = [("Trained on", f"{measured.train_files:,} files, tested on {tests:,}")]
-    for headline in found.headlines:
+    for headline in evaluation.headlines:
         rows.append((f"{headline.coverage} % protected", headline.sentence))
-    if (seen := measured.detectability) is not None:
-        told = f"a linear classifier tells protected files in {100 * seen.detected.accuracy:.1f} %"
-        rows.append(("Noticed", f"{told}; guessing, {100 * seen.detected.chance:.1f} %"))
+    if measured.detectability is not None:
+        detected = measured.detectability.detected
+        noticed = f"a linear classifier tells protected files in {100 * detected.accuracy:.1f} %"
+        rows.append(("Noticed", f"{noticed}; guessing, {100 * detected.chance:.1f} %"))
     lines = []
     for cell in measured.cells:
-        control = _percentages([one.last for one in cell.control], tests)
+        control = _percentages([training.last for training in cell.control], tests)
         if cell.alone:
-            control += f", clean files alone {_percentages([a.last for a in cell.alone], tests)}"
-        if untrained := [one.encoding.floor for one in cell.control if one.encoding]:
+            alone = _percentages([training.last for training in cell.alone], tests)
+            control += f", clean files alone {alone}"
+        if untrained := [training.encoding.floor for training in cell.control if training.encoding]:
             control += f", untrained {_percentages(untrained, tests)}"
+        last = _percentages([training.last for training in cell.protected], tests)
+        best = _percentages([training.best for training in cell.protected], tests)
         lines.append(
-            f"{cell.victim}, {cell.countermeasure}, {cell.coverage} %: "
-            f"{_percentages([one.last for one in cell.protected], tests)}, best epoch "
-            f"{_percentages([one.best for one in cell.protected], tests)}; control {control}; "
-            f"{cell.verdict.replace('-', ' ')}"
+            f"{cell.victim}, {cell.countermeasure}, {cell.coverage} %: {last}, best epoch {best}; "
+            f"control {control}; {cell.verdict.replace('-', ' ')}"
         )
     rows += [
         ("Keep private", printable(str(result.report))),
         ("Time", f"{measured.seconds:.0f} s"),
     ]
-    return rows, [("Cells", lines), ("Rule", [found.rule]), ("Warnings", cautions)]
+    return rows, [("Cells", lines), ("Rule", [evaluation.rule]), warnings(result.cautions)]
 
 
 def _percentages(correct: Sequence[int], tests: int) -> str:
@@ -89,25 +90,27 @@ def _percentages(correct: Sequence[int], tests: int) -> str:
     return ", ".join(f"{100 * count / tests:.1f}" for count in sorted(correct)) + " %"
 
 
-def _bounds(one: LearnabilityCertificate) -> list[str]:
+def _bounds(certificate: LearnabilityCertificate) -> list[str]:
     """A table of η against both bounds, abstentions in one line."""
-    beside = {b.eta: b.upper for b in one.control.bounds} if one.control is not None else {}
+    control_bounds = () if certificate.control is None else certificate.control.bounds
+    control_uppers = {bound.eta: bound.upper for bound in control_bounds}
     lines = []
-    for bound in one.protected.bounds:
+    for bound in certificate.protected.bounds:
         if bound.upper is None:
             lines.append(
-                f"η > {one.max_eta:.3g}: abstains, {one.setting.draws:,} draws are too few"
+                f"η > {certificate.max_eta:.3g}: abstains, "
+                f"{certificate.setting.draws:,} draws are too few"
             )
             break
-        control = beside.get(bound.eta)
+        control = control_uppers.get(bound.eta)
         other = "" if control is None else f", control {100 * control:.1f} %"
         lines.append(f"η = {bound.eta:<8g} at most {100 * bound.upper:.1f} %{other}")
     return lines
 
 
-def _attacks(one: LearnabilityCertificate) -> list[str]:
+def _attacks(certificate: LearnabilityCertificate) -> list[str]:
     """The recovery attack, one line for each radius."""
-    points = () if one.recovery is None else one.recovery.points
+    points = () if certificate.recovery is None else certificate.recovery.points
     return [
         f"Recovery attack within η = {point.eta:<8g} {100 * point.accuracy:.1f} %"
         + ("" if point.bound is None else f", bound {100 * point.bound:.1f} %")

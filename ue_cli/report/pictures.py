@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from ue_cli.report.model import Comparison
-from ue_cli.types import PixelArray
+from ue_cli.types import PixelArray, without_alpha
 
 Bytes = NDArray[np.uint8]
 
@@ -104,16 +104,9 @@ def _comparison(pictures: list[Image.Image], orientation: int, kind: str) -> Com
     return Comparison(encoded[0], encoded[1], encoded[2], width, height)
 
 
-def _colour(image: PixelArray) -> PixelArray:
-    """Without alpha: (h, w) or (h, w, 3), what Pillow shows as L and RGB."""
-    if image.ndim == 2:
-        return image
-    return image[..., 0] if image.shape[2] <= 2 else image[..., :3]
-
-
 def _levels(image: PixelArray) -> Bytes:
     """The picture on the 8-bit scale."""
-    image = _colour(image)
+    image = without_alpha(image)
     eight = image if image.dtype == np.uint8 else (image // 257).astype(np.uint8)
     return np.ascontiguousarray(eight, dtype=np.uint8)
 
@@ -121,7 +114,7 @@ def _levels(image: PixelArray) -> Bytes:
 def _amplify(before: PixelArray, after: PixelArray, gain: float) -> Bytes:
     """128 + gain × (after − before) in 8-bit levels, clipped."""
     step = 1 if before.dtype == np.uint8 else 257
-    difference = _colour(after).astype(np.float32) - _colour(before).astype(np.float32)
+    difference = without_alpha(after).astype(np.float32) - without_alpha(before).astype(np.float32)
     difference *= np.float32(gain / step)
     difference += np.float32(128)
     np.clip(difference, 0, 255, out=difference)

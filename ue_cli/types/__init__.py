@@ -1,6 +1,14 @@
 """The nouns: frozen values that every layer speaks in. Nothing here needs torch or Pillow."""
 
-from ue_cli.types.arrays import PENDING, FloatArray, OnStep, Phases, PixelArray, Watch
+from ue_cli.types.arrays import (
+    PENDING,
+    FloatArray,
+    OnStep,
+    Phases,
+    PixelArray,
+    Watch,
+    without_alpha,
+)
 from ue_cli.types.budget import Budget
 from ue_cli.types.certificates import BudgetCertificate, Difference, Fidelity, FidelitySummary
 from ue_cli.types.detectability import Detectability, Separability
@@ -68,4 +76,5 @@ __all__ = [
     "Verdict",
     "Watch",
     "project",
+    "without_alpha",
 ]

@@ -14,6 +14,13 @@ OnStep = Callable[[int, int, float], None]
 """Called after every step of an optimisation with (steps done, steps in all, objective)."""
 
 
+def without_alpha(image: PixelArray) -> PixelArray:
+    """(h, w) or (h, w, 3) of an image of (h, w) or (h, w, 1..4)."""
+    if image.ndim == 2:
+        return image
+    return image[..., 0] if image.shape[2] <= 2 else image[..., :3]
+
+
 class Phases(Protocol):
     """What a pipeline tells while it works: phases, each with a total and steps."""
 
