@@ -207,12 +207,12 @@ def _grouped(
     names, which, counts = np.unique(np.array(order), return_inverse=True, return_counts=True)
     members = np.split(np.argsort(which, kind="stable"), np.cumsum(counts)[:-1])
     most = int(counts.max())
-    first = np.stack([np.resize(own, most) for own in members])
+    first = np.stack([np.resize(rows, most) for rows in members])
     delta = levels[first]
-    for index, own in enumerate(members):
-        a, b, share = mixtures(len(own), 0, most - len(own), 0)
-        mixed = mix(levels[own[a]], levels[own[b]], share[:, None, None, None])
-        delta[index, len(own) :] = mixed
+    for index, rows in enumerate(members):
+        a, b, share = mixtures(len(rows), 0, most - len(rows), 0)
+        mixed = mix(levels[rows[a]], levels[rows[b]], share[:, None, None, None])
+        delta[index, len(rows) :] = mixed
     return delta, tuple(map(str, names))
 
 

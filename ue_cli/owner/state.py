@@ -217,10 +217,10 @@ class ProtectedHashes:
 
     def __contains__(self, sha256_hex: str) -> bool:
         """Whether this is the hash of one of our own outputs, in any collection."""
-        known = self.load()
+        digests = self.load()
         wanted = np.frombuffer(bytes.fromhex(sha256_hex), "S32")
-        place = int(np.searchsorted(known, wanted)[0])
-        return place < len(known) and bool(known[place] == wanted[0])
+        place = int(np.searchsorted(digests, wanted)[0])
+        return place < len(digests) and bool(digests[place] == wanted[0])
 
     def load(self) -> NDArray[np.bytes_]:
         """Read the ledgers now; (n,) sorted digests."""
