@@ -6,7 +6,6 @@ their classes. Units are found where the values leave no doubt; classes have to 
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -16,6 +15,7 @@ from numpy.typing import NDArray
 
 from ue_cli import __version__
 from ue_cli.banks.arrayfile import MOST_VALUES, SUFFIXES, read_array, unusable
+from ue_cli.banks.cards import file_sha256
 from ue_cli.banks.transfer import mix, mixtures, over_budget
 from ue_cli.errors import ExitCode, UeError
 from ue_cli.types import Bank, Budget, Provenance
@@ -89,11 +89,9 @@ def read_published(
         raise unusable(path, "all its values round to zero levels", "Say what they are: --units.")
     names = [str(row) for row in range(len(rows))] if order is None else list(order)
     per_class = len(set(names)) == len(names)
-    with path.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
     recipe = {
         "file": path.name,
-        "sha256": digest,
+        "sha256": file_sha256(path),
         "format": f"{kind}, {values.dtype}, {'×'.join(map(str, values.shape))}",
         "units": words,
         "rows": "one per class" if per_class else "one per image",

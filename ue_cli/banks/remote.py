@@ -10,7 +10,7 @@ import re
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from hashlib import sha1, sha256
+from hashlib import file_digest, sha1, sha256
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
@@ -172,9 +172,7 @@ def _cached(path: Path, address: Address, source: Literal["cache", "hub"]) -> Ca
 
 def _digest(path: Path, digest: Any) -> str:
     with path.open("rb") as file:
-        while block := file.read(1 << 20):
-            digest.update(block)
-    return str(digest.hexdigest())
+        return file_digest(file, lambda: digest).hexdigest()
 
 
 def _asked(address: Address, ask: Callable[[], Answer]) -> Answer:

@@ -16,7 +16,7 @@ from ue_cli.errors import ExitCode, UeError
 from ue_cli.images.labels import given_labels
 from ue_cli.images.phash import group_near, perceptual_hashes
 from ue_cli.images.scan import scan
-from ue_cli.owner.state import protected_hashes
+from ue_cli.owner.state import ProtectedHashes
 from ue_cli.report import Caution
 
 _MAX_SHARE = 0.5
@@ -150,7 +150,7 @@ def check_overlap(
     Raises:
         UeError: ``test-protected``, ``test-overlap``.
     """
-    protected = protected_hashes(home)
+    protected = ProtectedHashes(home)
     trained = {file.look.sha256 for file in train_files}
     ours = [
         image.name

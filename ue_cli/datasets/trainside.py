@@ -12,7 +12,7 @@ from ue_cli.datasets.looks import Look, look_at
 from ue_cli.datasets.members import Member, Members
 from ue_cli.errors import ExitCode, UeError
 from ue_cli.images.opening import read_size
-from ue_cli.owner.state import protected_hashes
+from ue_cli.owner.state import ProtectedHashes
 from ue_cli.report import Caution
 from ue_cli.types import Phases
 
@@ -143,7 +143,7 @@ def see_originals(
             "them.",
             "Give the originals' folder; if DATASET is not protected, run ue protect first.",
         )
-    protected = protected_hashes(looking.home)
+    protected = ProtectedHashes(looking.home)
     ours = [file.member.name for file in train_files if file.clean.sha256 in protected]
     if ours:
         raise UeError(
