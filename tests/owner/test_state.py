@@ -28,7 +28,7 @@ from ue_cli.owner.collection_info import (
 )
 from ue_cli.owner.key import OwnerKey
 from ue_cli.owner.ledger import LEDGER_FILE
-from ue_cli.owner.state import Collection, protected_hashes
+from ue_cli.owner.state import Collection, ProtectedHashes
 from ue_cli.types import FileRecord
 
 OWNER = OwnerKey(bytes(range(32)))
@@ -117,7 +117,7 @@ def test_what_is_appended_is_read_back(tmp_path: Path) -> None:
     for readonly in (True, False):
         with reopen(tmp_path, readonly=readonly) as collection:
             assert found(collection) == list(NAMES)
-            assert collection.attachment("bank.safetensors") == b"bank"
+            assert (collection.folder / "bank.safetensors").read_bytes() == b"bank"
             assert collection.subkey == made.subkey(OWNER)
 
 
@@ -243,13 +243,13 @@ def test_everything_is_private(tmp_path: Path) -> None:
 
 
 def test_hashes_of_every_collection_are_known(tmp_path: Path) -> None:
-    assert f"{1:064x}" not in protected_hashes(tmp_path / "none")
+    assert f"{1:064x}" not in ProtectedHashes(tmp_path / "none")
     for first in (0, 10):
         with Collection.create(tmp_path, OWNER, info()) as collection:
             for digest in range(first, first + 5):
                 collection.append(record(f"{digest}.png", digest << 8))
             collection.append(record(f"{first}.png", (first + 5) << 8))  # done again
-    hashes = protected_hashes(tmp_path)
+    hashes = ProtectedHashes(tmp_path)
     known = [digest for digest in range(20) if f"{digest << 8:064x}" in hashes]
     assert known == [*range(6), *range(10, 16)]
     assert "f" * 64 not in hashes

@@ -48,15 +48,15 @@ def read_array(path: Path) -> tuple[NDArray[Any], str]:
         if "allow_pickle" in str(error):
             raise _unsafe(path, "arrays of numbers") from None
         raise unusable(path, f"it is damaged or not whole ({type(error).__name__})") from error
-    found = [one for one in arrays.values() if one.ndim == 4]
-    if len(found) != 1:
-        shapes = ", ".join(str(one.shape) for one in list(arrays.values())[:5])
+    perturbations = [array for array in arrays.values() if array.ndim == 4]
+    if len(perturbations) != 1:
+        shapes = ", ".join(str(array.shape) for array in list(arrays.values())[:5])
         raise unusable(
             path,
             "one array of shape (rows, 3, height, width) was expected, and it holds "
             + (shapes or "none"),
         )
-    return found[0], "PyTorch" if suffix in TORCH_SUFFIXES else "NumPy"
+    return perturbations[0], "PyTorch" if suffix in TORCH_SUFFIXES else "NumPy"
 
 
 def unusable(path: Path, why: str, hint: str = "Get the file again from where it came.") -> UeError:
@@ -85,12 +85,14 @@ def _torch(path: Path) -> Mapping[str, NDArray[Any]]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of old ways to pickle, which only the author can change
         with path.open("rb") as file:
-            found = torch.load(file, map_location="cpu", weights_only=True)
-    named = found if isinstance(found, dict) else {"": found}
-    tensors = {str(name): one for name, one in named.items() if isinstance(one, torch.Tensor)}
+            content = torch.load(file, map_location="cpu", weights_only=True)
+    named = content if isinstance(content, dict) else {"": content}
+    tensors = {
+        str(name): tensor for name, tensor in named.items() if isinstance(tensor, torch.Tensor)
+    }
     return {
-        name: (one.float() if one.dtype is torch.bfloat16 else one).detach().numpy()
-        for name, one in tensors.items()
+        name: (tensor.float() if tensor.dtype is torch.bfloat16 else tensor).detach().numpy()
+        for name, tensor in tensors.items()
     }
 
 
@@ -102,5 +104,5 @@ def _numpy(path: Path) -> Mapping[str, NDArray[Any]]:
             if size > 8 * MOST_VALUES:
                 raise unusable(path, f"it would unpack to {size:,} bytes")
         file.seek(0)
-        found = np.load(file, allow_pickle=False)
-        return dict(found) if isinstance(found, np.lib.npyio.NpzFile) else {"": found}
+        content = np.load(file, allow_pickle=False)
+        return dict(content) if isinstance(content, np.lib.npyio.NpzFile) else {"": content}

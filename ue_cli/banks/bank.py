@@ -8,8 +8,6 @@ the same bank always gives the same bytes.
 from __future__ import annotations
 
 import json
-import os
-import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +17,9 @@ from safetensors.numpy import save
 
 from ue_cli.banks.arrayfile import unusable
 from ue_cli.errors import ExitCode, UeError
+from ue_cli.storage import write_whole
 from ue_cli.types import Bank, Budget, Provenance
 from ue_cli.types.perturbation import UNFIT
-
-__all__ = ["FORMAT_VERSION", "Bank", "Budget", "Provenance", "load_bank", "save_bank"]
 
 FORMAT = "ue-bank"
 FORMAT_VERSION = 1
@@ -59,7 +56,8 @@ def save_bank(bank: Bank, path: Path) -> None:
             "Keep to finite numbers, strings, lists and maps.",
             exit_code=ExitCode.PERTURBATION_UNAVAILABLE,
         ) from error
-    _write(path, save({"delta": np.ascontiguousarray(bank.delta)}, metadata={"ue": text}))
+    payload = save({"delta": np.ascontiguousarray(bank.delta)}, metadata={"ue": text})
+    write_whole(path, [payload])
 
 
 def load_bank(path: Path) -> Bank:
@@ -94,24 +92,6 @@ def load_bank(path: Path) -> Bank:
 def no_constant(text: str) -> float:
     """For `json.loads`: NaN and infinity are no JSON."""
     raise ValueError(f"{text} is not a finite number")
-
-
-def _write(path: Path, payload: bytes) -> None:
-    """Write a file whole or not at all.
-
-    Raises:
-        OSError: it cannot be written; nothing was changed.
-    """
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".ue-", suffix=".tmp")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(payload)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(temporary).replace(path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
 
 
 FIELDS = {

@@ -70,19 +70,19 @@ def card_from_json(value: Any, name: str) -> Card:
             f"its format has version {value.get('version')!r} and this program reads "
             f"version {FORMAT_VERSION}",
         )
-    own = _typed(name, value, _CARD | {"format": str, "version": int})
+    values = _typed(name, value, _CARD | {"format": str, "version": int})
     measured = tuple(
-        Measurement(**_typed(name, one, _MEASUREMENT, f"measured[{index}]."))
-        for index, one in enumerate(own["measured"])
+        Measurement(**_typed(name, measurement, _MEASUREMENT, f"measured[{index}]."))
+        for index, measurement in enumerate(values["measured"])
     )
-    parts = {key: own[key] for key in _CARD}
+    parts = {key: values[key] for key in _CARD}
     card = Card(
         **parts
         | {
-            "recipe": MappingProxyType(own["recipe"]),
-            "shape": tuple(own["shape"]),
-            "classes": tuple(own["classes"]),
-            "limits": tuple(own["limits"]),
+            "recipe": MappingProxyType(values["recipe"]),
+            "shape": tuple(values["shape"]),
+            "classes": tuple(values["classes"]),
+            "limits": tuple(values["limits"]),
             "measured": measured,
         }
     )
@@ -145,7 +145,7 @@ def _check_values(name: str, card: Card) -> None:
         raise _defect(name, error.message) from error
     if not all(type(n) is int and n > 0 for n in card.shape) or len(card.shape) != 5:
         raise _defect(name, f"its shape {list(card.shape)} is not (classes, per_class, 3, h, w)")
-    named = all(isinstance(one, str) for one in card.classes)
+    named = all(isinstance(class_name, str) for class_name in card.classes)
     if not named or len(set(card.classes)) != len(card.classes) or len(card.classes) < 1:
         raise _defect(name, "its classes are not distinct names")
     checks = {
@@ -154,13 +154,18 @@ def _check_values(name: str, card: Card) -> None:
         "sha256": _HASH.fullmatch(card.sha256),
         "bytes": card.bytes > 0,
         "shape": card.shape[0] == len(card.classes) and card.shape[2] == 3,
-        "limits": all(isinstance(one, str) for one in card.limits),
+        "limits": all(isinstance(sentence, str) for sentence in card.limits),
         "licence": card.licence,
     }
-    for index, one in enumerate(card.measured):
-        shares = (one.last, one.best, one.control_last, one.control_best)
+    for index, measurement in enumerate(card.measured):
+        shares = (
+            measurement.last,
+            measurement.best,
+            measurement.control_last,
+            measurement.control_best,
+        )
         checks[f"measured[{index}]"] = all(0 <= share <= 1 for share in shares)
-        checks[f"measured[{index}].date"] = _is_date(one.date)
+        checks[f"measured[{index}].date"] = _is_date(measurement.date)
     for key, good in checks.items():
         if not good:
             raise _defect(name, f"its field {key} makes no sense")

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
-from hashlib import sha256
+from hashlib import file_digest
 from pathlib import Path
 from typing import Any
 
@@ -100,15 +100,18 @@ class Card:
 
     def effect(self, data: str) -> float | None:
         """The smallest drop that was measured on a data set; None where there is none."""
-        return min((one.drop for one in self.measured if one.data == data), default=None)
+        return min(
+            (measurement.drop for measurement in self.measured if measurement.data == data),
+            default=None,
+        )
 
     def to_json(self) -> dict[str, Any]:
         """A JSON value that `card_from_json` reads back."""
-        own = {one.name: getattr(self, one.name) for one in fields(self)}
-        own |= {name: list(own[name]) for name in ("shape", "classes", "limits")}
-        own["recipe"] = dict(self.recipe)
-        own["measured"] = [asdict(one) for one in self.measured]
-        return {"format": FORMAT, "version": FORMAT_VERSION, **own}
+        values = {field.name: getattr(self, field.name) for field in fields(self)}
+        values |= {name: list(values[name]) for name in ("shape", "classes", "limits")}
+        values["recipe"] = dict(self.recipe)
+        values["measured"] = [asdict(measurement) for measurement in self.measured]
+        return {"format": FORMAT, "version": FORMAT_VERSION, **values}
 
     def check_file(self, path: Path) -> None:
         """Hold the bank's file against the card.
@@ -116,11 +119,11 @@ class Card:
         Raises:
             UeError: the file has another SHA-256.
         """
-        found = file_sha256(path)
-        if found != self.sha256:
+        digest = file_sha256(path)
+        if digest != self.sha256:
             raise unavailable(
                 "perturbation-hash",
-                f"{path.name} has the SHA-256 {found[:16]}…, and its card says "
+                f"{path.name} has the SHA-256 {digest[:16]}…, and its card says "
                 f"{self.sha256[:16]}…: it is damaged or was exchanged, and is not used.",
                 "Fetch it again with ue fetch-perturbations, or install ue again if it came along.",
             )
@@ -141,7 +144,9 @@ class Card:
             "shape": (self.shape, bank.delta.shape),
             "classes": (self.classes, bank.classes),
         }
-        wrong = [name for name, (said, is_) in pairs.items() if said != is_]
+        wrong = [
+            name for name, (card_value, bank_value) in pairs.items() if card_value != bank_value
+        ]
         if wrong:
             raise unavailable(
                 "card-contradicts",
@@ -159,7 +164,4 @@ def unavailable(code: str, message: str, hint: str) -> UeError:
 def file_sha256(path: Path) -> str:
     """Hexadecimal SHA-256 of a file's bytes."""
     with path.open("rb") as file:
-        digest = sha256()
-        while block := file.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()
+        return file_digest(file, "sha256").hexdigest()

@@ -9,7 +9,7 @@ from typing import Any
 from ue_cli.banks.arrayfile import read_array
 from ue_cli.banks.bank import load_bank
 from ue_cli.banks.cards import BANK_SUFFIX, Card
-from ue_cli.banks.hub import BUNDLE, RULE, Found, Source, bundled, resolve_every
+from ue_cli.banks.hub import BUNDLE, RULE, PerturbationFile, Source, bundled, resolve_every
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +75,7 @@ class FetchResult:
         return {
             "fetched": self.fetched,
             "rule": self.rule,
-            "perturbations": [one.to_json() for one in self.perturbations],
+            "perturbations": [perturbation.to_json() for perturbation in self.perturbations],
         }
 
 
@@ -92,8 +92,8 @@ def fetch(name: str | None, *, refresh: bool = False, bundle: Path = BUNDLE) -> 
     """
     if name is None:
         return FetchResult(False, tuple(_listed(card, bundle) for card in bundled(bundle)))
-    found = resolve_every(name, refresh=refresh, bundle=bundle)
-    return FetchResult(True, tuple(_fetched(one) for one in found))
+    files = resolve_every(name, refresh=refresh, bundle=bundle)
+    return FetchResult(True, tuple(_fetched(file) for file in files))
 
 
 def _listed(card: Card, bundle: Path) -> Listed:
@@ -111,25 +111,25 @@ def _listed(card: Card, bundle: Path) -> Listed:
     )
 
 
-def _fetched(found: Found) -> Listed:
+def _fetched(file: PerturbationFile) -> Listed:
     method = levels = None
-    if found.path.suffix.lower() == BANK_SUFFIX:
-        bank = load_bank(found.path)
-        if found.card is not None:
-            found.card.check_bank(bank)
+    if file.path.suffix.lower() == BANK_SUFFIX:
+        bank = load_bank(file.path)
+        if file.card is not None:
+            file.card.check_bank(bank)
         shape: tuple[int, ...] = bank.delta.shape
         method, levels = bank.provenance.method, bank.budget.levels
     else:
-        shape = read_array(found.path)[0].shape
+        shape = read_array(file.path)[0].shape
     return Listed(
-        name=found.name,
-        source=found.source,
-        path=found.path.absolute(),
-        bytes=found.path.stat().st_size,
-        sha256=found.sha256,
-        address=found.address,
+        name=file.name,
+        source=file.source,
+        path=file.path.absolute(),
+        bytes=file.path.stat().st_size,
+        sha256=file.sha256,
+        address=file.address,
         method=method,
         levels=levels,
         shape=shape,
-        card=found.card,
+        card=file.card,
     )

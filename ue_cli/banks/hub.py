@@ -39,7 +39,7 @@ BUNDLE = _INSTALLED if _INSTALLED.is_dir() else _PACKAGE.parent / "pretrained"
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class PerturbationFile:
     """A perturbation's file, its bytes checked as far as anybody has said what they should be.
 
     Attributes:
@@ -62,7 +62,7 @@ class Found:
         return self.path.stem if self.card is None else self.card.name
 
 
-def resolve(text: str, *, refresh: bool = False, bundle: Path = BUNDLE) -> Found:
+def resolve(text: str, *, refresh: bool = False, bundle: Path = BUNDLE) -> PerturbationFile:
     """The one perturbation that a text names; of several, the best (`RULE`).
 
     Args:
@@ -76,13 +76,15 @@ def resolve(text: str, *, refresh: bool = False, bundle: Path = BUNDLE) -> Found
     return resolve_every(text, refresh=refresh, bundle=bundle)[0]
 
 
-def resolve_every(text: str, *, refresh: bool = False, bundle: Path = BUNDLE) -> tuple[Found, ...]:
+def resolve_every(
+    text: str, *, refresh: bool = False, bundle: Path = BUNDLE
+) -> tuple[PerturbationFile, ...]:
     """Everything that a text names, the best first; see `resolve`."""
     if text.startswith(SCHEME):
         return (_from_hub(Address.parse(text), refresh),)
     path = Path(text)
     if path.is_file():
-        return (Found(path, "path", file_sha256(path), card=_card_beside(path)),)
+        return (PerturbationFile(path, "path", file_sha256(path), card=_card_beside(path)),)
     cards = bundled(bundle)
     wanted = text.strip().lower().replace("_", "-")
     named = [card for card in cards if card.name == wanted] or _for_dataset(wanted, cards)
@@ -114,7 +116,7 @@ def _for_dataset(name: str, cards: tuple[Card, ...]) -> list[Card]:
     return sorted((card for card in cards if card.dataset == name), key=rank)
 
 
-def from_bundle(card: Card, bundle: Path = BUNDLE) -> Found:
+def from_bundle(card: Card, bundle: Path = BUNDLE) -> PerturbationFile:
     """A bundled bank.
 
     Raises:
@@ -128,7 +130,7 @@ def from_bundle(card: Card, bundle: Path = BUNDLE) -> Found:
             "Install ue again.",
         )
     card.check_file(path)
-    return Found(path, "bundle", card.sha256, card=card)
+    return PerturbationFile(path, "bundle", card.sha256, card=card)
 
 
 def _card_beside(path: Path) -> Card | None:
@@ -141,7 +143,7 @@ def _card_beside(path: Path) -> Card | None:
     return card
 
 
-def _from_hub(address: Address, refresh: bool) -> Found:
+def _from_hub(address: Address, refresh: bool) -> PerturbationFile:
     if Path(address.file).suffix.lower() not in (BANK_SUFFIX, *SUFFIXES):
         raise unavailable(
             "perturbation-kind",
@@ -149,22 +151,22 @@ def _from_hub(address: Address, refresh: bool) -> Found:
             f"{', '.join(SUFFIXES)} file.",
             "Give the address of one of the repository's files.",
         )
-    got, described = _bank_and_card(address, refresh)
+    file, card_file = _bank_and_card(address, refresh)
     card = None
-    if got.path.suffix.lower() == BANK_SUFFIX:
+    if file.path.suffix.lower() == BANK_SUFFIX:
         try:
-            bank = load_bank(got.path)
-            if described is not None:
-                card = read_card(described.path)
-                card.check_file(got.path)
+            bank = load_bank(file.path)
+            if card_file is not None:
+                card = read_card(card_file.path)
+                card.check_file(file.path)
                 card.check_bank(bank)
         except UeError:
-            got.drop()
-            if described is not None:
-                described.drop()
+            file.drop()
+            if card_file is not None:
+                card_file.drop()
             raise
-    digest = card.sha256 if card is not None else file_sha256(got.path)
-    return Found(got.path, got.source, digest, str(got.address), card)
+    digest = card.sha256 if card is not None else file_sha256(file.path)
+    return PerturbationFile(file.path, file.source, digest, str(file.address), card)
 
 
 def _bank_and_card(address: Address, refresh: bool) -> tuple[Cached, Cached | None]:
@@ -174,21 +176,21 @@ def _bank_and_card(address: Address, refresh: bool) -> tuple[Cached, Cached | No
     asking anybody.
     """
     beside = Path(address.file).with_suffix(CARD_SUFFIX).as_posix()
-    described: Cached | None
-    if not refresh and (got := cached(address)) is not None:
-        described = cached(got.address.at(got.commit, beside))
+    card_file: Cached | None
+    if not refresh and (file := cached(address)) is not None:
+        card_file = cached(file.address.at(file.commit, beside))
     else:
         try:
-            described = download(address.at(address.revision, beside), refresh=refresh)
-            address = address.at(described.commit)
+            card_file = download(address.at(address.revision, beside), refresh=refresh)
+            address = address.at(card_file.commit)
         except UeError as error:
             if not missing(error):
                 raise
-            described = None
-        got = download(address, refresh=refresh)
-    if described is not None and not is_card(described.path):
-        described = None
-    return got, described
+            card_file = None
+        file = download(address, refresh=refresh)
+    if card_file is not None and not is_card(card_file.path):
+        card_file = None
+    return file, card_file
 
 
 def _unknown(text: str, wanted: str, cards: tuple[Card, ...]) -> UeError:

@@ -6,7 +6,6 @@ their classes. Units are found where the values leave no doubt; classes have to 
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -16,6 +15,7 @@ from numpy.typing import NDArray
 
 from ue_cli import __version__
 from ue_cli.banks.arrayfile import MOST_VALUES, SUFFIXES, read_array, unusable
+from ue_cli.banks.cards import file_sha256
 from ue_cli.banks.transfer import mix, mixtures, over_budget
 from ue_cli.errors import ExitCode, UeError
 from ue_cli.types import Bank, Budget, Provenance
@@ -89,11 +89,9 @@ def read_published(
         raise unusable(path, "all its values round to zero levels", "Say what they are: --units.")
     names = [str(row) for row in range(len(rows))] if order is None else list(order)
     per_class = len(set(names)) == len(names)
-    with path.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
     recipe = {
         "file": path.name,
-        "sha256": digest,
+        "sha256": file_sha256(path),
         "format": f"{kind}, {values.dtype}, {'×'.join(map(str, values.shape))}",
         "units": words,
         "rows": "one per class" if per_class else "one per image",
@@ -207,12 +205,12 @@ def _grouped(
     names, which, counts = np.unique(np.array(order), return_inverse=True, return_counts=True)
     members = np.split(np.argsort(which, kind="stable"), np.cumsum(counts)[:-1])
     most = int(counts.max())
-    first = np.stack([np.resize(own, most) for own in members])
+    first = np.stack([np.resize(rows, most) for rows in members])
     delta = levels[first]
-    for index, own in enumerate(members):
-        a, b, share = mixtures(len(own), 0, most - len(own), 0)
-        mixed = mix(levels[own[a]], levels[own[b]], share[:, None, None, None])
-        delta[index, len(own) :] = mixed
+    for index, rows in enumerate(members):
+        a, b, share = mixtures(len(rows), 0, most - len(rows), 0)
+        mixed = mix(levels[rows[a]], levels[rows[b]], share[:, None, None, None])
+        delta[index, len(rows) :] = mixed
     return delta, tuple(map(str, names))
 
 

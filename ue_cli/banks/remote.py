@@ -10,14 +10,14 @@ import re
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from hashlib import sha1, sha256
+from hashlib import file_digest, sha1, sha256
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 from ue_cli.banks.cards import unavailable
 from ue_cli.errors import UeError
 
-Got = TypeVar("Got")
+Answer = TypeVar("Answer")
 
 SCHEME = "hf://"
 WAITS = (0.5, 1.0)
@@ -49,16 +49,16 @@ class Address:
         Raises:
             UeError: the text is no such address.
         """
-        found = _ADDRESS.fullmatch(text)
-        parts = found["file"].split("/") if found is not None else [""]
-        if found is None or not all(part.strip(".") for part in parts):
+        match = _ADDRESS.fullmatch(text)
+        parts = match["file"].split("/") if match is not None else [""]
+        if match is None or not all(part.strip(".") for part in parts):
             raise unavailable(
                 "hub-address",
                 f"{text!r} is not an address on the Hub: expected hf://OWNER/REPO/FILE or "
                 "hf://OWNER/REPO@REVISION/FILE.",
                 "For example hf://someone/perturbations@main/csd-cifar10.safetensors",
             )
-        return cls(found["repo"], found["revision"] or "main", found["file"])
+        return cls(match["repo"], match["revision"] or "main", match["file"])
 
     def at(self, commit: str, file: str | None = None) -> Address:
         """The same file, or one beside it, as one commit has it."""
@@ -123,24 +123,24 @@ def download(address: Address, *, refresh: bool = False) -> Cached:
     Raises:
         UeError: with exit code 4, saying why the file cannot be had.
     """
-    if not refresh and (known := cached(address)) is not None:
-        return known
+    if not refresh and (file := cached(address)) is not None:
+        return file
     import huggingface_hub as hub
 
     path = _asked(
         address,
         lambda: hub.hf_hub_download(address.repo, address.file, revision=address.revision),
     )
-    got = _cached(Path(path), address, "hub")
-    if not got.whole():
-        got.drop()
+    file = _cached(Path(path), address, "hub")
+    if not file.whole():
+        file.drop()
         raise unavailable(
             "hub-hash",
             f"What the Hub sent for {address} does not have the hash that it named: the bytes are "
             "damaged. They were thrown away.",
             "Try again; if it happens again, the repository or a proxy on the way is broken.",
         )
-    return got
+    return file
 
 
 def cached(address: Address) -> Cached | None:
@@ -153,10 +153,10 @@ def cached(address: Address) -> Cached | None:
     )
     if not isinstance(path, str):
         return None
-    got = _cached(Path(path), address, "cache")
-    if got.whole():
-        return got
-    got.drop()
+    file = _cached(Path(path), address, "cache")
+    if file.whole():
+        return file
+    file.drop()
     return None
 
 
@@ -172,12 +172,10 @@ def _cached(path: Path, address: Address, source: Literal["cache", "hub"]) -> Ca
 
 def _digest(path: Path, digest: Any) -> str:
     with path.open("rb") as file:
-        while block := file.read(1 << 20):
-            digest.update(block)
-    return str(digest.hexdigest())
+        return file_digest(file, lambda: digest).hexdigest()
 
 
-def _asked(address: Address, ask: Callable[[], Got]) -> Got:
+def _asked(address: Address, ask: Callable[[], Answer]) -> Answer:
     """Ask, again where the Hub is out of order; every failure becomes a sentence."""
     waits = iter(WAITS)
     while True:
@@ -185,9 +183,9 @@ def _asked(address: Address, ask: Callable[[], Got]) -> Got:
             return ask()
         except Exception as error:
             if not _out_of_order(error) or (wait := next(waits, None)) is None:
-                if (told := _sentence(address, error)) is None:
+                if (sentence := _sentence(address, error)) is None:
                     raise
-                raise told from error
+                raise sentence from error
         time.sleep(wait)
 
 

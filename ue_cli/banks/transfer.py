@@ -61,14 +61,14 @@ def transfer_bank(
         UeError: ``transfer-classes``: two entries at least are needed to mix, and there is one.
         ValueError: no class, a name twice, or ``frozen`` is no transfer of such a bank.
     """
-    known: Mapping[str, Shares] = {}
+    frozen_shares: Mapping[str, Shares] = {}
     if frozen is not None:
-        said = frozen.provenance.recipe.get(TRANSFER, {})
-        if set(said) != set(frozen.classes) or frozen.delta.shape[2:] != bank.delta.shape[2:]:
+        shares = frozen.provenance.recipe.get(TRANSFER, {})
+        if set(shares) != set(frozen.classes) or frozen.delta.shape[2:] != bank.delta.shape[2:]:
             raise ValueError("the frozen bank is no transfer of this one")
-        known = {name: said[name] for name in frozen.classes}  # JSON sorted them
+        frozen_shares = {name: shares[name] for name in frozen.classes}  # JSON sorted them
         per_class = max(per_class or 0, frozen.delta.shape[1])
-    made_of = map_classes(bank.classes, classes, seed=seed, known=known)
+    made_of = map_classes(bank.classes, classes, seed=seed, frozen=frozen_shares)
     entries = {name: index for index, name in enumerate(bank.classes)}
     parts = [[(entries[entry], share) for entry, share in made_of[n].items()] for n in made_of]
     first, second = (np.array([part[at][0] for part in parts]) for at in (0, -1))
@@ -87,7 +87,7 @@ def map_classes(
     classes: Sequence[str],
     *,
     seed: int = 0,
-    known: Mapping[str, Shares] | None = None,
+    frozen: Mapping[str, Shares] | None = None,
 ) -> dict[str, Shares]:
     """Which entry, or which two in what shares, each class gets.
 
@@ -100,7 +100,7 @@ def map_classes(
         entries: the bank's names, in its order.
         classes: distinct names.
         seed: of the order of the pairs.
-        known: an earlier result, which stays and comes first; an entry used there by itself is
+        frozen: an earlier result, which stays and comes first; an entry used there by itself is
             taken.
 
     Raises:
@@ -109,22 +109,22 @@ def map_classes(
     """
     if not classes or len(set(classes)) != len(classes):
         raise ValueError(f"expected distinct classes, got {len(classes)}")
-    found: dict[str, Shares] = {name: dict(shares) for name, shares in (known or {}).items()}
-    taken = {entry for shares in found.values() if len(shares) == 1 for entry in shares}
-    order = [*found, *(name for name in classes if name not in found)]
+    assignment: dict[str, Shares] = {name: dict(shares) for name, shares in (frozen or {}).items()}
+    taken = {entry for shares in assignment.values() if len(shares) == 1 for entry in shares}
+    order = [*assignment, *(name for name in classes if name not in assignment)]
     for form in (_nfc, _folded):
         free: dict[str, str] = {}
         for entry in entries:
             if entry not in taken:
                 free.setdefault(form(entry), entry)
         for name in order:
-            if name not in found and (match := free.pop(form(name), None)) is not None:
-                found[name] = {match: 1.0}
+            if name not in assignment and (match := free.pop(form(name), None)) is not None:
+                assignment[name] = {match: 1.0}
                 taken.add(match)
-    rest = sorted(name for name in order if name not in found)
+    rest = sorted(name for name in order if name not in assignment)
     left = [entry for entry in entries if entry not in taken]
-    found |= {name: {entry: 1.0} for name, entry in zip(rest, left, strict=False)}
-    missing, before = rest[len(left) :], sum(len(shares) > 1 for shares in found.values())
+    assignment |= {name: {entry: 1.0} for name, entry in zip(rest, left, strict=False)}
+    missing, before = rest[len(left) :], sum(len(shares) > 1 for shares in assignment.values())
     if missing and len(entries) < 2:
         raise UeError(
             "transfer-classes",
@@ -135,8 +135,8 @@ def map_classes(
         )
     first, second, share = mixtures(len(entries), before, len(missing), seed)
     for name, a, b, part in zip(missing, first, second, share, strict=True):
-        found[name] = {entries[a]: float(part), entries[b]: float(1 - part)}
-    return {name: found[name] for name in order}
+        assignment[name] = {entries[a]: float(part), entries[b]: float(1 - part)}
+    return {name: assignment[name] for name in order}
 
 
 def has_name(entries: Sequence[str], name: str) -> bool:
@@ -215,13 +215,13 @@ def _samples(
     delta: NDArray[np.int8], entries: NDArray[np.intp], per_class: int | None, seed: int
 ) -> NDArray[np.int8]:
     """So many samples of each entry, (k, per_class, 3, h, w), a copy: first come its own."""
-    own: NDArray[np.int8] = delta[:, :per_class][entries]
-    missing = (per_class or 0) - own.shape[1]
+    samples: NDArray[np.int8] = delta[:, :per_class][entries]
+    missing = (per_class or 0) - samples.shape[1]
     if missing <= 0:
-        return own
-    first, second, share = mixtures(own.shape[1], 0, missing, seed)
-    more = mix(own[:, first], own[:, second], share[:, None, None, None])
-    return np.concatenate([own, more], axis=1)
+        return samples
+    first, second, share = mixtures(samples.shape[1], 0, missing, seed)
+    more = mix(samples[:, first], samples[:, second], share[:, None, None, None])
+    return np.concatenate([samples, more], axis=1)
 
 
 def _nfc(name: str) -> str:

@@ -20,7 +20,7 @@ from ue_cli.datasets.testside import (
 )
 from ue_cli.datasets.trainside import (
     Looking,
-    Seen,
+    TrainFile,
     natural_side,
     see_originals,
     see_protected,
@@ -139,31 +139,31 @@ def read_dataset(
     members = list_members(dataset, home)
     looking = Looking(home, max(max_pixels, members.max_pixels), jobs, phases)
     pairs = pair_originals(members.files, original) if original is not None else None
-    seen, cautions = see_protected(members, pairs, looking)
+    train_files, cautions = see_protected(members, pairs, looking)
     if pairs is not None:
-        seen, more = see_originals(seen, pairs, looking)
+        train_files, more = see_originals(train_files, pairs, looking)
         cautions += more
-    classes = several_classes((one.member for one in seen), members.labels_from)
+    classes = several_classes((file.member for file in train_files), members.labels_from)
     if test is not None:
         clean, more = read_tests(
             test, classes, guessed=members.guessed, min_test=min_test, looking=looking
         )
-        cautions += [*more, *check_overlap(clean, seen, home)]
+        cautions += [*more, *check_overlap(clean, train_files, home)]
         source = f"{len(clean):,} images of a folder of their own"
     else:
         chosen = split_tests(
-            seen, files=len(members.files), share=test_share, min_test=min_test, seed=seed
+            train_files, files=len(members.files), share=test_share, min_test=min_test, seed=seed
         )
         source = (
-            f"{len(chosen):,} of {len(seen):,} originals, the same share of each class, "
+            f"{len(chosen):,} of {len(train_files):,} originals, the same share of each class, "
             "near-duplicates on one side; their protected versions do not train"
         )
-        clean = [_as_test(one) for i, one in enumerate(seen) if i in chosen]
-        seen = [one for i, one in enumerate(seen) if i not in chosen]
+        clean = [_as_test(file) for i, file in enumerate(train_files) if i in chosen]
+        train_files = [file for i, file in enumerate(train_files) if i not in chosen]
     several_tested(clean, source)
     if side is None:
-        side = natural_side([one.member.path for one in seen], looking.max_pixels)
-    return _dataset(members, classes, seen, clean, source, side, looking, cautions)
+        side = natural_side([file.member.path for file in train_files], looking.max_pixels)
+    return _dataset(members, classes, train_files, clean, source, side, looking, cautions)
 
 
 def _check_places(dataset: Path, original: Path | None, test: Path | None) -> None:
@@ -193,16 +193,16 @@ def _check_places(dataset: Path, original: Path | None, test: Path | None) -> No
         taken[where] = flag
 
 
-def _as_test(one: Seen) -> Clean:
-    if one.original is None:
+def _as_test(file: TrainFile) -> Clean:
+    if file.original is None:
         raise ValueError("only a file with an original can be tested on")
-    return Clean(one.member.name, one.member.label, one.original, one.clean)
+    return Clean(file.member.name, file.member.label, file.original, file.clean)
 
 
 def _dataset(
     members: Members,
     classes: Sequence[str],
-    seen: Sequence[Seen],
+    train_files: Sequence[TrainFile],
     clean: Sequence[Clean],
     source: str,
     side: int,
@@ -214,18 +214,18 @@ def _dataset(
     def note(role: str, name: str, sha256: str, label: str) -> None:
         digest.update(json.dumps([role, name, sha256, label]).encode("ascii") + b"\n")
 
-    for one in seen:
-        note("protected", one.member.name, one.look.sha256, one.member.label)
-        if one.original_look is not None:
-            note("original", one.member.name, one.original_look.sha256, one.member.label)
+    for file in train_files:
+        note("protected", file.member.name, file.look.sha256, file.member.label)
+        if file.original_look is not None:
+            note("original", file.member.name, file.original_look.sha256, file.member.label)
     for image in clean:
         note("test", image.name, image.look.sha256, image.label)
     index = {name: number for number, name in enumerate(classes)}
     return Dataset(
         classes=tuple(classes),
         train=tuple(
-            TrainItem(one.member.name, index[one.member.label], one.member.path, one.original)
-            for one in seen
+            TrainItem(file.member.name, index[file.member.label], file.member.path, file.original)
+            for file in train_files
         ),
         test=tuple(CleanItem(c.name, index[c.label], c.path) for c in clean),
         test_source=source,

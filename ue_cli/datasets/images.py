@@ -66,8 +66,8 @@ def load_readable(
         Positions in ``paths`` of the k files that could be read, and (k, 3, side, side).
     """
     images, failed = _load(paths, side, jobs, phases, title, max_pixels)
-    kept = [index for index in range(len(paths)) if index not in failed]
-    return kept, images[kept]
+    positions = [index for index in range(len(paths)) if index not in failed]
+    return positions, images[positions]
 
 
 def read_shapes(

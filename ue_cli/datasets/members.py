@@ -70,14 +70,14 @@ def list_members(dataset: Path, home: Path) -> Members:
             there are no files (``dataset-empty``), no labels (``labels-missing``) or only one
             class (``one-class``).
     """
-    found = scan(dataset)
+    listing = scan(dataset)
     if os.path.lexists(dataset / MANIFEST_FILE):
-        members = _from_manifest(dataset, home, found)
-    elif not found.files:
+        members = _from_manifest(dataset, home, listing)
+    elif not listing.files:
         raise _empty(dataset)
     else:
-        labels, reason = _labels(found)
-        files = tuple(Member(p.name, p.path, labels[p.name]) for p in found.files)
+        labels, reason = _labels(listing)
+        files = tuple(Member(p.name, p.path, labels[p.name]) for p in listing.files)
         members = Members(files, None, reason, False, 0, (_NO_MANIFEST,))
     if not members.files:
         raise _empty(dataset)
@@ -112,7 +112,7 @@ def several_classes(files: Iterable[Member], labels_from: str) -> list[str]:
     return classes
 
 
-def _from_manifest(dataset: Path, home: Path, found: Scan) -> Members:
+def _from_manifest(dataset: Path, home: Path, listing: Scan) -> Members:
     manifest = read_manifest(dataset)
     if not manifest.complete:
         raise UeError(
@@ -122,18 +122,18 @@ def _from_manifest(dataset: Path, home: Path, found: Scan) -> Members:
         )
     records, guessed = _records(home, manifest.collection)
     paths = {name: safe_join(dataset, name) for name in sorted(manifest.entries)}
-    cautions = [*_left_out("strays", _STRAYS, {p.name for p in found.files} - paths.keys())]
+    cautions = [*_left_out("strays", _STRAYS, {p.name for p in listing.files} - paths.keys())]
     if records:
         cautions += _left_out("not-in-state", _UNKNOWN, paths.keys() - records.keys())
-        known = [(name, records[name]) for name in paths if name in records]
+        records = {name: records[name] for name in paths if name in records}
         files = tuple(
             Member(name, paths[name], record.label, manifest.entries[name], record.name)
-            for name, record in known
+            for name, record in records.items()
         )
-        pixels = max((record.width * record.height for _, record in known), default=0)
+        pixels = max((record.width * record.height for record in records.values()), default=0)
         reason = "The owner's state gives the classes."
     else:
-        labels, reason = _labels(found)
+        labels, reason = _labels(listing)
         files = tuple(  # one that is gone has no label; its hash will tell
             Member(name, path, labels.get(name, ""), manifest.entries[name])
             for name, path in paths.items()
@@ -168,12 +168,12 @@ def _records(home: Path, fingerprint: str) -> tuple[dict[str, FileRecord], bool]
     return records, info.label_rule == "clusters"
 
 
-def _labels(found: Scan) -> tuple[dict[str, str], str]:
-    given = given_labels(found)
+def _labels(listing: Scan) -> tuple[dict[str, str], str]:
+    given = given_labels(listing)
     if given is None:
         raise UeError(
             "labels-missing",
-            f"Measuring needs the class of each image, but {found.root} states none: no folder "
+            f"Measuring needs the class of each image, but {listing.root} states none: no folder "
             "per class, no label file, and no owner's state for it here.",
             "Copy the owner's state here (ue key shows where it lies), or sort the images into one "
             "folder per class.",

@@ -71,7 +71,7 @@ class Subject:
         """
         check_source(self.dataset, "DATASET")
         self._check_report()
-        found = read_dataset(
+        dataset = read_dataset(
             self.dataset,
             original=self.original,
             test=self.test,
@@ -85,14 +85,14 @@ class Subject:
             phases=phases,
         )
         earlier = read_report(self.folder)
-        if earlier is not None and earlier[0].collection != found.collection:
+        if earlier is not None and earlier[0].collection != dataset.collection:
             raise UeError(
                 "report-of-another",
                 f"The report should be about these files, but {self.folder} holds one about the "
                 f"collection {earlier[0].collection}.",
                 "Give another folder with --report DIR.",
             )
-        return found
+        return dataset
 
     def _check_report(self) -> None:
         """Refuse a folder that would be published, or cannot be written to, before any work."""
@@ -118,19 +118,19 @@ class Subject:
                 "Mend that, or give another folder with --report DIR.",
             )
 
-    def command_line(self, name: str, own: Iterable[tuple[str, object]]) -> str:
+    def command_line(self, name: str, options: Iterable[tuple[str, object]]) -> str:
         """The command that does it again.
 
         Args:
             name: of the command.
-            own: its own flags; without the values that are None.
+            options: its own flags; without the values that are None.
         """
         flags = [
             ("--original", self.original),
             ("--test", self.test),
             ("--report", self.report),
             ("--home", self.home if self.home_given else None),
-            *own,
+            *options,
             *self.changed("test_share", "min_test", "seed", "side", "max_pixels"),
         ]
         words = ["ue", name, str(self.dataset)]

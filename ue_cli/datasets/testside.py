@@ -11,12 +11,12 @@ import numpy as np
 
 from ue_cli.datasets.looks import SIDE, Look
 from ue_cli.datasets.split import split_off
-from ue_cli.datasets.trainside import Looking, Seen, left_out
+from ue_cli.datasets.trainside import Looking, TrainFile, left_out
 from ue_cli.errors import ExitCode, UeError
 from ue_cli.images.labels import given_labels
 from ue_cli.images.phash import group_near, perceptual_hashes
 from ue_cli.images.scan import scan
-from ue_cli.owner.state import protected_hashes
+from ue_cli.owner.state import ProtectedHashes
 from ue_cli.report import Caution
 
 _MAX_SHARE = 0.5
@@ -33,12 +33,12 @@ class Clean:
 
 
 def split_tests(
-    seen: Sequence[Seen], *, files: int, share: float, min_test: int, seed: int
+    train_files: Sequence[TrainFile], *, files: int, share: float, min_test: int, seed: int
 ) -> frozenset[int]:
     """Choose which files' originals are the test set; see `split_off`.
 
     Args:
-        seen: those that have an original.
+        train_files: those that have an original.
         files: how many there are with those that have none.
         share: of each class.
         min_test: fewest images.
@@ -47,17 +47,17 @@ def split_tests(
     Raises:
         UeError: ``test-too-small``.
     """
-    names = sorted({one.member.label for one in seen})
-    labels = [names.index(one.member.label) for one in seen]
-    chosen = split_off(labels, _groups([one.clean for one in seen]), share, seed)
+    names = sorted({file.member.label for file in train_files})
+    labels = [names.index(file.member.label) for file in train_files]
+    chosen = split_off(labels, _groups([file.clean for file in train_files]), share, seed)
     if len(chosen) < min_test:
-        missing = files - len(seen)
+        missing = files - len(train_files)
         without = f"; {missing:,} of the {files:,} files have none there" if missing else ""
         raise _too_small(
-            f"{len(chosen):,} of the {len(seen):,} originals would be split off (a share of "
+            f"{len(chosen):,} of the {len(train_files):,} originals would be split off (a share of "
             f"{share:g} of each class, near-duplicates on one side{without})",
             min_test,
-            larger=math.ceil(100 * min_test / len(seen) + 1) / 100,
+            larger=math.ceil(100 * min_test / len(train_files) + 1) / 100,
         )
     return chosen
 
@@ -77,15 +77,15 @@ def read_tests(
     Raises:
         UeError: ``test-empty``, ``test-labels``, ``test-classes``, ``test-too-small``.
     """
-    found = scan(test)
-    if not found.files:
+    listing = scan(test)
+    if not listing.files:
         raise UeError(
             "test-empty",
             f"--test should hold clean images, but there are none in {test}.",
             f"Give a folder with one folder per class: {_list(classes)}.",
             exit_code=ExitCode.NOTHING_USABLE,
         )
-    given = given_labels(found)
+    given = given_labels(listing)
     if given is None:
         raise UeError(
             "test-labels",
@@ -115,7 +115,7 @@ def read_tests(
     cautions = left_out("test-unreadable", bad, "of the test folder cannot be read as images")
     if len(clean) < min_test:
         raise _too_small(f"{test} has {len(clean):,}", min_test)
-    absent = sorted(set(classes) - {one.label for one in clean})
+    absent = sorted(set(classes) - {image.label for image in clean})
     if absent:
         text = f"The test images show none of the classes {_list(absent)}."
         cautions.append(Caution("test-partial", text, "Add clean images of them."))
@@ -132,7 +132,7 @@ def several_tested(clean: Sequence[Clean], source: str) -> None:
     Raises:
         UeError: ``test-one-class``.
     """
-    names = {one.label for one in clean}
+    names = {image.label for image in clean}
     if len(names) < 2:
         raise UeError(
             "test-one-class",
@@ -142,15 +142,21 @@ def several_tested(clean: Sequence[Clean], source: str) -> None:
         )
 
 
-def check_overlap(clean: Sequence[Clean], seen: Sequence[Seen], home: Path) -> list[Caution]:
+def check_overlap(
+    clean: Sequence[Clean], train_files: Sequence[TrainFile], home: Path
+) -> list[Caution]:
     """Refuse test images that are trained on, in one form or another.
 
     Raises:
         UeError: ``test-protected``, ``test-overlap``.
     """
-    known = protected_hashes(home)
-    trained = {one.look.sha256 for one in seen}
-    ours = [one.name for one in clean if one.look.sha256 in trained or one.look.sha256 in known]
+    protected = ProtectedHashes(home)
+    trained = {file.look.sha256 for file in train_files}
+    ours = [
+        image.name
+        for image in clean
+        if image.look.sha256 in trained or image.look.sha256 in protected
+    ]
     if ours:
         raise UeError(
             "test-protected",
@@ -158,23 +164,23 @@ def check_overlap(clean: Sequence[Clean], seen: Sequence[Seen], home: Path) -> l
             f"files, {ours[0]} among them.",
             "Give clean images that were never protected.",
         )
-    pictures = {one.clean.picture for one in seen}
-    same = [one.name for one in clean if one.look.picture in pictures]
-    groups = _groups([*(one.clean for one in seen), *(one.look for one in clean)])
-    near_train = set(groups[: len(seen)])
+    pictures = {file.clean.picture for file in train_files}
+    same = [image.name for image in clean if image.look.picture in pictures]
+    groups = _groups([*(file.clean for file in train_files), *(image.look for image in clean)])
+    near_train = set(groups[: len(train_files)])
     near = [
-        one.name
-        for one, group in zip(clean, groups[len(seen) :], strict=True)
+        image.name
+        for image, group in zip(clean, groups[len(train_files) :], strict=True)
         if group in near_train
     ]
-    paired = bool(seen) and seen[0].original is not None
+    paired = bool(train_files) and train_files[0].original is not None
     if same or (2 * len(near) > len(clean) and not paired):
         what = "are trained on too" if same else "look like files that are trained on"
-        shown = same or near
+        names = same or near
         raise UeError(
             "test-overlap",
-            f"--test should hold other images than those that are trained on, but {len(shown):,} "
-            f"of {len(clean):,} {what}, {shown[0]} among them.",
+            f"--test should hold other images than those that are trained on, but {len(names):,} "
+            f"of {len(clean):,} {what}, {names[0]} among them.",
             "Take them out of the test folder."
             if paired
             else "If they are the originals, give them as --original DIR; else take them out.",
@@ -195,7 +201,7 @@ def _groups(looks: Sequence[Look]) -> list[int]:
     return groups
 
 
-def _too_small(found: str, wanted: int, *, larger: float | None = None) -> UeError:
+def _too_small(reason: str, wanted: int, *, larger: float | None = None) -> UeError:
     ways = [f"give --test DIR with at least {wanted:,} other clean images"]
     if larger is not None and larger <= _MAX_SHARE:
         ways.insert(0, f"use --test-share {larger:g}")
@@ -203,7 +209,7 @@ def _too_small(found: str, wanted: int, *, larger: float | None = None) -> UeErr
     ways[0] = ways[0][0].upper() + ways[0][1:]
     return UeError(
         "test-too-small",
-        f"Measuring needs at least {wanted:,} clean test images, but {found}.",
+        f"Measuring needs at least {wanted:,} clean test images, but {reason}.",
         "; or ".join(ways) + ".",
     )
 

@@ -12,7 +12,7 @@ from ue_cli.datasets.looks import Look, look_at
 from ue_cli.datasets.members import Member, Members
 from ue_cli.errors import ExitCode, UeError
 from ue_cli.images.opening import read_size
-from ue_cli.owner.state import protected_hashes
+from ue_cli.owner.state import ProtectedHashes
 from ue_cli.report import Caution
 from ue_cli.types import Phases
 
@@ -48,7 +48,7 @@ class Looking:
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
+class TrainFile:
     """A file to train on that can be read, and its original where there are originals."""
 
     member: Member
@@ -64,7 +64,7 @@ class Seen:
 
 def see_protected(
     members: Members, pairs: dict[str, Path] | None, looking: Looking
-) -> tuple[list[Seen], list[Caution]]:
+) -> tuple[list[TrainFile], list[Caution]]:
     """Look at the protected files that can be trained on.
 
     Args:
@@ -84,8 +84,8 @@ def see_protected(
     # With originals the near-duplicates are found on them, and a manifest vouches for the rest.
     pictures = pairs is None or members.collection is None
     looks = looking.at([m.path for m in files], "Reading the protected files", pictures=pictures)
-    seen = [Seen(member, look) for member, look in zip(files, looks, strict=True)]
-    changed = [s.member.name for s in seen if s.member.sha256 not in ("", s.look.sha256)]
+    train_files = [TrainFile(member, look) for member, look in zip(files, looks, strict=True)]
+    changed = [s.member.name for s in train_files if s.member.sha256 not in ("", s.look.sha256)]
     if changed:
         raise UeError(
             "dataset-changed",
@@ -95,10 +95,10 @@ def see_protected(
             "it was published.",
             exit_code=ExitCode.VERIFICATION_FAILED,
         )
-    bad = [s.member.name for s in seen if s.look.problem]
+    bad = [s.member.name for s in train_files if s.look.problem]
     cautions += left_out("unreadable", bad, "cannot be read as images")
-    seen = [one for one in seen if not one.look.problem]
-    if not seen:
+    train_files = [file for file in train_files if not file.look.problem]
+    if not train_files:
         raise UeError(
             "dataset-unreadable",
             f"DATASET should hold images, but none of its {len(files):,} files can be read; the "
@@ -106,22 +106,22 @@ def see_protected(
             "Give the folder that ue protect wrote, or a folder with one folder per class.",
             exit_code=ExitCode.NOTHING_USABLE,
         )
-    return seen, cautions
+    return train_files, cautions
 
 
 def see_originals(
-    seen: list[Seen], pairs: dict[str, Path], looking: Looking
-) -> tuple[list[Seen], list[Caution]]:
+    train_files: list[TrainFile], pairs: dict[str, Path], looking: Looking
+) -> tuple[list[TrainFile], list[Caution]]:
     """Look at the originals, and refuse those that are none.
 
     Raises:
         UeError: ``originals-protected``, ``originals-identical``, ``originals-unreadable``.
     """
-    paths = [pairs[one.member.name] for one in seen]
+    paths = [pairs[file.member.name] for file in train_files]
     looks = looking.at(paths, "Reading the originals")
-    bad = [one.member.name for one, look in zip(seen, looks, strict=True) if look.problem]
+    bad = [file.member.name for file, look in zip(train_files, looks, strict=True) if look.problem]
     cautions = left_out("originals-unreadable", bad, "have an original that cannot be read")
-    if len(bad) == len(seen):
+    if len(bad) == len(train_files):
         raise UeError(
             "originals-unreadable",
             f"--original should hold images, but none of {len(bad):,} can be read; the first is "
@@ -129,21 +129,22 @@ def see_originals(
             "Give the folder that was protected.",
             exit_code=ExitCode.NOTHING_USABLE,
         )
-    found = [
-        replace(one, original=path, original_look=look)
-        for one, path, look in zip(seen, paths, looks, strict=True)
+    train_files = [
+        replace(file, original=path, original_look=look)
+        for file, path, look in zip(train_files, paths, looks, strict=True)
         if not look.problem
     ]
-    same = [one.member.name for one in found if _same(one.look, one.clean)]
-    if 2 * len(same) > len(found):
+    same = [file.member.name for file in train_files if _same(file.look, file.clean)]
+    if 2 * len(same) > len(train_files):
         raise UeError(
             "originals-identical",
             f"--original should hold what the files were before they were protected, but "
-            f"{len(same):,} of {len(found):,} are the same in both folders, {same[0]} among them.",
+            f"{len(same):,} of {len(train_files):,} are the same in both folders, {same[0]} among "
+            "them.",
             "Give the originals' folder; if DATASET is not protected, run ue protect first.",
         )
-    known = protected_hashes(looking.home)
-    ours = [one.member.name for one in found if one.clean.sha256 in known]
+    protected = ProtectedHashes(looking.home)
+    ours = [file.member.name for file in train_files if file.clean.sha256 in protected]
     if ours:
         raise UeError(
             "originals-protected",
@@ -154,7 +155,7 @@ def see_originals(
     if same:
         text = f"{len(same):,} files are the same as their originals, such as {same[0]}."
         cautions.append(Caution("same", text, "Count them as unprotected."))
-    return found, cautions
+    return train_files, cautions
 
 
 def natural_side(paths: Sequence[Path], max_pixels: int) -> int:
@@ -170,8 +171,8 @@ def natural_side(paths: Sequence[Path], max_pixels: int) -> int:
     Returns:
         The median, between the least that can be asked for and the usual `SIDE`.
     """
-    some = paths[:: max(1, len(paths) // _ASKED)]
-    sizes = [size for path in some if (size := read_size(path, max_pixels)) is not None]
+    sample = paths[:: max(1, len(paths) // _ASKED)]
+    sizes = [size for path in sample if (size := read_size(path, max_pixels)) is not None]
     usual = median_low([min(size) for size in sizes]) if sizes else SIDE
     return max(SIDES[0], min(usual, SIDE))
 
@@ -184,5 +185,5 @@ def left_out(code: str, names: Sequence[str], why: str) -> list[Caution]:
     return [Caution(code, text, "Run ue verify, or look at them one by one.")]
 
 
-def _same(one: Look, other: Look) -> bool:
-    return one.sha256 == other.sha256 or one.picture == other.picture != ""
+def _same(look: Look, other: Look) -> bool:
+    return look.sha256 == other.sha256 or look.picture == other.picture != ""

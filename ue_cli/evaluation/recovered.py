@@ -17,7 +17,7 @@ import torch
 from ue_cli.countermeasures.recovery import RecoveryRecipe, recover
 from ue_cli.evaluation.judge import training
 from ue_cli.training.supervised import VictimRecipe
-from ue_cli.trials.cache import entry_key, keep, kept
+from ue_cli.trials.cache import entry_key, keep, read_entry
 from ue_cli.trials.plan import measure
 from ue_cli.trials.running import TrialData, TrialResult
 from ue_cli.types import Training
@@ -147,7 +147,7 @@ def attack_keys(results: Sequence[TrialResult], data: TrialData, device: str) ->
 
 
 def _kept(cache: Path, key: str) -> list[int] | None:
-    correct = (kept(cache, key) or {}).get("correct")
+    correct = (read_entry(cache, key) or {}).get("correct")
     if not isinstance(correct, list) or len(correct) != len(RADII):
         return None
     return correct if all(type(count) is int for count in correct) else None

@@ -77,11 +77,11 @@ def pending(home: Path, target: Path) -> Iterator[Pending]:
     folder = private_folder(home / SEARCHES / name)
     lock = lock_folder(folder)
     try:
-        found = Pending(folder)
+        search = Pending(folder)
         try:
-            yield found
+            yield search
         finally:
-            if found.finished or found.empty:
+            if search.finished or search.empty:
                 shutil.rmtree(folder, ignore_errors=True)
                 with suppress(OSError):  # others are pending
                     folder.parent.rmdir()

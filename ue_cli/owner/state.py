@@ -10,7 +10,6 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
-import re
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import closing
@@ -28,7 +27,6 @@ from ue_cli.owner.collection_info import (
     CollectionInfo,
     Json,
     collection_folder,
-    damaged,
     find_collection,
     list_collections,
     read_info,
@@ -38,8 +36,6 @@ from ue_cli.owner.key import KEY_FILE, OwnerKey, Subkey
 from ue_cli.owner.ledger import Ledger
 from ue_cli.storage import explain_write, lock_folder, private_folder, write_whole
 from ue_cli.types import FileRecord
-
-ATTACHMENT = re.compile(r"[a-z][a-z0-9-]{0,40}\.(safetensors|json|npz)")
 
 
 class Collection:
@@ -81,7 +77,7 @@ class Collection:
             home: the app directory.
             owner: the owner's key.
             info: with an id from `new_id`.
-            attachments: file name (see `ATTACHMENT`) -> content, such as an optimised bank.
+            attachments: file name -> content, such as an optimised bank.
 
         Raises:
             UeError: ``disk-full`` or ``write-failed``.
@@ -91,8 +87,6 @@ class Collection:
         private_folder(home)
         private_folder(folder)
         for name, content in (attachments or {}).items():
-            if not ATTACHMENT.fullmatch(name):
-                raise ValueError(f"not a name for an attachment: {name!r}")
             with explain_write(folder / name):
                 write_whole(folder / name, [content])
         write_info(folder, info)
@@ -173,18 +167,6 @@ class Collection:
         """The newest record of the original with this name, or None."""
         return self._ledger.get(name)
 
-    def attachment(self, name: str) -> bytes:
-        """Read an attachment given to `create`.
-
-        Raises:
-            UeError: ``state-damaged``: it is missing or unreadable.
-        """
-        path = self.folder / name
-        try:
-            return path.read_bytes()
-        except OSError as error:
-            raise damaged(path, error.strerror or str(error)) from error
-
     def add_codes(self, codes: Json) -> None:
         """Freeze the codes of classes that join; repeating what is frozen is fine.
 
@@ -209,7 +191,10 @@ class Collection:
 
 
 class ProtectedHashes:
-    """The SHA-256 of every output that differs from its original; loaded when first asked."""
+    """The SHA-256 of every output that differs from its original, for ``sha256_hex in hashes``.
+
+    Nothing is read before the first question.
+    """
 
     def __init__(self, home: Path) -> None:
         self._home = home
@@ -217,10 +202,10 @@ class ProtectedHashes:
 
     def __contains__(self, sha256_hex: str) -> bool:
         """Whether this is the hash of one of our own outputs, in any collection."""
-        known = self.load()
+        digests = self.load()
         wanted = np.frombuffer(bytes.fromhex(sha256_hex), "S32")
-        place = int(np.searchsorted(known, wanted)[0])
-        return place < len(known) and bool(known[place] == wanted[0])
+        place = int(np.searchsorted(digests, wanted)[0])
+        return place < len(digests) and bool(digests[place] == wanted[0])
 
     def load(self) -> NDArray[np.bytes_]:
         """Read the ledgers now; (n,) sorted digests."""
@@ -232,8 +217,3 @@ class ProtectedHashes:
                     digests += ledger.digests()
             self._sorted = np.sort(np.frombuffer(digests, "S32"))
         return self._sorted
-
-
-def protected_hashes(home: Path) -> ProtectedHashes:
-    """Everything we ever wrote, for ``sha256_hex in hashes``; nothing is read before that."""
-    return ProtectedHashes(home)

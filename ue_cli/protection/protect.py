@@ -16,7 +16,7 @@ from ue_cli.metadata.embedded import MetadataPolicy
 from ue_cli.owner.key import load_or_create_key
 from ue_cli.owner.manifest import ManifestWriter, safe_join
 from ue_cli.owner.places import check_places, check_private, no_files
-from ue_cli.owner.state import Collection, protected_hashes
+from ue_cli.owner.state import Collection, ProtectedHashes
 from ue_cli.protection.aftercare import certify_after
 from ue_cli.protection.making import Made
 from ue_cli.protection.onefile import Shared, Task, Written, protect_file, set_up
@@ -87,7 +87,7 @@ def protect(options: ProtectOptions, phases: Phases) -> ProtectResult:
             format=options.format,
             policy=_policy(options),
             max_pixels=options.max_pixels,
-            protected=protected_hashes(options.home).load(),
+            protected=ProtectedHashes(options.home).load(),
         )
         run = Run(skipped=list(found.skipped))
         secret = options.space == "texture"

@@ -14,7 +14,7 @@ import numpy as np
 from ue_cli.banks.arrayfile import unusable
 from ue_cli.banks.bank import load_bank
 from ue_cli.banks.cards import Card
-from ue_cli.banks.hub import RULE, Found, Source, resolve_every
+from ue_cli.banks.hub import RULE, PerturbationFile, Source, resolve_every
 from ue_cli.banks.legacy import (
     MOST_LEVELS,
     SUFFIXES,
@@ -103,7 +103,7 @@ def read_perturbation(options: ProtectOptions) -> PublicPerturbation | None:
 
 
 def read_found(
-    found: Found,
+    found: PerturbationFile,
     budget: Budget | None,
     *,
     order: str | None = None,

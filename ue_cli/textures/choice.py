@@ -120,9 +120,9 @@ def texture_features(codes: Sequence[Waves], views: Floats | None = None) -> NDA
     row, column = np.triu_indices(3)
     weight = np.where(row == column, 1, np.sqrt(2))
     moments = (whitened[..., row] * whitened[..., column] * weight).astype(np.float32)
-    seen = frequencies[:, None] * factors[None, :, None, :]
-    octave = np.log2(np.hypot(seen[..., 0], seen[..., 1]))[..., None]
-    angle = np.arctan2(seen[..., 0], seen[..., 1])[..., None]
+    view_frequencies = frequencies[:, None] * factors[None, :, None, :]
+    octave = np.log2(np.hypot(view_frequencies[..., 0], view_frequencies[..., 1]))[..., None]
+    angle = np.arctan2(view_frequencies[..., 0], view_frequencies[..., 1])[..., None]
     in_band = np.exp(-0.5 * ((octave - BANDS) / BAND_WIDTH) ** 2)
     turned = np.stack([angle - ORIENTATIONS, -angle - ORIENTATIONS])
     in_turn = np.exp(ORIENTATION_FOCUS * (np.cos(2 * turned) - 1)).sum(axis=0)
@@ -177,13 +177,13 @@ def optimise_codes(
     fixed = [view(frozen[name]) for name in sorted(frozen)] if frozen else []
     size = pool_for(len(names)) if pool is None else pool
     candidates = [[draw(_candidate(class_seeds[name], i)) for i in range(size)] for name in names]
-    viewed = [[view(code) for code in some] for some in candidates]
-    before = texture_csd([*fixed, *(some[0] for some in viewed)])
+    viewed = [[view(code) for code in codes] for codes in candidates]
+    before = texture_csd([*fixed, *(codes[0] for codes in viewed)])
     if size == 1 or before is None:
-        drawn = {name: some[0] for name, some in zip(names, candidates, strict=True)}
+        drawn = {name: codes[0] for name, codes in zip(names, candidates, strict=True)}
         return CodeSelection(drawn, before, before, 1)
     picks = _search(viewed, fixed, sweeps, on_step or (lambda share: None))
-    chosen = [some[pick] for some, pick in zip(candidates, picks, strict=True)]
+    chosen = [codes[pick] for codes, pick in zip(candidates, picks, strict=True)]
     after = texture_csd([*fixed, *(view(code) for code in chosen)])
     return CodeSelection(dict(zip(names, chosen, strict=True)), before, after, size)
 
@@ -202,8 +202,8 @@ def _search(
     """Indices of the candidates chosen: greedy, then coordinate descent on the summed cost."""
     count = len(candidates)
     pools = []
-    for done, some in enumerate(candidates):
-        pools.append(_statistics(some))
+    for done, codes in enumerate(candidates):
+        pools.append(_statistics(codes))
         on_step(0.5 * (done + 1) / count)
     centres = np.zeros((len(fixed) + count, pools[0][0].shape[1]), np.float32)
     spreads = np.zeros(len(fixed) + count, np.float32)

@@ -62,10 +62,10 @@ def local_phasors(
     level -= level.mean()
     left = _demodulation(height, short, code.frequencies[:, 0], windows)
     right = _demodulation(width, short, code.frequencies[:, 1], windows)
-    found = left @ level.astype(np.complex128) @ right.swapaxes(1, 2)
-    found += FAINT * keyed_phasors(seed, code)
-    strength = np.sqrt((np.abs(found) ** 2).mean(axis=0))
-    phasors: PhasorArray = found / np.maximum(strength, 1e-12)
+    amplitudes = left @ level.astype(np.complex128) @ right.swapaxes(1, 2)
+    amplitudes += FAINT * keyed_phasors(seed, code)
+    strength = np.sqrt((np.abs(amplitudes) ** 2).mean(axis=0))
+    phasors: PhasorArray = amplitudes / np.maximum(strength, 1e-12)
     return phasors
 
 

@@ -187,10 +187,10 @@ class TextureField:
         out = np.empty((len(y), len(x), r, r))
         # A block row lies between two rows of nodes or three: strips leave the others out.
         for top in range(0, len(y), _ROWS):
-            some = waves[top : top + _ROWS].reshape(-1, count, last - first)
-            near = np.flatnonzero(np.abs(some).max(axis=(0, 1)))
+            strip = waves[top : top + _ROWS].reshape(-1, count, last - first)
+            near = np.flatnonzero(np.abs(strip).max(axis=(0, 1)))
             low, high = near[0], near[-1] + 1
-            flat = some[..., low:high].reshape(len(some), -1)
+            flat = strip[..., low:high].reshape(len(strip), -1)
             part = carried[:, low:high].reshape(flat.shape[1], -1)
             product = flat.real @ part.real - flat.imag @ part.imag
             out[top : top + _ROWS] = product.reshape(-1, r, len(x), r).transpose(0, 2, 1, 3)
@@ -239,4 +239,4 @@ def recipe_to_json(recipe: TextureRecipe) -> dict[str, Any]:
 
 def recipe_from_json(value: Mapping[str, Any]) -> TextureRecipe:
     """Inverse of `recipe_to_json`; what else is recorded is passed over."""
-    return TextureRecipe(**{one.name: value[one.name] for one in fields(TextureRecipe)})
+    return TextureRecipe(**{field.name: value[field.name] for field in fields(TextureRecipe)})

@@ -91,9 +91,9 @@ def small_copy(pixels: PixelArray, orientation: int = 1) -> NDArray[np.uint8]:
         (h, w, 3) uint8 as displayed, the short side `vision.SIDE` pixels where the picture has as
         many.
     """
-    some: PixelArray = _some(pixels)
-    step = 1 if some.dtype == np.uint8 else 256
-    levels: NDArray[np.uint8] = np.ascontiguousarray(some // step, np.uint8)
+    sample: PixelArray = _subsample(pixels)
+    step = 1 if sample.dtype == np.uint8 else 256
+    levels: NDArray[np.uint8] = np.ascontiguousarray(sample // step, np.uint8)
     return _shrunk(levels, pixels.shape, orientation)
 
 
@@ -108,7 +108,7 @@ def turned(pixels: PixelArray, orientation: int) -> PixelArray:
     return pixels
 
 
-def _some(pixels: PixelArray) -> PixelArray:
+def _subsample(pixels: PixelArray) -> PixelArray:
     """Every so many-th pixel: nine of a large photo's block say as much as a thousand."""
     stride = max(1, min(pixels.shape[:2]) // vision.SIDE // 3)
     return pixels[::stride, ::stride]
@@ -166,15 +166,15 @@ def _amplitude(energy: Floats, jod: float, ceiling: float) -> Floats:
         amplitude: Floats = np.minimum(ceiling, strength * shape)
         return amplitude
 
-    def seen(amplitude: Floats) -> float:
+    def quality(amplitude: Floats) -> float:
         return vision.quality(energy * amplitude**vision.AMPLITUDE_EXPONENT)
 
     low, high = 0.0, 1 / float(shape.min())
-    if seen(at(high)) >= jod:
+    if quality(at(high)) >= jod:
         return at(high)
     for _ in range(_HALVINGS):
         middle = (low + high) / 2
-        low, high = (middle, high) if seen(at(middle)) >= jod else (low, middle)
+        low, high = (middle, high) if quality(at(middle)) >= jod else (low, middle)
     return at(low)
 
 
@@ -205,7 +205,7 @@ def changed(
         orientation: EXIF's.
         budget: twice that is the largest difference that counts.
     """
-    before, after = _some(original), _some(protected)
+    before, after = _subsample(original), _subsample(protected)
     most = min(127, 2 * budget.levels)
     gain = 127 // most
     if original.dtype == np.uint8:

@@ -120,11 +120,11 @@ def scene(levels: NDArray[np.uint8], height: int, width: int) -> Scene:
     for _ in range(LEVELS):
         fine, coarse = coarse, _reduced(coarse)
         around = _expanded(coarse, fine.shape[:2])
-        own = np.maximum(around[..., 0], 0.01)
-        contrast = np.abs(fine - around) / own[..., None]
+        luminance = np.maximum(around[..., 0], 0.01)
+        contrast = np.abs(fine - around) / luminance[..., None]
         masks.append(_pooled(contrast))
-        backgrounds.append(_pooled(own[..., None])[..., 0])
-        local.append(own)
+        backgrounds.append(_pooled(luminance[..., None])[..., 0])
+        local.append(luminance)
     return Scene(
         levels,
         tuple(backgrounds),
@@ -162,8 +162,8 @@ def energies(picture: Scene, change: Floats) -> Floats:
         for way, density in enumerate(picture.densities):
             sensitivity = _sensitivity(_BAND * density / 2**band, background)
             mask = (sensitivity * picture.masks[band] * _MASK_GAIN) ** _MASK_EXPONENT
-            seen = power * sensitivity ** (2 * _EXPONENT) / (1 + mask @ _MASKING) ** 2
-            out[way, band] = _on_nodes(seen, rows, columns).transpose(2, 0, 1)
+            response = power * sensitivity ** (2 * _EXPONENT) / (1 + mask @ _MASKING) ** 2
+            out[way, band] = _on_nodes(response, rows, columns).transpose(2, 0, 1)
     if picture.enlarged:
         out[-1] *= _ENLARGED_ENERGY
     return out
@@ -207,13 +207,13 @@ def _densities(levels: NDArray[np.uint8], height: int, width: int) -> tuple[floa
 def _sensitivity(frequency: float, background: Floats) -> Floats:
     """Of each channel, (h, w, 3), at a frequency in cycles per degree and log10 cd/m²."""
     r = float(np.log10(min(max(frequency, 0.3), 20.0)))
-    one = np.ones_like(background)
+    constant = np.ones_like(background)
     terms = np.stack(
         [
-            one,
-            one * r,
-            one * r**2,
-            one * r**3,
+            constant,
+            constant * r,
+            constant * r**2,
+            constant * r**3,
             background,
             background**2,
             r * background,

@@ -27,7 +27,7 @@ _NUMBERS = ("tests", "fitted", "trained", "classes")
 
 
 def trial_key(
-    trial: Trial, data_sha256: str, device: str, known_sha256: Mapping[str, str] | None = None
+    trial: Trial, data_sha256: str, device: str, knowledge_sha256: Mapping[str, str] | None = None
 ) -> str:
     """SHA-256, hex, of everything that decides a training.
 
@@ -35,7 +35,7 @@ def trial_key(
         trial: canonical.
         data_sha256: of what its arm sees.
         device: that trains.
-        known_sha256: of what its countermeasure needs beside that, by need.
+        knowledge_sha256: of what its countermeasure needs beside that, by need.
     """
     parts: dict[str, Any] = {
         "data": data_sha256,
@@ -49,7 +49,7 @@ def trial_key(
         del parts["trial"]["recipe"]["backbone"]
     if trial.countermeasure is not None:
         parts["countermeasure"] = identity(trial.countermeasure)
-        parts["known"] = dict(known_sha256 or {})
+        parts["known"] = dict(knowledge_sha256 or {})
     return entry_key(parts)
 
 
@@ -103,7 +103,7 @@ def keep(cache: Path, key: str, body: Mapping[str, Any]) -> None:
         write_whole(cache / f"{key}.json", [_dump(entry), b"\n"])
 
 
-def kept(cache: Path, key: str) -> dict[str, Any] | None:
+def read_entry(cache: Path, key: str) -> dict[str, Any] | None:
     """What `keep` wrote under that key; None where there is none, or it is damaged."""
     try:
         body = json.loads((cache / f"{key}.json").read_bytes())
@@ -112,13 +112,13 @@ def kept(cache: Path, key: str) -> dict[str, Any] | None:
             return None
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return None
-    found: dict[str, Any] = body
-    return found
+    entry: dict[str, Any] = body
+    return entry
 
 
 def fetch(cache: Path, key: str) -> dict[str, Any] | None:
     """A finished training's numbers; None where there is none, or anything about it is wrong."""
-    body = kept(cache, key)
+    body = read_entry(cache, key)
     if body is None:
         return None
     try:

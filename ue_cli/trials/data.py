@@ -98,7 +98,7 @@ class TrialData:
         """Of all that one arm sees, hex; it does not depend on the other arm."""
         return _sha256(self.arrays(arm))
 
-    def known(self, need: Need) -> Mapping[str, NDArray[Any]]:
+    def knowledge(self, need: Need) -> Mapping[str, NDArray[Any]]:
         """The arrays that a countermeasure needs, by the name of the need.
 
         Raises:
@@ -111,9 +111,9 @@ class TrialData:
         what = {"clean": "originals", "bank": "published perturbation"}[need]
         raise ValueError(f"there is no {what} for a countermeasure that needs it")
 
-    def known_sha256(self, need: Need) -> str:
-        """Of `known`, hex."""
-        return _sha256(self.known(need))
+    def knowledge_sha256(self, need: Need) -> str:
+        """Of `knowledge`, hex."""
+        return _sha256(self.knowledge(need))
 
 
 def _sha256(arrays: Mapping[str, NDArray[Any]]) -> str:

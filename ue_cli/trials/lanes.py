@@ -33,14 +33,14 @@ from ue_cli.types import Encoding, Phases
 from ue_cli.workers import Crashed, WorkerPool
 
 _DRAFT = "data-"
-_KNOWN = "known-"
+_KNOWLEDGE = "knowledge-"
 
 
 def train_one(
     key: str,
     trial: Trial,
     arrays: Mapping[str, NDArray[Any]],
-    known: Mapping[Need, Mapping[str, NDArray[Any]]],
+    knowledge: Mapping[Need, Mapping[str, NDArray[Any]]],
     cache: Path,
     device: str,
     threads: int,
@@ -52,7 +52,7 @@ def train_one(
         key: of the cache.
         trial: which.
         arrays: `TrialData.arrays` of its arm.
-        known: `TrialData.known` of each of its needs.
+        knowledge: `TrialData.knowledge` of each of its needs.
         cache: the folder.
         device: ``cpu``, ``cuda`` or ``mps``.
         threads: of torch.
@@ -61,7 +61,7 @@ def train_one(
     before = torch.get_num_threads()
     torch.set_num_threads(threads)
     try:
-        victim = _victim(trial, arrays, _knowledge(known), device, on_epoch)
+        victim = _victim(trial, arrays, _knowledge(knowledge), device, on_epoch)
     finally:
         torch.set_num_threads(before)
     tests, trained = len(arrays["test"]), len(arrays["images"])
@@ -82,7 +82,7 @@ def train_one(
 def _victim(
     trial: Trial,
     arrays: Mapping[str, NDArray[Any]],
-    known: Knowledge,
+    knowledge: Knowledge,
     device: str,
     on_epoch: Callable[[], None],
 ) -> VictimResult | SslVictimResult:
@@ -95,7 +95,7 @@ def _victim(
         "seed": trial.seed,
         "device": device,
         "hooks": PLAIN if trial.countermeasure is None else build(trial.countermeasure),
-        "known": known,
+        "known": knowledge,
         "on_epoch": lambda *_: on_epoch(),
     }
     if isinstance(recipe, SslRecipe):
@@ -114,10 +114,10 @@ def _encoding(victim: SslVictimResult, tests: int) -> Encoding:
     )
 
 
-def _knowledge(known: Mapping[Need, Mapping[str, NDArray[Any]]]) -> Knowledge:
+def _knowledge(knowledge: Mapping[Need, Mapping[str, NDArray[Any]]]) -> Knowledge:
     tensors = {
         need: {name: torch.from_numpy(array) for name, array in arrays.items()}
-        for need, arrays in known.items()
+        for need, arrays in knowledge.items()
     }
     bank = PublicBank(**tensors["bank"]) if "bank" in tensors else None
     return Knowledge(tensors.get("clean", {}).get("clean"), bank)
@@ -169,7 +169,7 @@ def _handed_over(data: TrialData, trials: Iterable[Trial], cache: Path) -> Itera
                 trial.arm: data.arrays(trial.arm) for trial in trials
             }
             needs = {need for trial in trials for need in trial.needs}
-            parts |= {f"{_KNOWN}{need}": data.known(need) for need in needs}
+            parts |= {f"{_KNOWLEDGE}{need}": data.knowledge(need) for need in needs}
             for part, arrays in parts.items():
                 (folder / part).mkdir()
                 for name, array in arrays.items():
@@ -186,11 +186,11 @@ def _counting(epochs: Semaphore, total: int, phases: Phases) -> Iterator[None]:
     over = threading.Event()
 
     def count() -> None:
-        told = 0
-        while told < total:
+        steps = 0
+        while steps < total:
             # A trial that ran twice, its process having died, counts once.
             if epochs.acquire(timeout=0.2):
-                told += 1
+                steps += 1
                 phases.step()
             elif over.is_set():
                 return
@@ -233,8 +233,10 @@ def _train_task(task: tuple[str, Trial]) -> None:
         raise RuntimeError("this process was not set up")
     key, trial = task
     arrays = _loaded(_lane.folder / trial.arm)
-    known = {need: _loaded(_lane.folder / f"{_KNOWN}{need}") for need in trial.needs}
-    train_one(key, trial, arrays, known, _lane.cache, "cpu", _lane.threads, _lane.epochs.release)
+    knowledge = {need: _loaded(_lane.folder / f"{_KNOWLEDGE}{need}") for need in trial.needs}
+    train_one(
+        key, trial, arrays, knowledge, _lane.cache, "cpu", _lane.threads, _lane.epochs.release
+    )
 
 
 def _loaded(folder: Path) -> dict[str, NDArray[Any]]:

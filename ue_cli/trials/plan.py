@@ -126,16 +126,16 @@ def measure(
     before = torch.get_num_threads()
     ready = threading.Barrier(lanes)
     with ThreadPoolExecutor(lanes) as pool:
-        tries = [
+        futures = [
             pool.submit(_try, recipe, side, classes, threads, device, hooks, ready)
             for _ in range(lanes)
         ]
-        found = [one.result() for one in tries]
+        costs = [future.result() for future in futures]
     torch.set_num_threads(before)
     return Costs(
-        sum(one.step for one in found) / lanes,
-        sum(one.test for one in found) / lanes,
-        sum(one.probe for one in found) / lanes,
+        sum(cost.step for cost in costs) / lanes,
+        sum(cost.test for cost in costs) / lanes,
+        sum(cost.probe for cost in costs) / lanes,
     )
 
 
@@ -173,15 +173,15 @@ def _try_classifier(
 ) -> Costs:
     def train(on_epoch: Callable[[int, float], None]) -> None:
         endless = replace(recipe, epochs=1_000)
-        one, truth = images[:1], labels[:1]
+        test_image, test_label = images[:1], labels[:1]
         how: dict[str, Any] = {"device": device, "hooks": hooks, "on_epoch": on_epoch}
-        train_victim(images, labels, one, truth, endless, seed=0, **how)
+        train_victim(images, labels, test_image, test_label, endless, seed=0, **how)
 
     step = _seconds_per_epoch(train)  # a step and a test image
     net = build_net(recipe, classes, seed=0).to(device)
-    some, truth = images[:_TESTED].to(device), labels[:_TESTED].to(device)
-    test = _seconds(lambda: test_accuracy(net, some, truth, size=recipe.size))
-    return Costs(step, test / len(some))
+    sample, truth = images[:_TESTED].to(device), labels[:_TESTED].to(device)
+    test = _seconds(lambda: test_accuracy(net, sample, truth, size=recipe.size))
+    return Costs(step, test / len(sample))
 
 
 def _try_encoder(recipe: SslRecipe, images: Tensor, labels: Tensor, device: str) -> Costs:
@@ -190,13 +190,13 @@ def _try_encoder(recipe: SslRecipe, images: Tensor, labels: Tensor, device: str)
 
     step = _seconds_per_epoch(train)
     net = build_contrast(recipe, seed=0).to(device)
-    some = images[:_TESTED].to(device)
-    test = _seconds(lambda: encoded(net, some))
+    sample = images[:_TESTED].to(device)
+    test = _seconds(lambda: encoded(net, sample))
     draw = torch.Generator().manual_seed(0)
     features = torch.randn(_PROBED, net.width, generator=draw).to(device)
     truths = labels.to(device).repeat(1 + _PROBED // len(labels))[:_PROBED]
     probe = _seconds(lambda: linear_probe(features, truths, features[:1], truths[:1]))
-    return Costs(step, test / len(some), probe / _PROBED)
+    return Costs(step, test / len(sample), probe / _PROBED)
 
 
 def _seconds_per_epoch(train: Callable[[Callable[[int, float], None]], None]) -> float:

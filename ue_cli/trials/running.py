@@ -125,20 +125,20 @@ def run_trials(
     """
     private_folder(cache)
     keys = _keys(trials, data, device)
-    known = {key: fetch(cache, key) for key in keys}
+    entries = {key: fetch(cache, key) for key in keys}
     wanted = {key: trial.canonical() for key, trial in zip(keys, trials, strict=True)}
-    missing = {key: trial for key, trial in wanted.items() if known[key] is None}
+    missing = {key: trial for key, trial in wanted.items() if entries[key] is None}
     phases.start(title, sum(trial.recipe.epochs for trial in wanted.values()))
-    phases.step(sum(trial.recipe.epochs for key, trial in wanted.items() if known[key]))
-    found: dict[Trial, TrialResult] = {}
+    phases.step(sum(trial.recipe.epochs for key, trial in wanted.items() if entries[key]))
+    results: dict[Trial, TrialResult] = {}
 
     def keep(key: str) -> None:
-        body, weights = known[key] or fetch(cache, key), weights_path(cache, key)
-        for trial in (one for one, its in zip(trials, keys, strict=True) if its == key):
-            if trial not in found:
-                found[trial] = _result(trial, body, weights, key in missing)
+        body, weights = entries[key] or fetch(cache, key), weights_path(cache, key)
+        for trial, other_key in zip(trials, keys, strict=True):
+            if other_key == key and trial not in results:
+                results[trial] = _result(trial, body, weights, key in missing)
                 if on_result is not None:
-                    on_result(found[trial])
+                    on_result(results[trial])
 
     for key in wanted:
         if key not in missing:
@@ -149,10 +149,10 @@ def run_trials(
     else:
         for key, trial in missing.items():
             arrays = data.arrays(trial.arm)
-            needed = {need: data.known(need) for need in trial.needs}
+            needed = {need: data.knowledge(need) for need in trial.needs}
             train_one(key, trial, arrays, needed, cache, device, max(1, jobs), phases.step)
             keep(key)
-    return [found[trial] for trial in trials]
+    return [results[trial] for trial in trials]
 
 
 def pending(trials: Sequence[Trial], data: TrialData, *, cache: Path, device: str) -> list[Trial]:
@@ -166,20 +166,20 @@ def finished(
     trials: Sequence[Trial], data: TrialData, *, cache: Path, device: str
 ) -> list[TrialResult]:
     """Those that `run_trials` would not have to train, in the order given."""
-    found = []
+    results = []
     for trial, key in zip(trials, _keys(trials, data, device), strict=True):
         if (body := fetch(cache, key)) is not None:
-            found.append(_result(trial, body, weights_path(cache, key), False))
-    return found
+            results.append(_result(trial, body, weights_path(cache, key), False))
+    return results
 
 
 def _keys(trials: Sequence[Trial], data: TrialData, device: str) -> list[str]:
     trials = [trial.canonical() for trial in trials]
     hashes = {arm: data.sha256(arm) for arm in {trial.arm for trial in trials}}
     needed = {need for trial in trials for need in trial.needs}
-    known = {need: data.known_sha256(need) for need in needed}
+    knowledge = {need: data.knowledge_sha256(need) for need in needed}
     return [
-        trial_key(trial, hashes[trial.arm], device, {need: known[need] for need in trial.needs})
+        trial_key(trial, hashes[trial.arm], device, {need: knowledge[need] for need in trial.needs})
         for trial in trials
     ]
 

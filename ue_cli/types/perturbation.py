@@ -62,9 +62,9 @@ def project(field: Field, y: FloatArray, x: FloatArray, basis: FloatArray) -> Fl
     step = max(1, _STRIP // x.size // points)
     out = np.empty((rows, len(x), basis.shape[1], basis.shape[1], 3))
     for top in range(0, rows, step):
-        some = y[top : top + step]
-        sampled = field.sample(some.reshape(-1), x.reshape(-1))
-        split = sampled.reshape(len(some), points, len(x), points, 3)
+        strip = y[top : top + step]
+        sampled = field.sample(strip.reshape(-1), x.reshape(-1))
+        split = sampled.reshape(len(strip), points, len(x), points, 3)
         out[top : top + step] = np.einsum("ypxqc,pi,qj->yxijc", split, basis, basis, optimize=True)
     return out
 
@@ -140,10 +140,10 @@ class Bank:
                 "Optimise it for this class, or choose another perturbation.",
                 exit_code=ExitCode.PERTURBATION_UNAVAILABLE,
             )
-        found: NDArray[np.int8] = self.delta[
+        levels: NDArray[np.int8] = self.delta[
             self.classes.index(name), variant % self.delta.shape[1]
         ]
-        return found
+        return levels
 
 
 def _bad_bank(why: str) -> UeError:
