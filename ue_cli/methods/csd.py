@@ -79,8 +79,8 @@ class PixelCsd:
         shape = (3, self.cells, self.cells)
         if frozen is not None:
             self._check(frozen, budget)
-        known = () if frozen is None else frozen.classes
-        new = [name for name in dict.fromkeys(classes) if name not in known]
+        frozen_classes = () if frozen is None else frozen.classes
+        new = [name for name in dict.fromkeys(classes) if name not in frozen_classes]
         if not new and frozen is not None:
             return frozen
         if not new:
@@ -108,19 +108,19 @@ class PixelCsd:
             on_step=on_step,
         )
         levels = delta.mul_(255).round_().clamp_(-budget.levels, budget.levels)
-        made = levels.to(torch.int8).cpu().numpy().reshape(len(new), self.per_class, *shape)
+        entries = levels.to(torch.int8).cpu().numpy().reshape(len(new), self.per_class, *shape)
         recipe = {
             **asdict(self),
             "csd_before": before,
-            "csd_after": _joint(_scaled(made, device), fixed),
+            "csd_after": _joint(_scaled(entries, device), fixed),
         }
-        whole = made
+        whole = entries
         if frozen is not None:
-            whole = np.concatenate([frozen.delta, made])
+            whole = np.concatenate([frozen.delta, entries])
             recipe["joined"] = [*frozen.provenance.recipe.get("joined", []), new]
         return Bank(
             whole,
-            (*known, *new),
+            (*frozen_classes, *new),
             budget,
             Provenance("csd", "pixel", recipe, f"ue {__version__}"),
         )
@@ -145,5 +145,5 @@ def _scaled(levels: NDArray[np.int8], device: str) -> Tensor:
 
 
 def _joint(delta: Tensor, fixed: Summary | None) -> float:
-    own = summarise(delta)
-    return (own if fixed is None else own.joined(fixed)).value()
+    summary = summarise(delta)
+    return (summary if fixed is None else summary.joined(fixed)).value()

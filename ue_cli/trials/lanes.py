@@ -95,7 +95,7 @@ def _victim(
         "seed": trial.seed,
         "device": device,
         "hooks": PLAIN if trial.countermeasure is None else build(trial.countermeasure),
-        "known": known,
+        "knowledge": known,
         "on_epoch": lambda *_: on_epoch(),
     }
     if isinstance(recipe, SslRecipe):
