@@ -63,16 +63,6 @@ class SslVictimResult:
         return tuple(readout.probe for readout in self.readouts)
 
     @property
-    def probe(self) -> float:
-        """Test accuracy of the linear probe."""
-        return self.learned.probe
-
-    @property
-    def knn(self) -> float:
-        """Test accuracy of nearest neighbours."""
-        return self.learned.knn
-
-    @property
     def fit(self) -> float:
         """The linear probe's accuracy on its own files."""
         return self.learned.fit
@@ -87,7 +77,6 @@ def ssl_victim(
     *,
     seed: int,
     device: str = "cpu",
-    readout_images: Tensor | None = None,
     readouts: int = 1,
     hooks: Hooks = PLAIN,
     knowledge: Knowledge = NOTHING,
@@ -103,8 +92,6 @@ def ssl_victim(
         recipe: of the encoder.
         seed: of its weights, the order, the views and the probe's held-out part.
         device: ``cpu``, ``cuda`` or ``mps``.
-        readout_images: (n, 3, h, w) uint8 with the same labels, to read out with in the place of
-            ``images``: with the originals, only the encoder has met the perturbation.
         readouts: how often it is read out, at least once: after the last epoch, and evenly over
             those before, at most once after each.
         hooks: the countermeasure that the trainer takes. It has to leave the steps alone.
@@ -118,21 +105,18 @@ def ssl_victim(
         raise ValueError(f"{type(hooks).__name__} changes steps that an encoder does not take")
     began = time.perf_counter()
     labels, test_labels = labels.to(device), test_labels.to(device)
-    files = prepared(hooks, images.to(device), labels, knowledge, seed=seed)
-    readout_files = files
-    if readout_images is not None:
-        readout_files = prepared(hooks, readout_images.to(device), labels, knowledge, seed=seed)
+    images = prepared(hooks, images.to(device), labels, knowledge, seed=seed)
     asked = hooks.test(test_images.to(device))
     chosen = readout_epochs(recipe.epochs, readouts)
     readings: list[Readout] = []
 
     def look(epoch: int, net: Contrast) -> None:
         if epoch in chosen:
-            readings.append(read_out(net, readout_files, labels, asked, test_labels, seed=seed))
+            readings.append(read_out(net, images, labels, asked, test_labels, seed=seed))
 
     net = build_contrast(recipe, seed=seed).to(device).to(memory_format=torch.channels_last)
-    floor = read_out(net, readout_files, labels, asked, test_labels, seed=seed)
-    trained = train_ssl(files, recipe, seed=seed, device=device, on_epoch=on_epoch, look=look)
+    floor = read_out(net, images, labels, asked, test_labels, seed=seed)
+    trained = train_ssl(images, recipe, seed=seed, device=device, on_epoch=on_epoch, look=look)
     seconds = time.perf_counter() - began
     return SslVictimResult(tuple(readings), chosen, floor, trained.losses, seconds, trained.state)
 

@@ -108,7 +108,7 @@ def _encoding(victim: SslVictimResult, tests: int) -> Encoding:
     return Encoding(
         tests=tests,
         epochs=victim.epochs,
-        neighbours=round(victim.knn * tests),
+        neighbours=round(victim.learned.knn * tests),
         floor=round(victim.floor.probe * tests),
         floor_neighbours=round(victim.floor.knn * tests),
     )
