@@ -14,10 +14,9 @@ from torch import Tensor
 from ue_cli import __version__
 from ue_cli.errors import UeError
 from ue_cli.methods.descent import descend
-from ue_cli.methods.discriminant import Gradient, Summary, csd, summarise
+from ue_cli.methods.discriminant import Gradient, Summary, summarise
+from ue_cli.methods.entries import check_frozen
 from ue_cli.types import Bank, Budget, FloatArray, OnStep, Provenance
-
-__all__ = ["Gradient", "PixelCsd", "csd", "keyed_start"]
 
 
 def keyed_start(seed: bytes, per_class: int, values: int) -> FloatArray:
@@ -78,7 +77,7 @@ class PixelCsd:
         """
         shape = (3, self.cells, self.cells)
         if frozen is not None:
-            self._check(frozen, budget)
+            check_frozen(frozen, (self.per_class, *shape), budget)
         frozen_classes = () if frozen is None else frozen.classes
         new = [name for name in dict.fromkeys(classes) if name not in frozen_classes]
         if not new and frozen is not None:
@@ -124,18 +123,6 @@ class PixelCsd:
             budget,
             Provenance("csd", "pixel", recipe, f"ue {__version__}"),
         )
-
-    def _check(self, frozen: Bank, budget: Budget) -> None:
-        expected = (self.per_class, 3, self.cells, self.cells)
-        if frozen.delta.shape[1:] != expected or frozen.budget != budget:
-            raise UeError(
-                "bank-mismatch",
-                f"The collection's perturbation has {frozen.delta.shape[1]} samples per class of "
-                f"{frozen.delta.shape[3]}×{frozen.delta.shape[4]} cells at "
-                f"{frozen.budget.levels} levels; asked for {self.per_class} of "
-                f"{self.cells}×{self.cells} at {budget.levels}.",
-                "Use the collection's own settings, or start a new collection.",
-            )
 
 
 def _scaled(levels: NDArray[np.int8], device: str) -> Tensor:

@@ -50,7 +50,22 @@ def check_inputs(
             f"{shape[-1]} cells per side are more than the surrogate's {size} pixels.",
             f"Use at most {size} cells.",
         )
-    if frozen is not None and (frozen.delta.shape[1:] != shape or frozen.budget != budget):
+    if frozen is not None:
+        check_frozen(frozen, shape, budget)
+
+
+def check_frozen(frozen: Bank, shape: tuple[int, ...], budget: Budget) -> None:
+    """Refuse to let classes join a bank of another shape or budget.
+
+    Args:
+        frozen: the bank.
+        shape: of a new class's patterns, (per_class, 3, cells, cells).
+        budget: the ball.
+
+    Raises:
+        UeError: ``bank-mismatch``.
+    """
+    if frozen.delta.shape[1:] != shape or frozen.budget != budget:
         raise UeError(
             "bank-mismatch",
             f"The collection's perturbation has {frozen.delta.shape[1]} patterns per class of "
