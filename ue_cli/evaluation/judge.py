@@ -20,7 +20,7 @@ from ue_cli.types.wording import at_least, at_most
 
 CONFIDENCE = 0.95
 """Of each Clopper–Pearson interval."""
-KEPT = 1 / 3
+REMAINING_SHARE = 1 / 3
 """The largest share of what the control learned, beyond guessing, that a protected cell keeps."""
 MARGIN = 0.05
 """By how much a victim must stay below its control for any protection to be shown, and a control
@@ -200,7 +200,7 @@ def _compared(upper: float, lower: float, nothing: str, chance: float) -> tuple[
         return "not-shown", (
             f"The victim reaches {compared}: less than {100 * MARGIN:g} points apart."
         )
-    allowed = chance + KEPT * (lower - chance)
+    allowed = chance + REMAINING_SHARE * (lower - chance)
     if upper > allowed + _ROUNDING:
         return "weak", (
             f"The victim reaches {compared}; a protected cell would stay at {at_most(allowed)} or "
