@@ -33,7 +33,7 @@ def hooks(request: pytest.FixtureRequest) -> Hooks:
     return build(request.param.name)
 
 
-def knowledge(images: Tensor, classes: int) -> Knowledge:
+def adversary(images: Tensor, classes: int) -> Knowledge:
     """Whatever a countermeasure may need."""
     count, _, height, width = images.shape
     bank = torch.randint(-8, 9, (classes, 2, 3, height, width), generator=draw(7))
@@ -41,15 +41,15 @@ def knowledge(images: Tensor, classes: int) -> Knowledge:
 
 
 def check_prepare(hooks: Hooks, images: Tensor, labels: Tensor, classes: int) -> Tensor:
-    known, before = knowledge(images, classes), images.clone()
-    out = hooks.prepare(images, labels, known, draw(1))
+    knowledge, before = adversary(images, classes), images.clone()
+    out = hooks.prepare(images, labels, knowledge, draw(1))
     assert out.shape == images.shape
     assert out.dtype == torch.uint8 or out.is_floating_point()
     # Linear operations may leave 0..255, but not by more than an image's whole range.
     low, high = out.float().aminmax()
     assert out.isfinite().all() and low >= -255 and high <= 510
     assert torch.equal(images, before)
-    assert torch.equal(out, hooks.prepare(images, labels, known, draw(1)))
+    assert torch.equal(out, hooks.prepare(images, labels, knowledge, draw(1)))
     return out
 
 
@@ -109,14 +109,14 @@ def test_a_countermeasure_changes_something_or_says_that_it_does_not(
 ) -> None:
     recipe = RECIPES[augment]
     images, labels = photos(12)
-    known = knowledge(images, 2)
+    knowledge = adversary(images, 2)
     if arm == "clean":
-        known = replace(known, clean=images)
+        knowledge = replace(knowledge, clean=images)
 
     def everything(of: Hooks) -> list[Tensor]:
         loss, logits = of.loss(small_net().train(), images, labels, recipe, draw(4))
         return [
-            of.prepare(images, labels, known, draw(1)),
+            of.prepare(images, labels, knowledge, draw(1)),
             of.test(images),
             of.augment(images, recipe, draw(2)),
             loss,
@@ -130,9 +130,11 @@ def test_a_countermeasure_changes_something_or_says_that_it_does_not(
 def test_a_victim_trains_under_it_and_is_the_same_each_time(hooks: Hooks) -> None:
     images, labels = photos(12)
     tests, truths = photos(5, seed=3)
-    known = knowledge(images, 2)
+    knowledge = adversary(images, 2)
     first, again = (
-        train_victim(images, labels, tests, truths, RECIPE, seed=3, hooks=hooks, known=known)
+        train_victim(
+            images, labels, tests, truths, RECIPE, seed=3, hooks=hooks, knowledge=knowledge
+        )
         for _ in range(2)
     )
     assert len(first.accuracy) == RECIPE.epochs and 0 <= first.fit <= 1
@@ -149,7 +151,7 @@ class Mirror(Plain):
     def __init__(self, *, axis):
         self.axis = axis
 
-    def prepare(self, images, labels, known, generator):
+    def prepare(self, images, labels, knowledge, generator):
         return images.flip(self.axis)
 """
 
@@ -176,7 +178,7 @@ def test_one_file_and_one_row_make_a_countermeasure(
 def test_the_contract_catches_a_bad_one(fault: str) -> None:
     class Bad(type(PLAIN)):  # type: ignore[misc]
         def prepare(
-            self, images: Tensor, labels: Tensor, known: Knowledge, generator: torch.Generator
+            self, images: Tensor, labels: Tensor, knowledge: Knowledge, generator: torch.Generator
         ) -> Tensor:
             if fault == "in place":
                 return images.add_(1)

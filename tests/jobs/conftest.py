@@ -192,5 +192,5 @@ def short(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(readout, "DECAYS", (1e-2,))
     tiny = {"widths": (8, 16), "projection": (16, 8), "batch": 16}
     monkeypatch.setattr(ssl_recipes, "_SMALL", ssl_recipes._SMALL | tiny)
-    monkeypatch.setattr(ssl_recipes, "_OWN", {name: {} for name in ssl_recipes.SSL_NAMES})
+    monkeypatch.setattr(ssl_recipes, "_NARROW", {name: {} for name in ssl_recipes.SSL_NAMES})
     monkeypatch.setattr(trialplan, "_MEASURE", 0.01)

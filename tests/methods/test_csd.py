@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from ue_cli.errors import UeError
-from ue_cli.methods.csd import Gradient, PixelCsd, csd, keyed_start
+from ue_cli.methods.csd import PixelCsd, keyed_start
 from ue_cli.methods.descent import descend
-from ue_cli.methods.discriminant import Pull, Summary, pull_of_patterns, summarise
+from ue_cli.methods.discriminant import Gradient, Pull, Summary, csd, pull_of_patterns, summarise
 from ue_cli.types import Budget
 
 BUDGET = Budget(8)

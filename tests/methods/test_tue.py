@@ -13,7 +13,7 @@ from torch.nn import functional
 
 from tests.methods.tiny import BUDGET, images
 from ue_cli.errors import UeError
-from ue_cli.methods.csd import Gradient, csd
+from ue_cli.methods.discriminant import Gradient, csd
 from ue_cli.methods.search import Search
 from ue_cli.methods.tue import Centroids, Tue
 from ue_cli.methods.tue_presets import tue

@@ -17,9 +17,11 @@ def trained(
     hooks: Hooks = PLAIN,
     files: Tensor = FILES[0],
     tests: Tensor = TESTS[0],
-    known: Knowledge = NOTHING,
+    knowledge: Knowledge = NOTHING,
 ) -> VictimResult:
-    return train_victim(files, FILES[1], tests, TESTS[1], TINY, seed=3, hooks=hooks, known=known)
+    return train_victim(
+        files, FILES[1], tests, TESTS[1], TINY, seed=3, hooks=hooks, knowledge=knowledge
+    )
 
 
 def same(a: VictimResult, b: VictimResult) -> bool:
@@ -34,7 +36,7 @@ class Inverted(Plain):
         self.files, self.tests = files, tests
 
     def prepare(
-        self, images: Tensor, labels: Tensor, known: Knowledge, generator: torch.Generator
+        self, images: Tensor, labels: Tensor, knowledge: Knowledge, generator: torch.Generator
     ) -> Tensor:
         torch.rand(100, generator=generator)  # what preparing draws, the steps do not miss
         return 255 - images if self.files else images
@@ -68,13 +70,13 @@ class Noted(Plain):
     """The plain loss; what it is given is noted."""
 
     def __init__(self) -> None:
-        self.known: list[Knowledge] = []
+        self.knowledge: list[Knowledge] = []
         self.batches: list[tuple[int, bool]] = []
 
     def prepare(
-        self, images: Tensor, labels: Tensor, known: Knowledge, generator: torch.Generator
+        self, images: Tensor, labels: Tensor, knowledge: Knowledge, generator: torch.Generator
     ) -> Tensor:
-        self.known.append(known)
+        self.knowledge.append(knowledge)
         return images
 
     def loss(
@@ -90,9 +92,9 @@ class Noted(Plain):
 
 
 def test_every_step_minimises_the_hooks_loss_and_files_are_prepared_once() -> None:
-    hooks, known = Noted(), Knowledge(clean=FILES[0])
-    assert same(trained(hooks, known=known), trained())
-    assert hooks.known == [known]
+    hooks, knowledge = Noted(), Knowledge(clean=FILES[0])
+    assert same(trained(hooks, knowledge=knowledge), trained())
+    assert hooks.knowledge == [knowledge]
     assert hooks.batches == [(TINY.batch, True)] * (TINY.epochs * (96 // TINY.batch))
 
 

@@ -84,18 +84,17 @@ def test_the_schedule_leaves_the_first_step_as_it_is_and_not_the_last() -> None:
 
 def test_an_encoder_learns_from_the_files_and_is_read_out_with_labels() -> None:
     images, labels = gratings(32)
-    originals, (asked, truth) = images.flip(3), gratings(20, seed=1)
+    asked, truth = gratings(20, seed=1)
     recipe = tiny("simclr", 4)
-    result = ssl_victim(images, labels, asked, truth, recipe, seed=3, readout_images=originals)
+    result = ssl_victim(images, labels, asked, truth, recipe, seed=3)
     state = train_ssl(images, recipe, seed=3).state
     assert all(torch.equal(value, result.state[name]) for name, value in state.items())
     net = build_contrast(recipe, seed=3)
-    assert read_out(net, originals, labels, asked, truth, seed=3) == result.floor
+    assert read_out(net, images, labels, asked, truth, seed=3) == result.floor
     net.load_state_dict(state)
-    assert read_out(net, originals, labels, asked, truth, seed=3) == result.learned
+    assert read_out(net, images, labels, asked, truth, seed=3) == result.learned
     assert result.floor != result.learned
-    learned = result.learned
-    assert (result.probe, result.fit, result.knn) == (learned.probe, learned.fit, learned.knn)
+    assert result.accuracy == (result.learned.probe,) and result.fit == result.learned.fit
 
 
 @pytest.mark.slow
@@ -103,8 +102,8 @@ def test_an_encoder_learns_from_the_files_and_is_read_out_with_labels() -> None:
 def test_learning_without_labels_beats_a_random_encoder(name: SslName) -> None:
     recipe = replace(tiny(name, 6), widths=(16, 32), stem_stride=1, batch=64)
     result = ssl_victim(*gratings(768), *gratings(300, seed=1), recipe, seed=0)
-    assert result.probe > result.floor.probe + 0.02
-    assert result.knn > result.floor.knn + 0.1
+    assert result.learned.probe > result.floor.probe + 0.02
+    assert result.learned.knn > result.floor.knn + 0.1
 
 
 def test_features_are_those_of_whole_frames_in_eval_mode() -> None:

@@ -42,13 +42,14 @@ class AdversarialTraining(Plain):
         generator: torch.Generator,
     ) -> tuple[Tensor, Tensor]:
         """Cross-entropy on the adversarial examples."""
-        seen = self.augment(images, recipe, generator)
-        return cross_entropy(net, self.attack(net, seen, labels, recipe, generator), labels, recipe)
+        views = self.augment(images, recipe, generator)
+        examples = self.attack(net, views, labels, recipe, generator)
+        return cross_entropy(net, examples, labels, recipe)
 
     def attack(
         self,
         net: nn.Module,
-        seen: Tensor,
+        views: Tensor,
         labels: Tensor,
         recipe: VictimRecipe,
         generator: torch.Generator,
@@ -57,23 +58,23 @@ class AdversarialTraining(Plain):
 
         Args:
             net: in any mode, which it keeps; its weights gather no gradient.
-            seen: (n, 3, size, size) normalised.
+            views: (n, 3, size, size) normalised.
             labels: (n,) int64.
             recipe: of the loss.
             generator: of the start.
         """
         radius = self._levels / SPREAD
         black, white = -MEAN / SPREAD, (255 - MEAN) / SPREAD
-        low, high = (seen - radius).clamp(min=black), (seen + radius).clamp(max=white)
-        start = torch.rand(seen.shape, generator=generator).to(seen.device)
-        found = seen + (2 * start - 1) * radius
+        low, high = (views - radius).clamp(min=black), (views + radius).clamp(max=white)
+        start = torch.rand(views.shape, generator=generator).to(views.device)
+        examples = views + (2 * start - 1) * radius
         with evaluating(net):
             for _ in range(self._steps):
-                found = found.clamp(low, high).detach().requires_grad_()
-                loss, _ = cross_entropy(net, found, labels, recipe)
-                (slope,) = torch.autograd.grad(loss, found)
-                found = found.detach() + 2.5 * radius / self._steps * slope.sign()
-        return found.clamp(low, high)
+                examples = examples.clamp(low, high).detach().requires_grad_()
+                loss, _ = cross_entropy(net, examples, labels, recipe)
+                (slope,) = torch.autograd.grad(loss, examples)
+                examples = examples.detach() + 2.5 * radius / self._steps * slope.sign()
+        return examples.clamp(low, high)
 
 
 @contextmanager

@@ -30,22 +30,22 @@ class Averaging(Plain):
         self._share = share
 
     def prepare(
-        self, images: Tensor, labels: Tensor, known: Knowledge, generator: torch.Generator
+        self, images: Tensor, labels: Tensor, knowledge: Knowledge, generator: torch.Generator
     ) -> Tensor:
         """The files less their classes' patterns."""
         patterns = self.estimate(images, labels)
         parts = zip(torch.split(images, _CHUNK), torch.split(labels, _CHUNK), strict=True)
-        return torch.cat([to_bytes(some.float() - patterns[own]) for some, own in parts])
+        return torch.cat([to_bytes(chunk.float() - patterns[classes]) for chunk, classes in parts])
 
     def estimate(self, images: Tensor, labels: Tensor) -> Tensor:
         """The pattern of each class, (classes, 3, h, w) in levels; zero for one without files."""
         counts = labels.bincount()
         means = torch.zeros(len(counts), *images.shape[1:], device=images.device)
         parts = zip(torch.split(images, _CHUNK), torch.split(labels, _CHUNK), strict=True)
-        for some, own in parts:
-            pixels = some.float()
+        for chunk, classes in parts:
+            pixels = chunk.float()
             means.index_add_(
-                0, own, pixels if self._share is None else high_passed(pixels, self._share)
+                0, classes, pixels if self._share is None else high_passed(pixels, self._share)
             )
         means /= counts.clamp(min=1)[:, None, None, None]
         present = counts > 0

@@ -28,12 +28,12 @@ class Cutout(Plain):
 
     def augment(self, images: Tensor, recipe: VictimRecipe, generator: torch.Generator) -> Tensor:
         """The recipe's augmentation, and then a hole of the mean's value."""
-        seen = super().augment(images, recipe, generator)
-        count, _, height, width = seen.shape
-        u = torch.rand(2, count, 1, generator=generator).to(seen.device)
+        views = super().augment(images, recipe, generator)
+        count, _, height, width = views.shape
+        u = torch.rand(2, count, 1, generator=generator).to(views.device)
         rows = _hidden(u[0], height, self._share)
         columns = _hidden(u[1], width, self._share)
-        return seen.masked_fill((rows[:, :, None] & columns[:, None, :])[:, None], 0.0)
+        return views.masked_fill((rows[:, :, None] & columns[:, None, :])[:, None], 0.0)
 
 
 def _hidden(u: Tensor, size: int, share: float) -> Tensor:

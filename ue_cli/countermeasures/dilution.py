@@ -25,15 +25,15 @@ class Dilution(Plain):
         self._share = share
 
     def prepare(
-        self, images: Tensor, labels: Tensor, known: Knowledge, generator: torch.Generator
+        self, images: Tensor, labels: Tensor, knowledge: Knowledge, generator: torch.Generator
     ) -> Tensor:
         """As many files as before, a share of them replaced by their originals."""
-        if known.clean is None:
+        if knowledge.clean is None:
             raise ValueError("dilution needs the originals")
         order = torch.randperm(len(images), generator=generator)
         chosen = order[: round(self._share * len(images))]
         diluted = images.clone()
-        originals = known.clean[chosen.to(known.clean.device)]
+        originals = knowledge.clean[chosen.to(knowledge.clean.device)]
         diluted[chosen.to(images.device)] = originals.to(images.device, images.dtype)
         return diluted
 

@@ -29,14 +29,14 @@ class Filter(Plain):
         """(n, 3, h, w) uint8 → the same shape, uint8."""
 
     def prepare(
-        self, images: Tensor, labels: Tensor, known: Knowledge, generator: torch.Generator
+        self, images: Tensor, labels: Tensor, knowledge: Knowledge, generator: torch.Generator
     ) -> Tensor:
         """Every training file, filtered."""
         return self.test(images)
 
     def test(self, images: Tensor) -> Tensor:
         """Every image, filtered."""
-        return torch.cat([self.apply(some) for some in torch.split(images, _CHUNK)])
+        return torch.cat([self.apply(chunk) for chunk in torch.split(images, _CHUNK)])
 
 
 class Grayscale(Filter):

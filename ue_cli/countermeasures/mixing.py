@@ -26,17 +26,17 @@ class Mixing(Plain):
 
     @abstractmethod
     def mix(
-        self, seen: Tensor, others: Tensor, generator: torch.Generator
+        self, images: Tensor, others: Tensor, generator: torch.Generator
     ) -> tuple[Tensor, Tensor]:
         """Mix pairs of images.
 
         Args:
-            seen: (n, 3, h, w).
+            images: (n, 3, h, w).
             others: the same shape; the partner of each.
             generator: of the weights.
 
         Returns:
-            The mixtures, and the share of ``seen`` in each, (n,).
+            The mixtures, and the share of ``images`` in each, (n,).
         """
 
     def loss(
@@ -48,17 +48,18 @@ class Mixing(Plain):
         generator: torch.Generator,
     ) -> tuple[Tensor, Tensor]:
         """The two labels' cross-entropies, weighted by their shares."""
-        seen = self.augment(images, recipe, generator)
-        partner = torch.randperm(len(seen), generator=generator).to(seen.device)
-        mixed, share = self.mix(seen, seen[partner], generator)
-        with autocast(seen.device.type):
+        views = self.augment(images, recipe, generator)
+        partner = torch.randperm(len(views), generator=generator).to(views.device)
+        mixed, share = self.mix(views, views[partner], generator)
+        with autocast(views.device.type):
             logits: Tensor = net(mixed)
-            smooth = recipe.label_smoothing
-            own = functional.cross_entropy(logits, labels, reduction="none", label_smoothing=smooth)
-            other = functional.cross_entropy(
-                logits, labels[partner], reduction="none", label_smoothing=smooth
+            first, second = (
+                functional.cross_entropy(
+                    logits, targets, reduction="none", label_smoothing=recipe.label_smoothing
+                )
+                for targets in (labels, labels[partner])
             )
-            loss = (share * own + (1 - share) * other).mean()
+            loss = (share * first + (1 - share) * second).mean()
         return loss, logits
 
 
@@ -66,26 +67,26 @@ class Mixup(Mixing):
     """λ·x + (1 − λ)·x′ (Zhang et al., ICLR 2018)."""
 
     def mix(
-        self, seen: Tensor, others: Tensor, generator: torch.Generator
+        self, images: Tensor, others: Tensor, generator: torch.Generator
     ) -> tuple[Tensor, Tensor]:
         """A weighted sum of the pixels."""
-        share = torch.rand(len(seen), generator=generator).to(seen.device)
-        return others.lerp(seen, share[:, None, None, None]), share
+        share = torch.rand(len(images), generator=generator).to(images.device)
+        return others.lerp(images, share[:, None, None, None]), share
 
 
 class CutMix(Mixing):
     """A rectangle of x′ in x (Yun et al., ICCV 2019)."""
 
     def mix(
-        self, seen: Tensor, others: Tensor, generator: torch.Generator
+        self, images: Tensor, others: Tensor, generator: torch.Generator
     ) -> tuple[Tensor, Tensor]:
         """A rectangle around a uniform centre, cut off at the border; shares by area as it is."""
-        count, _, height, width = seen.shape
-        u = torch.rand(3, count, 1, generator=generator).to(seen.device)
+        count, _, height, width = images.shape
+        u = torch.rand(3, count, 1, generator=generator).to(images.device)
         side = u[0].sqrt()
         rows, columns = _covered(u[1], side, height), _covered(u[2], side, width)
         box = (rows[:, :, None] & columns[:, None, :])[:, None]
-        return torch.where(box, others, seen), 1 - box.flatten(1).float().mean(dim=1)
+        return torch.where(box, others, images), 1 - box.flatten(1).float().mean(dim=1)
 
 
 def _covered(centre: Tensor, side: Tensor, size: int) -> Tensor:

@@ -53,16 +53,16 @@ def equalise(images: Tensor) -> Tensor:
 def shear(images: Tensor, along_x: Tensor, along_y: Tensor) -> Tensor:
     """Move rows left by ``along_x`` per pixel below the top; columns up likewise."""
     height, width = images.shape[2:]
-    one = torch.ones_like(along_x)
+    unit = torch.ones_like(along_x)
     across, down = along_x * height / width, along_y * width / height
-    return warp(images, (one, across, across), (down, one, down))
+    return warp(images, (unit, across, across), (down, unit, down))
 
 
 def translate(images: Tensor, across: Tensor, down: Tensor) -> Tensor:
     """Move right and down by pixels."""
     height, width = images.shape[2:]
-    zero, one = torch.zeros_like(across), torch.ones_like(across)
-    return warp(images, (one, zero, -2 * across / width), (zero, one, -2 * down / height))
+    zero, unit = torch.zeros_like(across), torch.ones_like(across)
+    return warp(images, (unit, zero, -2 * across / width), (zero, unit, -2 * down / height))
 
 
 def rotate(images: Tensor, degrees: Tensor) -> Tensor:

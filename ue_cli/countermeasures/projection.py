@@ -36,7 +36,7 @@ class OrthogonalProjection(Plain):
         self._momentum = momentum
 
     def prepare(
-        self, images: Tensor, labels: Tensor, known: Knowledge, generator: torch.Generator
+        self, images: Tensor, labels: Tensor, knowledge: Knowledge, generator: torch.Generator
     ) -> Tensor:
         """The files without one direction per class, (n, 3, h, w) float16."""
         return project_out(images, self.fit(images, labels, generator))
@@ -45,7 +45,7 @@ class OrthogonalProjection(Plain):
         """The class weights of a linear classifier, (classes, 3·h·w)."""
         mean = mean_image(images)
         power = sum(
-            (some.float() - mean).square().sum() for some in torch.split(images, _CHUNK)
+            (chunk.float() - mean).square().sum() for chunk in torch.split(images, _CHUNK)
         ) / len(images)
         scale = torch.as_tensor(power, device=images.device).clamp(min=1e-12).rsqrt()
         classes = int(labels.max()) + 1
@@ -79,16 +79,16 @@ def project_out(images: Tensor, directions: Tensor) -> Tensor:
     _, strengths, basis = torch.linalg.svd(directions.cpu(), full_matrices=False)
     basis = basis[strengths > 1e-5 * strengths.max().clamp(min=1e-30)].to(images.device)
     parts = []
-    for some in torch.split(images, _CHUNK):
-        centred = (some.float() - mean).flatten(1)
+    for chunk in torch.split(images, _CHUNK):
+        centred = (chunk.float() - mean).flatten(1)
         left = centred - (centred @ basis.T) @ basis
-        parts.append((left.view(some.shape) + mean).half())
+        parts.append((left.view(chunk.shape) + mean).half())
     return torch.cat(parts)
 
 
 def mean_image(images: Tensor) -> Tensor:
     """The mean over (n, 3, h, w) images, (3, h, w) float32."""
     total = torch.zeros(images.shape[1:], device=images.device)
-    for some in torch.split(images, _CHUNK):
-        total += some.float().sum(dim=0)
+    for chunk in torch.split(images, _CHUNK):
+        total += chunk.float().sum(dim=0)
     return total / len(images)

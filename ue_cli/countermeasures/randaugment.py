@@ -83,9 +83,9 @@ def random_operation(
     for kind, operation in enumerate(_OPERATIONS):
         chosen = (kinds == kind).nonzero()[:, 0]
         if len(chosen):
-            own = chosen.to(images.device)
+            positions = chosen.to(images.device)
             t, s = strength[chosen].to(images.device), signs[chosen].to(images.device)
-            out[own] = operation(images[own], t, s, space)
+            out[positions] = operation(images[positions], t, s, space)
     return out
 
 

@@ -104,10 +104,10 @@ def recover(
         ValueError: the attacker's share of the images is none.
     """
     order = torch.randperm(len(images), generator=torch.Generator().manual_seed(seed))
-    own = order[: int(recipe.fraction * len(images))]
-    if len(own) == 0:
+    share = order[: int(recipe.fraction * len(images))]
+    if len(share) == 0:
         raise ValueError(f"{recipe.fraction:g} of {len(images)} clean images is none.")
-    images, labels = images[own].to(device), labels[own].to(device)
+    images, labels = images[share].to(device), labels[share].to(device)
     test_images, test_labels = test_images.to(device), test_labels.to(device)
     results: list[Recovery] = []
     for eta in etas:
@@ -131,7 +131,7 @@ def _attack(
     weights = list(net.parameters())
     sizes = [value.numel() for value in weights]
     start = torch.cat([value.detach().flatten() for value in weights])
-    scales = torch.cat([one.flatten() for one in weight_scales(net, recipe.scaling).values()])
+    scales = torch.cat([scale.flatten() for scale in weight_scales(net, recipe.scaling).values()])
     shift, speed = torch.zeros_like(start), torch.zeros_like(start)
     generator = torch.Generator().manual_seed(seed)
     per_epoch = -(-len(images) // recipe.batch)

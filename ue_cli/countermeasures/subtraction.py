@@ -31,18 +31,18 @@ class Subtraction(Plain):
     """
 
     def prepare(
-        self, images: Tensor, labels: Tensor, known: Knowledge, generator: torch.Generator
+        self, images: Tensor, labels: Tensor, knowledge: Knowledge, generator: torch.Generator
     ) -> Tensor:
         """The files less an entry each; as they are where they are their originals."""
-        bank = bank_of(known, labels, images)
-        if known.clean is not None and torch.equal(known.clean.to(images.device), images):
+        bank = bank_of(knowledge, labels, images)
+        if knowledge.clean is not None and torch.equal(knowledge.clean.to(images.device), images):
             return images
         parts = []
-        for some, own, frame in _chunks(images, labels, bank.frame):
-            pixels = some.float()
-            entries = bank.cells[bank.gray[frame], own]
+        for chunk, classes, frame in _chunks(images, labels, bank.frame):
+            pixels = chunk.float()
+            entries = bank.cells[bank.gray[frame], classes]
             best = _smoothed(pixels, bank, entries, frame).argmax(dim=1)
-            chosen = entries[torch.arange(len(some), device=images.device), best]
+            chosen = entries[torch.arange(len(chunk), device=images.device), best]
             parts.append(to_bytes(pixels - bank.lay(chosen, frame)))
         return torch.cat(parts)
 
@@ -69,8 +69,8 @@ def _smoothed(pixels: Tensor, bank: PublicBank, entries: Tensor, frame: Tensor) 
     )
     fallen = torch.zeros_like(entries)
     for slopes, edges in steps:
-        seen = slopes.gather(edges, frame)[:, None]
-        fallen += entries * (2 * seen - slopes.overlap(entries, frame))
+        projection = slopes.gather(edges, frame)[:, None]
+        fallen += entries * (2 * projection - slopes.overlap(entries, frame))
     return fallen.sum(dim=(2, 3, 4))
 
 
@@ -82,32 +82,32 @@ class SpanSubtraction(Plain):
     """
 
     def prepare(
-        self, images: Tensor, labels: Tensor, known: Knowledge, generator: torch.Generator
+        self, images: Tensor, labels: Tensor, knowledge: Knowledge, generator: torch.Generator
     ) -> Tensor:
         """The files without the span of the bank, (n, 3, h, w) float16."""
-        bank = bank_of(known, labels, images)
+        bank = bank_of(knowledge, labels, images)
         mean = mean_image(images)
         spanning = _spanning(bank.cells)
         parts = []
-        for some, frame in _chunks(images, bank.frame):
-            pixels = some.float() - mean
+        for chunk, frame in _chunks(images, bank.frame):
+            pixels = chunk.float() - mean
             frames, which = torch.unique(frame, return_inverse=True)
             basis = spanning[bank.gray[frames]]
             gram = basis.flatten(2) @ bank.overlap(basis, frames).flatten(2).mT
             # On the CPU: not every device decomposes. What a crop shows of a direction may be
             # nothing; single precision leaves 1e-6 of the strongest there.
             inverse = torch.linalg.pinv(gram.cpu().double(), rtol=1e-5, hermitian=True)
-            own = basis[which]
-            seen = (own * bank.gather(pixels, frame)[:, None]).sum(dim=(2, 3, 4))
-            shares = inverse.to(images.device, torch.float32)[which] @ seen[:, :, None]
-            fit = bank.lay((own * shares[..., None, None]).sum(dim=1), frame)
+            directions = basis[which]
+            products = (directions * bank.gather(pixels, frame)[:, None]).sum(dim=(2, 3, 4))
+            shares = inverse.to(images.device, torch.float32)[which] @ products[:, :, None]
+            fit = bank.lay((directions * shares[..., None, None]).sum(dim=1), frame)
             # An eighth of a level is exact enough; whole levels would bring some of it back.
             parts.append((pixels - fit + mean).half())
         return torch.cat(parts)
 
 
 def _chunks(*tensors: Tensor) -> zip[tuple[Tensor, ...]]:
-    return zip(*(torch.split(one, _CHUNK) for one in tensors), strict=True)
+    return zip(*(torch.split(tensor, _CHUNK) for tensor in tensors), strict=True)
 
 
 def _spanning(cells: Tensor) -> Tensor:
@@ -128,18 +128,18 @@ def _spanning(cells: Tensor) -> Tensor:
     return spanning.to(cells.device)
 
 
-def bank_of(known: Knowledge, labels: Tensor, images: Tensor) -> PublicBank:
+def bank_of(knowledge: Knowledge, labels: Tensor, images: Tensor) -> PublicBank:
     """The adversary's bank, on the images' device.
 
     Raises:
         ValueError: there is none, or it is for other files.
     """
-    if known.bank is None:
+    bank = knowledge.bank
+    if bank is None:
         raise ValueError("subtraction needs a published perturbation")
-    if not known.bank.fits(images, labels):
+    if not bank.fits(images, labels):
         raise ValueError(
-            f"a perturbation of {known.bank.cells.shape[1]} classes on {len(known.bank.frame)} "
-            f"files does not fit {int(labels.max()) + 1} classes of images of shape "
-            f"{tuple(images.shape)}"
+            f"a perturbation of {bank.cells.shape[1]} classes on {len(bank.frame)} files does not "
+            f"fit {int(labels.max()) + 1} classes of images of shape {tuple(images.shape)}"
         )
-    return known.bank.to(images.device)
+    return bank.to(images.device)

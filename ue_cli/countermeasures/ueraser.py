@@ -66,9 +66,9 @@ class UEraserMax(Plain):
         generator: torch.Generator,
     ) -> tuple[Tensor, Tensor]:
         """The mean over images of the largest loss among their views, and those views' logits."""
-        seen = self.augment(images.repeat(self._views, 1, 1, 1), recipe, generator)
-        with autocast(seen.device.type):
-            logits: Tensor = net(seen)
+        views = self.augment(images.repeat(self._views, 1, 1, 1), recipe, generator)
+        with autocast(views.device.type):
+            logits: Tensor = net(views)
             losses = functional.cross_entropy(
                 logits,
                 labels.repeat(self._views),

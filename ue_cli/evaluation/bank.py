@@ -60,22 +60,24 @@ def read_public(options: EvaluateOptions) -> PublicFile | None:
                     "Leave it out, or give the array with --bank FILE.",
                 )
         return None
-    found = resolve(options.bank)
-    public = read_found(found, None, order=options.order, units=options.units)
+    file = resolve(options.bank)
+    public = read_found(file, None, order=options.order, units=options.units)
     bank, name, sha256 = public.bank, public.name, public.sha256
-    own = collection_bank(options.dataset, options.home)
-    if own is not None and (carried := load_bank(Path(own))).provenance.recipe["sha256"] == sha256:
+    path = collection_bank(options.dataset, options.home)
+    carried = None if path is None else load_bank(Path(path))
+    if carried is not None and carried.provenance.recipe["sha256"] == sha256:
         bank = carried
-    made = bank.provenance
-    if made.recipe.get(PUBLIC) is True:
-        name, sha256 = made.recipe["file"], made.recipe["sha256"]
+    provenance = bank.provenance
+    if provenance.recipe.get(PUBLIC) is True:
+        name, sha256 = provenance.recipe["file"], provenance.recipe["sha256"]
         return PublicFile(bank, f"{name} as these files carry it, SHA-256 {sha256[:12]}…")
-    array = found.path.suffix.lower() in SUFFIXES
-    how = "published" if made.method == "published" else f"{made.method} in {made.space}s"
+    array = file.path.suffix.lower() in SUFFIXES
+    method, space = provenance.method, provenance.space
+    how = method if method == "published" else f"{method} in {space}s"
     return PublicFile(
         bank,
         f"{name}, {how}, SHA-256 {sha256[:12]}…",
-        transfers=array or found.source != "path" or found.card is not None,
+        transfers=array or file.source != "path" or file.card is not None,
     )
 
 
@@ -94,16 +96,16 @@ def collection_bank(dataset: Path, home: Path) -> str | None:
     return str(collection_folder(home, fingerprint) / BANK_FILE)
 
 
-def for_classes(found: PublicFile, classes: Sequence[str]) -> PublicFile:
+def for_classes(public: PublicFile, classes: Sequence[str]) -> PublicFile:
     """Its entries for these classes, in their order.
 
     Raises:
         UeError: ``bank-classes``: it has none for some of them, and was not published either.
     """
-    bank = found.bank
+    bank = public.bank
     absent = [name for name in classes if name not in bank.classes]
-    if absent and found.transfers:
-        title = f"{found.title}, given to these classes as ue protect would"
+    if absent and public.transfers:
+        title = f"{public.title}, given to these classes as ue protect would"
         return PublicFile(transfer_bank(bank, classes), title)
     if absent:
         raise UeError(
@@ -114,8 +116,8 @@ def for_classes(found: PublicFile, classes: Sequence[str]) -> PublicFile:
             exit_code=ExitCode.PERTURBATION_UNAVAILABLE,
         )
     chosen = [bank.classes.index(name) for name in classes]
-    own = Bank(bank.delta[chosen], tuple(classes), bank.budget, bank.provenance)
-    return PublicFile(own, found.title)
+    bank = Bank(bank.delta[chosen], tuple(classes), bank.budget, bank.provenance)
+    return PublicFile(bank, public.title)
 
 
 def lay_out(bank: Bank, frames: Sequence[Frame], side: int) -> Mapping[str, NDArray[Any]]:

@@ -37,9 +37,9 @@ def show(
     """
     rows = []
     for cell, wanted in tasks.items():
-        known = judged.get(cell)
-        if known is not None:
-            protected, control = known.protected, known.control
+        effect = judged.get(cell)
+        if effect is not None:
+            protected, control = effect.protected, effect.control
         else:
             protected = trained(wanted, done, "protected")
             control = trained(wanted, done, "control")
@@ -49,10 +49,10 @@ def show(
                 cell.victim,
                 cell.countermeasure,
                 f"{cell.coverage} %",
-                _mean([one.last for one in protected], tests),
-                _mean([one.best for one in protected], tests),
-                "none" if alone else _mean([one.last for one in control], tests),
-                PENDING if known is None else known.verdict.replace("-", " "),
+                _mean([training.last for training in protected], tests),
+                _mean([training.best for training in protected], tests),
+                "none" if alone else _mean([training.last for training in control], tests),
+                PENDING if effect is None else effect.verdict.replace("-", " "),
             )
         )
     board.show(COLUMNS, rows)

@@ -109,8 +109,8 @@ def possible(
     for spec in lacking:
         if spec.name in options.against:
             raise _needs(spec)
-    kept = tuple(spec for spec in specs if spec not in lacking)
-    return kept, tuple(spec.name for spec in lacking)
+    available = tuple(spec for spec in specs if spec not in lacking)
+    return available, tuple(spec.name for spec in lacking)
 
 
 def check_coverages(coverages: Sequence[int], labels: Sequence[int]) -> None:
@@ -136,13 +136,13 @@ def check_coverages(coverages: Sequence[int], labels: Sequence[int]) -> None:
 
 
 def _encoder(spec: Spec, victims: Sequence[VictimName]) -> UeError:
-    going = (one.name for one in SPECS if all(suits(victim, one) for victim in victims))
+    others = (other.name for other in SPECS if all(suits(victim, other) for victim in victims))
     return UeError(
         "countermeasure-encoder",
         f"{spec.name} changes how a classifier learns from labels, but {', '.join(victims)} "
         f"{'learns' if len(victims) == 1 else 'learn'} without them.",
         f"Add a classifier, such as --victim small, or choose what treats the files: "
-        f"{', '.join(going)}.",
+        f"{', '.join(others)}.",
     )
 
 

@@ -94,23 +94,24 @@ def evaluate(options: EvaluateOptions, phases: Watch) -> EvaluateResult:
     unsuited(asked, victims, options.against)  # before any work
     device = resolve_device(options.device)
     public = read_public(options)
-    found = options.read(phases)
-    public = None if public is None else for_classes(public, found.classes)
-    specs, left_out = possible(asked, options, originals=found.has_control)
+    dataset = options.read(phases)
+    public = None if public is None else for_classes(public, dataset.classes)
+    originals = dataset.has_control
+    specs, left_out = possible(asked, options, originals=originals)
     untried = unsuited(specs, victims)
     cells = plan_cells(specs, victims, options.coverage)
-    labels = [item.label for item in found.train]
+    labels = [item.label for item in dataset.train]
     check_coverages(options.coverage, labels)
     tasks = {
-        cell: list(tasks_of(cell, options, labels, side=found.side, originals=found.has_control))
+        cell: list(tasks_of(cell, options, labels, side=dataset.side, originals=originals))
         for cell in cells
     }
-    kinds = {task.source.kind for some in tasks.values() for task in some}
+    kinds = {task.source.kind for cell_tasks in tasks.values() for task in cell_tasks}
     bank = None if public is None else public.bank
-    arrays = load_arrays(found, kinds, bank, jobs=options.jobs, phases=phases)
+    arrays = load_arrays(dataset, kinds, bank, jobs=options.jobs, phases=phases)
     work = Work(tasks, arrays, options.folder / TRAININGS, options.jobs, device)
     left = work.left()
-    seconds = work.estimate(left) + attack_seconds(work, len(found.classes))
+    seconds = work.estimate(left) + attack_seconds(work, len(dataset.classes))
     planned = EvaluateResult(
         cells=tuple((c.victim, c.countermeasure, c.coverage) for c in cells),
         trainings=work.trainings,
@@ -118,25 +119,25 @@ def evaluate(options: EvaluateOptions, phases: Watch) -> EvaluateResult:
         estimate=seconds,
         evaluation=None,
         report=options.folder,
-        cautions=(*found.cautions, *few_epochs(options, found)),
+        cautions=(*dataset.cautions, *few_epochs(options, dataset)),
     )
     if untried:
         phases.note(encoders_without(untried))
-    _announce(found, planned, options, device, left_out, phases)
+    _announce(dataset, planned, options, device, left_out, phases)
     if options.dry_run:
         return planned
-    measured = measure_cells(found, work, public, phases)
+    measured = measure_cells(dataset, work, public, phases)
     report = EffectReport(
         cells=measured,
-        tests=len(found.test),
-        train_files=len(found.train),
-        classes=len(found.classes),
-        chance=chance_of(found),
+        tests=len(dataset.test),
+        train_files=len(dataset.train),
+        classes=len(dataset.classes),
+        chance=chance_of(dataset),
         confidence=CONFIDENCE,
-        test_source=found.test_source,
-        detectability=look_for_it(found, work, seed=options.seed, phases=phases),
+        test_source=dataset.test_source,
+        detectability=look_for_it(dataset, work, seed=options.seed, phases=phases),
         device=device.upper(),
-        data_sha256=found.sha256,
+        data_sha256=dataset.sha256,
         seconds=time.monotonic() - started,
     )
     evaluation = evaluation_of(report, specs, left_out, untried, asked_for)
@@ -146,7 +147,7 @@ def evaluate(options: EvaluateOptions, phases: Watch) -> EvaluateResult:
 
 
 def _announce(
-    found: Dataset,
+    dataset: Dataset,
     planned: EvaluateResult,
     options: EvaluateOptions,
     device: str,
@@ -155,15 +156,15 @@ def _announce(
 ) -> None:
     """Say what is fixed from here on, before the first training."""
     phases.note(
-        f"{len(found.train):,} files train and {len(found.test):,} clean images test, in "
-        f"{len(found.classes)} classes. {found.labels_from}"
+        f"{len(dataset.train):,} files train and {len(dataset.test):,} clean images test, in "
+        f"{len(dataset.classes)} classes. {dataset.labels_from}"
     )
-    if not found.has_control:
+    if not dataset.has_control:
         phases.note("Without originals there is no control, and nothing can be concluded.")
     if left_out:
         phases.note(f"Left out, because they need what is not here: {', '.join(left_out)}.")
-    kept = planned.trainings - planned.left
-    before = f", {kept} of them finished earlier" if kept else ""
+    earlier_trainings = planned.trainings - planned.left
+    before = f", {earlier_trainings} of them finished earlier" if earlier_trainings else ""
     phases.note(
         f"{len(planned.cells)} cell{'s' if len(planned.cells) > 1 else ''}, "
         f"{planned.trainings} training{'s' if planned.trainings > 1 else ''} with "

@@ -165,12 +165,12 @@ class Arrays:
 
 
 def load_arrays(
-    found: Dataset, kinds: Iterable[Kind], bank: Bank | None = None, *, jobs: int, phases: Phases
+    dataset: Dataset, kinds: Iterable[Kind], bank: Bank | None = None, *, jobs: int, phases: Phases
 ) -> Arrays:
     """Read all files, once for each kind.
 
     Args:
-        found: the data set.
+        dataset: the data set.
         kinds: what the trainings need.
         bank: what an adversary subtracts, with an entry for each class in its place.
         jobs: processes.
@@ -188,34 +188,34 @@ def load_arrays(
             jobs=jobs,
             phases=phases,
             title=f"{title} ({copy})" if copy else title,
-            max_pixels=found.max_pixels,
+            max_pixels=dataset.max_pixels,
             copy=WEB_COPIES[copy] if copy else None,
         )
 
-    published = [item.protected for item in found.train]
-    originals = [item.original for item in found.train if item.original is not None]
-    tests = [item.path for item in found.test]
+    published = [item.protected for item in dataset.train]
+    originals = [item.original for item in dataset.train if item.original is not None]
+    tests = [item.path for item in dataset.test]
 
     def shapes(side: int) -> list[Frame]:
         title = "Laying the public perturbation out"
-        limit = found.max_pixels
+        limit = dataset.max_pixels
         return read_shapes(published, side, jobs=jobs, phases=phases, title=title, max_pixels=limit)
 
     protected, clean, test, banks = {}, {}, {}, {}
     for kind in sorted(set(kinds)):
         protected[kind] = read(published, "Reading the protected files", kind)
-        if found.has_control:
+        if dataset.has_control:
             clean[kind] = read(originals, "Reading the originals", kind)
     for side in sorted({side for _, side in protected}):
         test[side] = read(tests, "Reading the clean test images", ("", side))
         if bank is not None:
             banks[side] = lay_out(bank, shapes(side), side)
     return Arrays(
-        names=tuple(item.name for item in found.train),
-        labels=np.array([item.label for item in found.train], np.int64),
+        names=tuple(item.name for item in dataset.train),
+        labels=np.array([item.label for item in dataset.train], np.int64),
         protected=protected,
         clean=clean,
         test=test,
-        test_labels=np.array([item.label for item in found.test], np.int64),
+        test_labels=np.array([item.label for item in dataset.test], np.int64),
         banks=banks,
     )

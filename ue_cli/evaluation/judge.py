@@ -20,7 +20,7 @@ from ue_cli.types.wording import at_least, at_most
 
 CONFIDENCE = 0.95
 """Of each Clopper–Pearson interval."""
-KEPT = 1 / 3
+REMAINING_SHARE = 1 / 3
 """The largest share of what the control learned, beyond guessing, that a protected cell keeps."""
 MARGIN = 0.05
 """By how much a victim must stay below its control for any protection to be shown, and a control
@@ -127,7 +127,7 @@ def judge_cell(
         control: on the originals, under the same countermeasure; empty without originals.
         chance: accuracy of guessing, in (0, 1).
     """
-    upper = max(one.best_interval[1] for one in protected)
+    upper = max(run.best_interval[1] for run in protected)
     if not control:
         return Judged(
             upper,
@@ -136,7 +136,7 @@ def judge_cell(
             f"There is no control: these trainings reach at most {at_most(upper)}, but only "
             "trainings on the originals can show whether that is little. Give the originals.",
         )
-    lower = min(one.last_interval[0] for one in control)
+    lower = min(run.last_interval[0] for run in control)
     floor = _untrained(control)
     doubt = (
         _undertrained(protected, control, lower, chance)
@@ -159,19 +159,20 @@ def _undertrained(
             f"The control learns too little to compare with: {at_least(lower)} for certain, where "
             f"{at_least(mark)} are asked for. Train on more files, or test on more images."
         )
-    fit, own = fmean(one.fit for one in protected), fmean(one.fit for one in control)
-    if fit < own - FIT_SLACK - _ROUNDING:
+    fit, control_fit = fmean(run.fit for run in protected), fmean(run.fit for run in control)
+    if fit < control_fit - FIT_SLACK - _ROUNDING:
         return (
-            f"The victim fits {100 * fit:.1f} % of its own files, the control {100 * own:.1f} % of "
-            "the originals: it has not learned its files yet, so what it gets wrong proves nothing."
+            f"The victim fits {100 * fit:.1f} % of its own files, the control "
+            f"{100 * control_fit:.1f} % of the originals: it has not learned its files yet, so "
+            "what it gets wrong proves nothing."
         )
     return ""
 
 
 def _untrained(control: Sequence[Training]) -> float | None:
     """What encoders are worth on the originals before their first step; None of classifiers."""
-    known = [one.encoding for one in control if one.encoding is not None]
-    return max((one.floor / one.tests for one in known), default=None)
+    encodings = [run.encoding for run in control if run.encoding is not None]
+    return max((encoding.floor / encoding.tests for encoding in encodings), default=None)
 
 
 def _no_better(lower: float, floor: float) -> str:
@@ -199,7 +200,7 @@ def _compared(upper: float, lower: float, nothing: str, chance: float) -> tuple[
         return "not-shown", (
             f"The victim reaches {compared}: less than {100 * MARGIN:g} points apart."
         )
-    allowed = chance + KEPT * (lower - chance)
+    allowed = chance + REMAINING_SHARE * (lower - chance)
     if upper > allowed + _ROUNDING:
         return "weak", (
             f"The victim reaches {compared}; a protected cell would stay at {at_most(allowed)} or "

@@ -28,12 +28,12 @@ from ue_cli.types import Detectability, EffectCell, Training, Watch
 
 
 def measure_cells(
-    found: Dataset, work: Work, public: PublicFile | None, phases: Watch
+    dataset: Dataset, work: Work, public: PublicFile | None, phases: Watch
 ) -> tuple[EffectCell, ...]:
     """Train, attack and judge; the table of all cells is shown whenever one more is done.
 
     Args:
-        found: the data set.
+        dataset: the data set.
         work: what is to be trained.
         public: the perturbation that the adversary has, if any.
         phases: told about everything.
@@ -41,7 +41,7 @@ def measure_cells(
     Returns:
         In the order of ``work.tasks``.
     """
-    chance, tests = chance_of(found), len(found.test)
+    chance, tests = chance_of(dataset), len(dataset.test)
     judged: dict[Cell, EffectCell] = {}
 
     def on_result(done: Done) -> None:
@@ -51,7 +51,7 @@ def measure_cells(
                 arms = {
                     role: trained(tasks, done, role) for role in ("protected", "control", "alone")
                 }
-                recipe = describe_training(cell, tasks[0], len(found.train))
+                recipe = describe_training(cell, tasks[0], len(dataset.train))
                 if public is not None and "bank" in cell.spec.needs:
                     recipe += f" ({public.title})"
                 judged[cell] = _judged(cell, **arms, recipe=recipe, chance=chance)
@@ -65,10 +65,10 @@ def measure_cells(
     return tuple(judged[cell] for cell in work.tasks)
 
 
-def chance_of(found: Dataset) -> float:
+def chance_of(dataset: Dataset) -> float:
     """Accuracy of guessing the largest class of the test images."""
-    largest = Counter(item.label for item in found.test).most_common(1)[0][1]
-    return largest / len(found.test)
+    largest = Counter(item.label for item in dataset.test).most_common(1)[0][1]
+    return largest / len(dataset.test)
 
 
 def attack_seconds(work: Work, classes: int) -> float:
@@ -93,14 +93,14 @@ def attack_seconds(work: Work, classes: int) -> float:
     return total
 
 
-def look_for_it(found: Dataset, work: Work, *, seed: int, phases: Watch) -> Detectability | None:
+def look_for_it(dataset: Dataset, work: Work, *, seed: int, phases: Watch) -> Detectability | None:
     """Fit linear classifiers, where there are originals and enough files."""
     side = min(source.side for source in work.groups)
     data = work.arrays.of(Source("", 100, side=side))
-    if data.clean is None or len(found.train) < FEWEST:
+    if data.clean is None or len(dataset.train) < FEWEST:
         return None
     phases.start("Fitting linear classifiers", 1)
-    seen = measure_detectability(
+    detectability = measure_detectability(
         torch.from_numpy(data.protected),
         torch.from_numpy(data.clean),
         torch.from_numpy(data.labels),
@@ -108,7 +108,7 @@ def look_for_it(found: Dataset, work: Work, *, seed: int, phases: Watch) -> Dete
         device=work.device if work.device == "cuda" else "cpu",
     )
     phases.step()
-    return seen
+    return detectability
 
 
 def _attacks(work: Work) -> list[Cell]:
@@ -155,7 +155,7 @@ def _judged(
     recipe: str,
     chance: float,
 ) -> EffectCell:
-    found = judge_cell(protected, control, chance=chance)
+    judgement = judge_cell(protected, control, chance=chance)
     return EffectCell(
         victim=cell.victim,
         countermeasure=cell.countermeasure,
@@ -164,8 +164,8 @@ def _judged(
         control=tuple(control),
         alone=tuple(alone),
         recipe=recipe,
-        upper=found.upper,
-        lower=found.lower,
-        verdict=found.verdict,
-        reason=found.reason,
+        upper=judgement.upper,
+        lower=judgement.lower,
+        verdict=judgement.verdict,
+        reason=judgement.reason,
     )

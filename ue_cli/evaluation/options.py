@@ -66,7 +66,7 @@ class EvaluateOptions(Subject):
     def command(self) -> str:
         """The command line that does it again."""
         coverage = None if self.coverage == (100,) else ",".join(map(str, self.coverage))
-        own: list[tuple[str, object]] = [
+        flags: list[tuple[str, object]] = [
             *self.changed("tier"),
             *(("--against", name) for name in self.against),
             *(("--victim", name) for name in self.victims),
@@ -77,7 +77,7 @@ class EvaluateOptions(Subject):
             ("--order", self.order),
             ("--units", self.units),
         ]
-        return self.command_line("evaluate", own)
+        return self.command_line("evaluate", flags)
 
 
 def chosen_countermeasures(options: EvaluateOptions) -> tuple[Spec, ...]:

@@ -95,7 +95,7 @@ def recover_each(
     keys = attack_keys(results, data, device)
     attacked = []
     for result, key in zip(results, keys, strict=True):
-        correct = None if cache is None else _kept(cache, key)
+        correct = None if cache is None else _cached_counts(cache, key)
         if correct is None:
             with _threads(threads):
                 correct = _attack(result, data, device, on_radius)
@@ -120,7 +120,7 @@ def attacks_left(
     results: Sequence[TrialResult], data: TrialData, *, device: str, cache: Path
 ) -> int:
     """How many of these `recover_each` would have to attack."""
-    return sum(_kept(cache, key) is None for key in attack_keys(results, data, device))
+    return sum(_cached_counts(cache, key) is None for key in attack_keys(results, data, device))
 
 
 def attack_keys(results: Sequence[TrialResult], data: TrialData, device: str) -> list[str]:
@@ -146,7 +146,7 @@ def attack_keys(results: Sequence[TrialResult], data: TrialData, device: str) ->
     ]
 
 
-def _kept(cache: Path, key: str) -> list[int] | None:
+def _cached_counts(cache: Path, key: str) -> list[int] | None:
     correct = (read_entry(cache, key) or {}).get("correct")
     if not isinstance(correct, list) or len(correct) != len(RADII):
         return None
@@ -159,7 +159,7 @@ def _attack(
     """Test images that it gets right at the end, for each radius."""
     if data.clean is None:
         raise ValueError("the recovery attack needs clean images")
-    found = recover(
+    recoveries = recover(
         result.load_net(),
         torch.from_numpy(data.clean),
         torch.from_numpy(data.labels),
@@ -172,7 +172,7 @@ def _attack(
         on_step=lambda *_: on_radius(),
     )
     # Shares are quotients of counts: this is exact.
-    return [round(one.accuracy * result.tests) for one in found]
+    return [round(recovery.accuracy * result.tests) for recovery in recoveries]
 
 
 @contextmanager

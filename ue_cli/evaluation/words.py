@@ -84,10 +84,10 @@ def encoders_without(untried: Sequence[str]) -> str:
     )
 
 
-def _intervals(found: Detectability | None) -> dict[str, tuple[float, float]]:
-    if found is None:
+def _intervals(detectability: Detectability | None) -> dict[str, tuple[float, float]]:
+    if detectability is None:
         return {}
-    probes = {name: getattr(found, name) for name in PROBES}
+    probes = {name: getattr(detectability, name) for name in PROBES}
     return {
         name: clopper_pearson(probe.correct, probe.tests, CONFIDENCE)
         for name, probe in probes.items()
@@ -119,17 +119,17 @@ def headline(whole: Whole, measured: EffectReport) -> str:
             "but that is inconclusive."
         )
     if worst.alone:
-        most = max(one.last for one in worst.alone)
+        most = max(training.last for training in worst.alone)
         parts.append(
             f" The clean files alone give {_share(most, tests)}: what goes beyond that is what the "
             "protected ones still teach."
         )
     if whole.because is not None:
         other = whole.because
-        told = f" What decides is {_against(other)}: it gets {_share(other.reached, tests)}"
+        sentence = f" What decides is {_against(other)}: it gets {_share(other.reached, tests)}"
         if other.control_reached is not None:
-            told += f", its control {_share(other.control_reached, tests)}"
-        parts.append(f"{told}.")
+            sentence += f", its control {_share(other.control_reached, tests)}"
+        parts.append(f"{sentence}.")
     parts.append(f" Verdict: {whole.verdict.replace('-', ' ')}.")
     return "".join(parts)
 
@@ -171,19 +171,19 @@ def describe_training(cell: Cell, task: Task, train_files: int) -> str:
     )
 
 
-def few_epochs(options: EvaluateOptions, found: Dataset) -> tuple[Caution, ...]:
+def few_epochs(options: EvaluateOptions, dataset: Dataset) -> tuple[Caution, ...]:
     """A warning where a victim trains for less time than its recipe has.
 
     Args:
         options: with the epochs that were asked for.
-        found: what is trained on.
+        dataset: what is trained on.
     """
     asked = options.epochs
     if asked is None:
         return ()
     usual = {
         victim: recipe_of(
-            victim, train_files=len(found.train), side=side_of(victim, found.side)
+            victim, train_files=len(dataset.train), side=side_of(victim, dataset.side)
         ).epochs
         for victim in chosen_victims(options)
     }

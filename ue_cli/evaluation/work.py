@@ -44,11 +44,11 @@ class Work:
     @property
     def groups(self) -> dict[Source, list[Trial]]:
         """Source → what is trained on it; equal trainings are there once."""
-        found: dict[Source, dict[Trial, None]] = {}
+        groups: dict[Source, dict[Trial, None]] = {}
         for tasks in self.tasks.values():
             for task in tasks:
-                found.setdefault(task.source, {})[task.trial] = None
-        return {source: list(trials) for source, trials in found.items()}
+                groups.setdefault(task.source, {})[task.trial] = None
+        return {source: list(trials) for source, trials in groups.items()}
 
     @property
     def trainings(self) -> int:
@@ -64,12 +64,12 @@ class Work:
 
     def finished(self, tasks: Sequence[Task]) -> list[TrialResult]:
         """What is in the cache of these."""
-        some: dict[Source, list[Trial]] = {}
+        groups: dict[Source, list[Trial]] = {}
         for task in tasks:
-            some.setdefault(task.source, []).append(task.trial)
+            groups.setdefault(task.source, []).append(task.trial)
         return [
             result
-            for source, trials in some.items()
+            for source, trials in groups.items()
             for result in finished(
                 trials, self.arrays.of(source), cache=self.cache, device=self.device
             )
@@ -134,7 +134,7 @@ def trained(tasks: Sequence[Task], done: Done, role: str) -> tuple[Training, ...
         for task in tasks
         if task.role == role and (task.source, task.trial) in done
     ]
-    return tuple(counted(one) for one in results)
+    return tuple(counted(result) for result in results)
 
 
 def counted(result: TrialResult) -> Training:

@@ -114,8 +114,8 @@ class _Run(Run):
             return False
         return sum(bool(row["robust"]) for row in log) >= self.least
 
-    def said(self, log: Sequence[Row]) -> Row:
-        """See `Run.said`."""
+    def summary(self, log: Sequence[Row]) -> Row:
+        """See `Run.summary`."""
         return {
             "rounds": list(log),
             "robust_rounds": sum(row["robust"] for row in log),
@@ -132,13 +132,13 @@ class _Run(Run):
         for step in range(recipe.batches):
             chosen = next(self.stream)
             with torch.no_grad():
-                seen = self._seen(chosen, self.search.entries.of(chosen))
+                view = self._view(chosen, self.search.entries.of(chosen))
             done = (before * recipe.batches + step) / (recipe.max_rounds * recipe.batches)
             for group in self.sgd.param_groups:
                 group["lr"] = recipe.surrogate.lr * (0.5 + 0.5 * math.cos(math.pi * done))
 
-            def loss(seen: Tensor = seen, chosen: Tensor = chosen) -> Tensor:
-                return self._loss(seen, chosen)
+            def loss(view: Tensor = view, chosen: Tensor = chosen) -> Tensor:
+                return self._loss(view, chosen)
 
             robust_step(self.net, self.sgd, loss, self.noise, levels, draws)
 
@@ -156,18 +156,18 @@ class _Run(Run):
                     delta = self.search.entries.of(chosen).requires_grad_()
 
                     def loss(delta: Tensor = delta, chosen: Tensor = chosen) -> Tensor:
-                        return self._loss(self._seen(chosen, delta), chosen)
+                        return self._loss(self._view(chosen, delta), chosen)
 
                     sum_over_noise(loss, torch.autograd.backward, self.noise, level, draws)
                     if delta.grad is not None:
                         self.search.entries.move(chosen, -recipe.step * delta.grad.sign())
 
-    def _loss(self, seen: Tensor, chosen: Tensor) -> Tensor:
+    def _loss(self, view: Tensor, chosen: Tensor) -> Tensor:
         with autocast(self.search.images.device.type):
-            loss: Tensor = functional.cross_entropy(self.net(seen), self.search.labels[chosen])
+            loss: Tensor = functional.cross_entropy(self.net(view), self.search.labels[chosen])
         return loss
 
-    def _seen(self, chosen: Tensor, delta: Tensor) -> Tensor:
+    def _view(self, chosen: Tensor, delta: Tensor) -> Tensor:
         """A view of files that carry ``delta``: augmented after it was added, as a trainer does."""
         return augmented(self.search.carrying(chosen, delta), self.recipe.surrogate, self.generator)
 
@@ -177,9 +177,9 @@ class _Run(Run):
         self.net.eval()
         wrong = 0
         for chosen in torch.split(self.subset, 500):
-            shown = self.search.carrying(chosen, self.search.entries.of(chosen).round())
+            frames = self.search.carrying(chosen, self.search.entries.of(chosen).round())
             with autocast(self.search.images.device.type):
-                guess = self.net(whole(shown, self.recipe.surrogate.size)).argmax(1)
+                guess = self.net(whole(frames, self.recipe.surrogate.size)).argmax(1)
             wrong += int((guess != self.search.labels[chosen]).sum())
         return wrong / len(self.subset)
 
@@ -189,6 +189,6 @@ def _stratified(labels: Tensor, share: float, generator: torch.Generator) -> Ten
     order = torch.randperm(len(labels), generator=generator)
     chosen = []
     for label in torch.unique(labels):
-        own = order[labels[order] == label]
-        chosen.append(own[: max(1, math.ceil(share * len(own)))])
+        members = order[labels[order] == label]
+        chosen.append(members[: max(1, math.ceil(share * len(members)))])
     return torch.cat(chosen).sort().values

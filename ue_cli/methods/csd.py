@@ -14,10 +14,9 @@ from torch import Tensor
 from ue_cli import __version__
 from ue_cli.errors import UeError
 from ue_cli.methods.descent import descend
-from ue_cli.methods.discriminant import Gradient, Summary, csd, summarise
+from ue_cli.methods.discriminant import Gradient, Summary, summarise
+from ue_cli.methods.entries import check_frozen
 from ue_cli.types import Bank, Budget, FloatArray, OnStep, Provenance
-
-__all__ = ["Gradient", "PixelCsd", "csd", "keyed_start"]
 
 
 def keyed_start(seed: bytes, per_class: int, values: int) -> FloatArray:
@@ -78,9 +77,9 @@ class PixelCsd:
         """
         shape = (3, self.cells, self.cells)
         if frozen is not None:
-            self._check(frozen, budget)
-        known = () if frozen is None else frozen.classes
-        new = [name for name in dict.fromkeys(classes) if name not in known]
+            check_frozen(frozen, (self.per_class, *shape), budget)
+        frozen_classes = () if frozen is None else frozen.classes
+        new = [name for name in dict.fromkeys(classes) if name not in frozen_classes]
         if not new and frozen is not None:
             return frozen
         if not new:
@@ -108,34 +107,22 @@ class PixelCsd:
             on_step=on_step,
         )
         levels = delta.mul_(255).round_().clamp_(-budget.levels, budget.levels)
-        made = levels.to(torch.int8).cpu().numpy().reshape(len(new), self.per_class, *shape)
+        entries = levels.to(torch.int8).cpu().numpy().reshape(len(new), self.per_class, *shape)
         recipe = {
             **asdict(self),
             "csd_before": before,
-            "csd_after": _joint(_scaled(made, device), fixed),
+            "csd_after": _joint(_scaled(entries, device), fixed),
         }
-        whole = made
+        whole = entries
         if frozen is not None:
-            whole = np.concatenate([frozen.delta, made])
+            whole = np.concatenate([frozen.delta, entries])
             recipe["joined"] = [*frozen.provenance.recipe.get("joined", []), new]
         return Bank(
             whole,
-            (*known, *new),
+            (*frozen_classes, *new),
             budget,
             Provenance("csd", "pixel", recipe, f"ue {__version__}"),
         )
-
-    def _check(self, frozen: Bank, budget: Budget) -> None:
-        expected = (self.per_class, 3, self.cells, self.cells)
-        if frozen.delta.shape[1:] != expected or frozen.budget != budget:
-            raise UeError(
-                "bank-mismatch",
-                f"The collection's perturbation has {frozen.delta.shape[1]} samples per class of "
-                f"{frozen.delta.shape[3]}×{frozen.delta.shape[4]} cells at "
-                f"{frozen.budget.levels} levels; asked for {self.per_class} of "
-                f"{self.cells}×{self.cells} at {budget.levels}.",
-                "Use the collection's own settings, or start a new collection.",
-            )
 
 
 def _scaled(levels: NDArray[np.int8], device: str) -> Tensor:
@@ -145,5 +132,5 @@ def _scaled(levels: NDArray[np.int8], device: str) -> Tensor:
 
 
 def _joint(delta: Tensor, fixed: Summary | None) -> float:
-    own = summarise(delta)
-    return (own if fixed is None else own.joined(fixed)).value()
+    summary = summarise(delta)
+    return (summary if fixed is None else summary.joined(fixed)).value()

@@ -45,8 +45,8 @@ def descend(
     centroids = delta.mean(1)
     for done in range(steps):
         spreads, units, lengths = spread(delta, centroids, equal(delta))
-        own = Summary(centroids, spreads)
-        every = own if fixed is None else own.joined(fixed)
+        summary = Summary(centroids, spreads)
+        every = summary if fixed is None else summary.joined(fixed)
         along, towards = every.pull(gradient)
         following = torch.zeros_like(centroids)
         if gradient == "paper":

@@ -73,15 +73,15 @@ def _pairs(centroids: Tensor) -> tuple[Tensor, Tensor]:
 def _norm(rows: Tensor) -> Tensor:
     """Euclidean norm over the last axis, with gradient 0 (not NaN) at 0."""
     square = rows.square().sum(-1)
-    some = square > 0
-    return torch.where(some, torch.where(some, square, 1).sqrt(), 0)
+    nonzero = square > 0
+    return torch.where(nonzero, torch.where(nonzero, square, 1).sqrt(), 0)
 
 
-def too_few(found: int) -> UeError:
+def too_few(count: int) -> UeError:
     """What is raised where CSD is undefined."""
     return UeError(
         "csd-classes",
-        f"CSD compares classes: it needs samples of at least 2, got {found}.",
+        f"CSD compares classes: it needs samples of at least 2, got {count}.",
         "Add a second class, or protect in texture space (--space texture).",
     )
 

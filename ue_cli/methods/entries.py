@@ -37,11 +37,11 @@ def check_inputs(
         UeError: fewer than two classes have images, more cells than pixels, or a frozen bank of
             another shape.
     """
-    found = len(torch.unique(labels))
-    if found < 2:
+    present = len(torch.unique(labels))
+    if present < 2:
         raise UeError(
             "method-classes",
-            f"A surrogate needs images of at least two classes, got {len(images)} of {found}.",
+            f"A surrogate needs images of at least two classes, got {len(images)} of {present}.",
             "Sort the photos into a folder per subject, or use --method csd.",
         )
     if shape[-1] > size:
@@ -50,7 +50,22 @@ def check_inputs(
             f"{shape[-1]} cells per side are more than the surrogate's {size} pixels.",
             f"Use at most {size} cells.",
         )
-    if frozen is not None and (frozen.delta.shape[1:] != shape or frozen.budget != budget):
+    if frozen is not None:
+        check_frozen(frozen, shape, budget)
+
+
+def check_frozen(frozen: Bank, shape: tuple[int, ...], budget: Budget) -> None:
+    """Refuse to let classes join a bank of another shape or budget.
+
+    Args:
+        frozen: the bank.
+        shape: of a new class's patterns, (per_class, 3, cells, cells).
+        budget: the ball.
+
+    Raises:
+        UeError: ``bank-mismatch``.
+    """
+    if frozen.delta.shape[1:] != shape or frozen.budget != budget:
         raise UeError(
             "bank-mismatch",
             f"The collection's perturbation has {frozen.delta.shape[1]} patterns per class of "
@@ -119,11 +134,11 @@ class Entries:
         """
         entry = self._entry[chosen]
         moved = (self._delta.index_select(0, entry) + updates).clamp_(-self._radius, self._radius)
-        own, slot = torch.unique(entry, return_inverse=True)
-        total = moved.new_zeros(len(own), *moved.shape[1:]).index_add_(0, slot, moved)
+        patterns, slot = torch.unique(entry, return_inverse=True)
+        total = moved.new_zeros(len(patterns), *moved.shape[1:]).index_add_(0, slot, moved)
         mean = total / slot.bincount()[:, None, None, None]
-        free = own >= self._fixed
-        self._delta[own[free]] = mean[free]
+        free = patterns >= self._fixed
+        self._delta[patterns[free]] = mean[free]
 
     def start(self) -> tuple[Tensor, Tensor]:
         """All patterns as they are now, and which of them each image carries."""
@@ -147,10 +162,10 @@ class Entries:
         per_class = self._shape[1]
         used = torch.unique(self._entry.cpu())
         for k in range(self._fixed // per_class, self._shape[0]):
-            own = used[used // per_class == k] % per_class
-            spare = np.setdiff1d(np.arange(per_class), own.numpy())
-            if len(own):
-                out[k, spare] = out[k, np.resize(own.numpy(), len(spare))]
+            variants = used[used // per_class == k] % per_class
+            spare = np.setdiff1d(np.arange(per_class), variants.numpy())
+            if len(variants):
+                out[k, spare] = out[k, np.resize(variants.numpy(), len(spare))]
         return out
 
 
@@ -158,6 +173,6 @@ def _turns(labels: Tensor) -> Tensor:
     """Each image's rank within its class, (n,)."""
     ranks = torch.empty_like(labels, device="cpu")
     for label in torch.unique(labels):
-        own = (labels.cpu() == label.cpu()).nonzero()[:, 0]
-        ranks[own] = torch.arange(len(own))
+        members = (labels.cpu() == label.cpu()).nonzero()[:, 0]
+        ranks[members] = torch.arange(len(members))
     return ranks

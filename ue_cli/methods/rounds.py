@@ -111,7 +111,7 @@ class Run(ABC):
         return False
 
     @abstractmethod
-    def said(self, log: Sequence[Row]) -> Row:
+    def summary(self, log: Sequence[Row]) -> Row:
         """What happened in all, for the bank's provenance; JSON."""
 
     def state(self) -> State:

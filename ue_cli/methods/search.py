@@ -101,12 +101,13 @@ class Search:
             recipe: the hyperparameters.
             seed: as for `Learner.begin`.
         """
-        said = [recipe, seed, self.names, self._budget.levels, str(self.images.device)]
+        settings = [recipe, seed, self.names, self._budget.levels, str(self.images.device)]
         versions = [__version__, torch.__version__]
-        found = sha256(json.dumps([said, versions, self.images.shape], sort_keys=True).encode())
+        parts = [settings, versions, self.images.shape]
+        digest = sha256(json.dumps(parts, sort_keys=True).encode())
         for tensor in (self.images, self.labels, *self.entries.start()):
-            found.update(tensor.cpu().contiguous().numpy().data)
-        return found.hexdigest()
+            digest.update(tensor.cpu().contiguous().numpy().data)
+        return digest.hexdigest()
 
     def bank(self, method: str, recipe: Mapping[str, Any]) -> Bank:
         """The patterns in whole levels.
@@ -115,15 +116,15 @@ class Search:
             method: its name.
             recipe: what provenance says of the search.
         """
-        said = dict(recipe)
+        record = dict(recipe)
         if self._frozen is not None:
             new = list(self.names[len(self._frozen.classes) :])
-            said["joined"] = [*self._frozen.provenance.recipe.get("joined", []), new]
+            record["joined"] = [*self._frozen.provenance.recipe.get("joined", []), new]
         return Bank(
             self.entries.levels(),
             self.names,
             self._budget,
-            Provenance(method, "pixel", said, f"ue {__version__}"),
+            Provenance(method, "pixel", record, f"ue {__version__}"),
         )
 
 
@@ -215,9 +216,9 @@ class Learner(ABC):
         hyper = asdict(self)  # type: ignore[call-overload]
         log: list[Row] = []
         key = "" if checkpoint is None else on.digest(hyper, seed)
-        if checkpoint is not None and (kept := checkpoint.load(key)) is not None:
-            log = list(kept["log"])
-            run.restore(kept["run"])
+        if checkpoint is not None and (saved_state := checkpoint.load(key)) is not None:
+            log = list(saved_state["log"])
+            run.restore(saved_state["run"])
             if on_step is not None:
                 on_step(len(log), self.max_rounds, log[-1][run.watched])
         while len(log) < self.max_rounds and not run.over(log):
@@ -228,6 +229,6 @@ class Learner(ABC):
                 on_step(len(log), self.max_rounds, log[-1][run.watched])
         state = {} if run.surrogate is None else run.surrogate.state_dict()
         return Optimised(
-            on.bank(self.name, hyper | run.said(log)),
+            on.bank(self.name, hyper | run.summary(log)),
             {name: value.detach().cpu() for name, value in state.items()},
         )

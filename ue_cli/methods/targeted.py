@@ -42,16 +42,16 @@ class Targeted:
         features = encoded(net, images).clone()
         self.readout: LinearReadout = linear_readout(features, index, len(present), decay=_DECAY)
 
-    def loss(self, seen: Tensor, chosen: Tensor, generator: torch.Generator) -> Tensor:
+    def loss(self, images: Tensor, chosen: Tensor, generator: torch.Generator) -> Tensor:
         """Mean cross-entropy between what is read in a view of some images and their next class.
 
         Args:
-            seen: (k, 3, h, w) in 0..255.
+            images: (k, 3, h, w) in 0..255.
             chosen: (k,) which images these are.
             generator: of the views.
         """
         recipe = reading(self._net.recipe)
-        view = apply_view(seen, draw_view(len(seen), recipe, generator), recipe)
+        view = apply_view(images, draw_view(len(images), recipe, generator), recipe)
         logits = self.readout.of(self._net.encode(view))
         return functional.cross_entropy(logits, self._next[chosen])
 

@@ -132,12 +132,12 @@ class _Run(Run):
 
     def round(self, log: Sequence[Row]) -> Row:
         """S1, if there is a surrogate, and S2."""
-        said = {} if self.surrogate is None else {"loss": round(self._learn(), 6)}
+        row = {} if self.surrogate is None else {"loss": round(self._learn(), 6)}
         self._perturb()
-        return said | {"csd": round(self._csd(), 6)}
+        return row | {"csd": round(self._csd(), 6)}
 
-    def said(self, log: Sequence[Row]) -> Row:
-        """See `Run.said`."""
+    def summary(self, log: Sequence[Row]) -> Row:
+        """See `Run.summary`."""
         return {
             "rounds": list(log),
             "csd_before": self.before,
@@ -151,8 +151,8 @@ class _Run(Run):
         net.train().requires_grad_(True)
         for _ in range(self.recipe.batches):
             chosen = next(self.stream)
-            seen = self.search.carrying(chosen, self.search.entries.of(chosen))
-            pair = views(seen, self.recipe.ssl, self.search.generator)
+            images = self.search.carrying(chosen, self.search.entries.of(chosen))
+            pair = views(images, self.recipe.ssl, self.search.generator)
             losses.append(learn(net, optimiser, *pair))
         return float(torch.stack(losses).mean())
 
@@ -209,8 +209,8 @@ class _Run(Run):
     def _targeting(self, goal: Targeted, chosen: Tensor, delta: Tensor) -> Tensor:
         """The slope of the third term on a batch, as `_separating`."""
         leaf = (delta / 255).requires_grad_()
-        seen = self.search.carrying(chosen, 255 * leaf)
-        (slope,) = torch.autograd.grad(goal.loss(seen, chosen, self.search.generator), leaf)
+        images = self.search.carrying(chosen, 255 * leaf)
+        (slope,) = torch.autograd.grad(goal.loss(images, chosen, self.search.generator), leaf)
         return slope
 
     def _pull(self) -> Pull:

@@ -64,7 +64,7 @@ ARCHITECTURES: dict[VictimName, Architecture] = {
 }
 
 
-CLASSIFIERS = tuple(name for name, one in ARCHITECTURES.items() if not one.encoder)
+CLASSIFIERS = tuple(name for name in VICTIMS if not ARCHITECTURES[name].encoder)
 """Victims that learn from the labels."""
 
 FROM_SCRATCH = tuple(name for name in CLASSIFIERS if not ARCHITECTURES[name].pretrained)

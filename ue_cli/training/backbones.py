@@ -84,8 +84,8 @@ class Pretrained(nn.Module):
     def trained_state(self) -> dict[str, Tensor]:
         """The state without what stays as it is on the disk; `load_state_dict` takes it, too."""
         state: dict[str, Tensor] = self.state_dict()
-        own = {key: value for key, value in state.items() if not key.startswith("body.")}
-        return own if self._frozen else state
+        head = {key: value for key, value in state.items() if not key.startswith("body.")}
+        return head if self._frozen else state
 
     def train(self, mode: bool = True) -> Pretrained:
         """Put what is trained into that mode."""
@@ -123,17 +123,17 @@ def find_backbones(checkpoints: Path, hub: Path) -> tuple[Backbone, ...]:
             missing.
     """
     named = re.compile(rf"({'|'.join(HEADS)})-([0-9a-f]{{8,64}})\.pth")
-    found = {}
+    backbones = {}
     for file in checkpoints.glob("*.pth"):
         if match := named.fullmatch(file.name):
-            found[file] = Backbone(match[1], file, match[2])
+            backbones[file] = Backbone(match[1], file, match[2])
     for architecture in _TIMM:
         pattern = f"models--timm--{architecture}.*/snapshots/*/model.safetensors"
         for file in hub.glob(pattern):
             blob = file.resolve()
             if re.fullmatch("[0-9a-f]{64}", blob.name) and blob.is_file():
-                found[blob] = Backbone(architecture, blob, blob.name)
-    return tuple(sorted(found.values(), key=lambda one: (one.name, str(one.file))))
+                backbones[blob] = Backbone(architecture, blob, blob.name)
+    return tuple(sorted(backbones.values(), key=lambda weights: (weights.name, str(weights.file))))
 
 
 def find_backbone(name: str = "") -> Backbone:
@@ -144,10 +144,10 @@ def find_backbone(name: str = "") -> Backbone:
     """
     folders = cache_folders()
     order = list(HEADS)
-    found = sorted(find_backbones(*folders), key=lambda one: order.index(one.architecture))
-    for one in found:
-        if name in ("", one.name):
-            return one
+    backbones = find_backbones(*folders)
+    for backbone in sorted(backbones, key=lambda weights: order.index(weights.architecture)):
+        if name in ("", backbone.name):
+            return backbone
     raise UeError(
         "backbone-missing",
         f"There are no pretrained weights {f'{name} ' if name else ''}in {folders[0]} or "
@@ -157,11 +157,11 @@ def find_backbone(name: str = "") -> Backbone:
     )
 
 
-def load_backbone(found: Backbone, classes: int, *, frozen: bool) -> Pretrained:
+def load_backbone(backbone: Backbone, classes: int, *, frozen: bool) -> Pretrained:
     """Read the weights and put a new head on them.
 
     Args:
-        found: of `find_backbones`.
+        backbone: of `find_backbones`.
         classes: of the new head.
         frozen: see `Pretrained`.
 
@@ -170,28 +170,29 @@ def load_backbone(found: Backbone, classes: int, *, frozen: bool) -> Pretrained:
             cannot be read, or does not hold this network.
     """
     try:
-        content = found.file.read_bytes()
+        content = backbone.file.read_bytes()
     except OSError as error:
-        raise _unreadable(found, error.strerror or str(error)) from error
+        raise _unreadable(backbone, error.strerror or str(error)) from error
     digest = hashlib.sha256(content).hexdigest()
-    if not digest.startswith(found.sha256):
+    if not digest.startswith(backbone.sha256):
         raise UeError(
             "backbone-damaged",
-            f"The SHA-256 of {found.file} should begin with {found.sha256[:8]} but begins with "
-            f"{digest[:8]}.",
+            f"The SHA-256 of {backbone.file} should begin with {backbone.sha256[:8]} but begins "
+            f"with {digest[:8]}.",
             "Delete that file and download it again, or leave this backbone out.",
             exit_code=ExitCode.NOTHING_USABLE,
         )
     try:
-        if found.file.suffix == ".pth":
+        if backbone.file.suffix == ".pth":
             state = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
         else:
             state = load(content)
         with torch.random.fork_rng(devices=[]):  # first weights are drawn, and then replaced
-            body, width = _body(found.architecture, state)
+            body, width = _body(backbone.architecture, state)
             return Pretrained(body, width, classes, frozen=frozen)
     except Exception as error:  # whatever a foreign file makes the readers raise
-        raise _unreadable(found, str(error).splitlines()[0] if str(error) else "empty") from error
+        lines = str(error).splitlines()
+        raise _unreadable(backbone, lines[0] if lines else "empty") from error
 
 
 def _body(architecture: str, state: Mapping[str, Any]) -> tuple[nn.Module, int]:
@@ -213,10 +214,10 @@ def _body(architecture: str, state: Mapping[str, Any]) -> tuple[nn.Module, int]:
     return body, width
 
 
-def _unreadable(found: Backbone, reason: str) -> UeError:
+def _unreadable(backbone: Backbone, reason: str) -> UeError:
     return UeError(
         "backbone-unreadable",
-        f"The weights of {found.architecture} cannot be read from {found.file}: {reason}",
+        f"The weights of {backbone.architecture} cannot be read from {backbone.file}: {reason}",
         "Delete that file and download it again, or leave this backbone out.",
         exit_code=ExitCode.NOTHING_USABLE,
     )

@@ -38,10 +38,10 @@ class Contrast(nn.Module, ABC):
         self.backbone = backbone
         self.width = width
 
-    def encode(self, seen: Tensor) -> Tensor:
+    def encode(self, views: Tensor) -> Tensor:
         """(n, 3, size, size) normalised → (n, width) float32: features, before the heads."""
-        with autocast(seen.device.type):
-            features: Tensor = self.backbone(seen)
+        with autocast(views.device.type):
+            features: Tensor = self.backbone(views)
         return features.float()
 
     @abstractmethod
@@ -75,9 +75,9 @@ class Contrast(nn.Module, ABC):
         """
         return None
 
-    def forward(self, seen: Tensor) -> Tensor:
+    def forward(self, views: Tensor) -> Tensor:
         """What `encode` does."""
-        return self.encode(seen)
+        return self.encode(views)
 
 
 class SimClr(Contrast):
@@ -98,10 +98,10 @@ class SimClr(Contrast):
     ) -> tuple[Tensor, Tensor]:
         """NT-Xent."""
         with autocast(first.device.type):
-            one, other = (self.projector(self.backbone(seen)) for seen in (first, second))
+            embeddings, others = (self.projector(self.backbone(view)) for view in (first, second))
         with exact(first):
-            loss = nt_xent(one.float(), other.float(), self.recipe.temperature)
-        return loss, one.new_empty(0, one.shape[1])
+            loss = nt_xent(embeddings.float(), others.float(), self.recipe.temperature)
+        return loss, embeddings.new_empty(0, embeddings.shape[1])
 
 
 class SimSiam(Contrast):
@@ -129,14 +129,14 @@ class SimSiam(Contrast):
     ) -> tuple[Tensor, Tensor]:
         """The symmetric negative cosine."""
         with autocast(first.device.type):
-            one, other = (self.projector(self.backbone(seen)) for seen in (first, second))
-            from_one, from_other = self.predictor(one), self.predictor(other)
+            embeddings, others = (self.projector(self.backbone(view)) for view in (first, second))
+            predictions, other_predictions = self.predictor(embeddings), self.predictor(others)
         if not through_keys:
-            one, other = one.detach(), other.detach()
+            embeddings, others = embeddings.detach(), others.detach()
         with exact(first):
-            there = negative_cosine(from_one.float(), other.float())
-            back = negative_cosine(from_other.float(), one.float())
-        return (there + back) / 2, one.new_empty(0, one.shape[1])
+            there = negative_cosine(predictions.float(), others.float())
+            back = negative_cosine(other_predictions.float(), embeddings.float())
+        return (there + back) / 2, embeddings.new_empty(0, embeddings.shape[1])
 
 
 class MoCo(Contrast):
@@ -184,13 +184,13 @@ class MoCo(Contrast):
             keys = functional.normalize(keys.float())
             return info_nce(queries, keys, self.queue, self.recipe.temperature), keys.detach()
 
-    def _keys(self, seen: Tensor) -> Tensor:
+    def _keys(self, views: Tensor) -> Tensor:
         splits = self.recipe.norm_splits
         if not self.training or splits == 1:
-            keys: Tensor = self.key_projector(self.key_backbone(seen))
+            keys: Tensor = self.key_projector(self.key_backbone(views))
             return keys
-        order = dealt(len(seen), splits, seen.device)
-        shuffled: Tensor = self.key_projector(self.key_backbone(seen[order]))
+        order = dealt(len(views), splits, views.device)
+        shuffled: Tensor = self.key_projector(self.key_backbone(views[order]))
         return shuffled[order.argsort()]
 
     @torch.no_grad()
@@ -226,6 +226,6 @@ def build_contrast(recipe: SslRecipe, *, seed: int) -> Contrast:
         return _LEARNERS[recipe.ssl](recipe, backbone, width)
 
 
-def exact(seen: Tensor) -> torch.autocast:
+def exact(views: Tensor) -> torch.autocast:
     """Single precision, whatever the caller runs under: cosines over a temperature need it."""
-    return torch.autocast(seen.device.type, enabled=False)
+    return torch.autocast(views.device.type, enabled=False)

@@ -51,21 +51,21 @@ class Hooks(Protocol):
     """
 
     def prepare(
-        self, images: Tensor, labels: Tensor, known: Knowledge, generator: torch.Generator
+        self, images: Tensor, labels: Tensor, knowledge: Knowledge, generator: torch.Generator
     ) -> Tensor:
         """Change the training files, once, before the first epoch.
 
         Args:
             images: all of them.
             labels: (n,) int64.
-            known: what else the adversary has.
+            knowledge: what else the adversary has.
             generator: seeded for this training; no other hook draws from it.
 
         Returns:
             As many images in the same order, uint8 or floating point.
 
         Raises:
-            ValueError: ``known`` lacks what this countermeasure needs.
+            ValueError: ``knowledge`` lacks what this countermeasure needs.
         """
         ...
 
@@ -111,7 +111,7 @@ class Plain:
     """Changes nothing; countermeasures inherit what they leave alone."""
 
     def prepare(
-        self, images: Tensor, labels: Tensor, known: Knowledge, generator: torch.Generator
+        self, images: Tensor, labels: Tensor, knowledge: Knowledge, generator: torch.Generator
     ) -> Tensor:
         """The files as they were published."""
         return images
@@ -150,25 +150,25 @@ def treats_files_alone(hooks: Hooks) -> bool:
 
 
 def prepared(
-    hooks: Hooks, images: Tensor, labels: Tensor, known: Knowledge, *, seed: int
+    hooks: Hooks, images: Tensor, labels: Tensor, knowledge: Knowledge, *, seed: int
 ) -> Tensor:
     """What `Hooks.prepare` makes of the training files in the training of that seed."""
     drawn = torch.Generator().manual_seed(seed + _PREPARING)
-    return hooks.prepare(images, labels, known, drawn)
+    return hooks.prepare(images, labels, knowledge, drawn)
 
 
 def cross_entropy(
-    net: nn.Module, seen: Tensor, labels: Tensor, recipe: VictimRecipe
+    net: nn.Module, views: Tensor, labels: Tensor, recipe: VictimRecipe
 ) -> tuple[Tensor, Tensor]:
     """The loss that every victim minimises, and the logits.
 
     Args:
         net: in any mode.
-        seen: (n, 3, size, size) normalised.
+        views: (n, 3, size, size) normalised.
         labels: (n,) int64, or (n, classes) shares.
         recipe: for its label smoothing.
     """
-    with autocast(seen.device.type):
-        logits: Tensor = net(seen)
+    with autocast(views.device.type):
+        logits: Tensor = net(views)
         loss = functional.cross_entropy(logits, labels, label_smoothing=recipe.label_smoothing)
     return loss, logits

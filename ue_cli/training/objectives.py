@@ -33,8 +33,8 @@ def info_nce(queries: Tensor, keys: Tensor, queue: Tensor, temperature: float) -
         queue: (k, d) of length 1, of other images.
         temperature: that cosines are divided by.
     """
-    own = (queries * keys).sum(dim=1, keepdim=True)
-    logits = torch.cat([own, queries @ queue.T], dim=1) / temperature
+    positives = (queries * keys).sum(dim=1, keepdim=True)
+    logits = torch.cat([positives, queries @ queue.T], dim=1) / temperature
     return functional.cross_entropy(logits, logits.new_zeros(len(logits), dtype=torch.long))
 
 

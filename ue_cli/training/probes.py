@@ -128,19 +128,19 @@ def _blocks(fitted: int, *features: Tensor) -> Tensor:
 
 def _detect(features: Tensor, fitted: int, lots: Tensor) -> Separability:
     """Original or protected, from (photos, 2, d)."""
-    known = features[:fitted]
+    fit_features = features[:fitted]
     answers = torch.tensor([0, 1]).repeat(fitted)
-    ridge = _choose_ridge(known, answers.view(fitted, 2))
+    ridge = _choose_ridge(fit_features, answers.view(fitted, 2))
     asked = features[fitted:][torch.arange(len(lots)), lots]
-    guesses = _predict(known.flatten(0, 1), answers, asked, (ridge,))[0]
+    guesses = _predict(fit_features.flatten(0, 1), answers, asked, (ridge,))[0]
     return Separability(int((guesses == lots).sum()), len(lots), 0.5)
 
 
 def _classify(features: Tensor, classes: Tensor, fitted: int) -> Separability:
     """Which class, from (photos, d)."""
-    known, answers = features[:fitted], classes[:fitted]
-    ridge = _choose_ridge(known[:, None], answers[:, None])
-    guesses = _predict(known, answers, features[fitted:], (ridge,))[0]
+    fit_features, answers = features[:fitted], classes[:fitted]
+    ridge = _choose_ridge(fit_features[:, None], answers[:, None])
+    guesses = _predict(fit_features, answers, features[fitted:], (ridge,))[0]
     truth = classes[fitted:]
     share = float(torch.bincount(truth).max()) / len(truth)
     return Separability(int((guesses == truth).sum()), len(truth), share)
@@ -165,12 +165,12 @@ def _choose_ridge(features: Tensor, answers: Tensor) -> float:
 
 
 def _predict(
-    known: Tensor, answers: Tensor, asked: Tensor, ridges: tuple[float, ...]
+    features: Tensor, answers: Tensor, asked: Tensor, ridges: tuple[float, ...]
 ) -> list[Tensor]:
     """What ridge classifiers fitted on (n, d) say about (m, d): (m,) per penalty, on the CPU."""
-    centre = known.mean(0)
-    known, asked = known - centre, asked - centre
-    gram, cross = (known @ known.T).cpu().double(), (asked @ known.T).cpu().double()
+    centre = features.mean(0)
+    features, asked = features - centre, asked - centre
+    gram, cross = (features @ features.T).cpu().double(), (asked @ features.T).cpu().double()
     targets = functional.one_hot(answers).double()
     mean = targets.mean(0)
     eye = torch.eye(len(gram), dtype=torch.float64)

@@ -32,7 +32,7 @@ class PublicBank:
 
     def to(self, device: torch.device) -> PublicBank:
         """All of it on that device."""
-        return PublicBank(**{one.name: getattr(self, one.name).to(device) for one in fields(self)})
+        return PublicBank(*(getattr(self, field.name).to(device) for field in fields(self)))
 
     def fits(self, images: Tensor, labels: Tensor) -> bool:
         """Whether it is for these files: their number, their size and their classes."""

@@ -85,21 +85,21 @@ def linear_probe(
         seed: of the choice of what is held out; nothing else is drawn.
     """
     mean, spread = _standard(features)
-    known, asked = ((x - mean) / spread for x in (features, test_features))
+    features, test_features = ((x - mean) / spread for x in (features, test_features))
     classes = int(max(labels.max(), test_labels.max())) + 1
-    order = torch.randperm(len(known), generator=torch.Generator().manual_seed(seed))
-    held, kept = order.to(known.device).tensor_split([max(1, round(HELD_OUT * len(known)))])
-    weights = known.new_zeros(classes, known.shape[1] + 1)
+    order = torch.randperm(len(features), generator=torch.Generator().manual_seed(seed))
+    held, rest = order.to(features.device).tensor_split([max(1, round(HELD_OUT * len(order)))])
+    weights = features.new_zeros(classes, features.shape[1] + 1)
     tried: list[tuple[float, float]] = []
     for decay in DECAYS:
         # Each fit begins where the one before ended, under a stronger decay.
-        weights = _fit(known[kept], labels[kept], decay, weights)
-        tried.append((_share_right(weights, known[held], labels[held]), decay))
+        weights = _fit(features[rest], labels[rest], decay, weights)
+        tried.append((_share_right(weights, features[held], labels[held]), decay))
     decay = max(tried)[1]
-    weights = _fit(known, labels, decay, torch.zeros_like(weights))
+    weights = _fit(features, labels, decay, torch.zeros_like(weights))
     return Probe(
-        accuracy=_share_right(weights, asked, test_labels),
-        fit=_share_right(weights, known, labels),
+        accuracy=_share_right(weights, test_features, test_labels),
+        fit=_share_right(weights, features, labels),
         decay=decay,
     )
 

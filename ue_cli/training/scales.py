@@ -37,22 +37,22 @@ def weight_scales(net: nn.Module, scaling: Scaling) -> dict[str, Tensor]:
     if scaling == "absolute":
         return scales
     for prefix, module in net.named_modules():
-        own = dict(module.named_parameters(prefix, recurse=False))
-        if not own:
+        weights = dict(module.named_parameters(prefix, recurse=False))
+        if not weights:
             continue
         if isinstance(module, _NORMS):
-            rows = torch.cat([value.detach().flatten() for value in own.values()])[None]
-            groups = [(own, rows)]
-        elif isinstance(module, _ROWS) and len({len(value) for value in own.values()}) == 1:
+            rows = torch.cat([value.detach().flatten() for value in weights.values()])[None]
+            groups = [(weights, rows)]
+        elif isinstance(module, _ROWS) and len({len(value) for value in weights.values()}) == 1:
             # Attention with keys of another width has projections whose rows do not correspond.
             parts = [
                 value.detach().flatten(1) if value.ndim > 1 else value.detach()[:, None]
-                for value in own.values()
+                for value in weights.values()
             ]
-            groups = [(own, torch.cat(parts, 1))]
+            groups = [(weights, torch.cat(parts, 1))]
         else:
             groups = [
-                ({name: value}, value.detach().flatten()[None]) for name, value in own.items()
+                ({name: value}, value.detach().flatten()[None]) for name, value in weights.items()
             ]
         for members, rows in groups:
             size = rows.square().mean(1).sqrt().clamp(min=FLOOR)

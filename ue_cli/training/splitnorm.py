@@ -34,9 +34,9 @@ class SplitBatchNorm2d(nn.BatchNorm2d):
         means, variances = mean.repeat(len(parts), 1), variance.repeat(len(parts), 1)
         out = [
             functional.batch_norm(
-                part, own, spread, self.weight, self.bias, True, self.momentum or 0.0, self.eps
+                part, centre, spread, self.weight, self.bias, True, self.momentum or 0.0, self.eps
             )
-            for part, own, spread in zip(parts, means, variances, strict=True)
+            for part, centre, spread in zip(parts, means, variances, strict=True)
         ]
         with torch.no_grad():
             mean.copy_(means.mean(dim=0))

@@ -134,7 +134,7 @@ def encoded(net: Contrast, images: Tensor) -> Tensor:
     """
     net.eval()
     size = net.recipe.size
-    return torch.cat([net.encode(whole(some, size)) for some in torch.split(images, _CHUNK)])
+    return torch.cat([net.encode(whole(chunk, size)) for chunk in torch.split(images, _CHUNK)])
 
 
 def _decay(share: float, recipe: SslRecipe) -> float:

@@ -88,7 +88,7 @@ their papers.
 """
 
 _SMALL = {"net": "small", "batch": 128, "epochs": 60, "schedule": "cosine", "min_scale": 0.2}
-_OWN: dict[SslName, dict[str, object]] = {
+_NARROW: dict[SslName, dict[str, object]] = {
     "simclr": {"projection": (128, 64)},
     "moco": {"projection": (128, 64), "lr": 0.06, "queue": 1024, "norm_splits": 4},
     "simsiam": {"projection": (256, 256), "predictor": 64, "lr": 0.2},
@@ -101,9 +101,9 @@ def find_ssl(name: str) -> SslName:
     Raises:
         UeError: ``ssl-unknown``; the hint lists what there is, the closest first.
     """
-    for known in SSL_NAMES:
-        if known == name:
-            return known
+    for learner in SSL_NAMES:
+        if learner == name:
+            return learner
     raise unknown_name(
         "ssl-unknown", f"There is no contrastive learner {name!r} here.", name, SSL_NAMES
     )
@@ -129,4 +129,4 @@ def small_ssl(name: str) -> SslRecipe:
         UeError: ``ssl-unknown``.
     """
     learner = find_ssl(name)
-    return replace(SSL_RECIPES[learner], **(_SMALL | _OWN[learner]))  # type: ignore[arg-type]
+    return replace(SSL_RECIPES[learner], **_SMALL | _NARROW[learner])  # type: ignore[arg-type]

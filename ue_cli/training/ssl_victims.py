@@ -60,17 +60,7 @@ class SslVictimResult:
     @property
     def accuracy(self) -> tuple[float, ...]:
         """Test accuracy of each linear probe."""
-        return tuple(one.probe for one in self.readouts)
-
-    @property
-    def probe(self) -> float:
-        """Test accuracy of the linear probe."""
-        return self.learned.probe
-
-    @property
-    def knn(self) -> float:
-        """Test accuracy of nearest neighbours."""
-        return self.learned.knn
+        return tuple(readout.probe for readout in self.readouts)
 
     @property
     def fit(self) -> float:
@@ -87,10 +77,9 @@ def ssl_victim(
     *,
     seed: int,
     device: str = "cpu",
-    readout_images: Tensor | None = None,
     readouts: int = 1,
     hooks: Hooks = PLAIN,
-    known: Knowledge = NOTHING,
+    knowledge: Knowledge = NOTHING,
     on_epoch: Callable[[int, float], None] | None = None,
 ) -> SslVictimResult:
     """Train an encoder on ``images`` without their labels; then read it out with them.
@@ -103,12 +92,10 @@ def ssl_victim(
         recipe: of the encoder.
         seed: of its weights, the order, the views and the probe's held-out part.
         device: ``cpu``, ``cuda`` or ``mps``.
-        readout_images: (n, 3, h, w) uint8 with the same labels, to read out with in the place of
-            ``images``: with the originals, only the encoder has met the perturbation.
         readouts: how often it is read out, at least once: after the last epoch, and evenly over
             those before, at most once after each.
         hooks: the countermeasure that the trainer takes. It has to leave the steps alone.
-        known: what that needs beside the files.
+        knowledge: what that needs beside the files.
         on_epoch: called with the epoch from 1 and its mean loss.
 
     Raises:
@@ -118,23 +105,20 @@ def ssl_victim(
         raise ValueError(f"{type(hooks).__name__} changes steps that an encoder does not take")
     began = time.perf_counter()
     labels, test_labels = labels.to(device), test_labels.to(device)
-    seen = prepared(hooks, images.to(device), labels, known, seed=seed)
-    shown = seen
-    if readout_images is not None:
-        shown = prepared(hooks, readout_images.to(device), labels, known, seed=seed)
+    images = prepared(hooks, images.to(device), labels, knowledge, seed=seed)
     asked = hooks.test(test_images.to(device))
     chosen = readout_epochs(recipe.epochs, readouts)
-    found: list[Readout] = []
+    readings: list[Readout] = []
 
     def look(epoch: int, net: Contrast) -> None:
         if epoch in chosen:
-            found.append(read_out(net, shown, labels, asked, test_labels, seed=seed))
+            readings.append(read_out(net, images, labels, asked, test_labels, seed=seed))
 
     net = build_contrast(recipe, seed=seed).to(device).to(memory_format=torch.channels_last)
-    floor = read_out(net, shown, labels, asked, test_labels, seed=seed)
-    trained = train_ssl(seen, recipe, seed=seed, device=device, on_epoch=on_epoch, look=look)
+    floor = read_out(net, images, labels, asked, test_labels, seed=seed)
+    trained = train_ssl(images, recipe, seed=seed, device=device, on_epoch=on_epoch, look=look)
     seconds = time.perf_counter() - began
-    return SslVictimResult(tuple(found), chosen, floor, trained.losses, seconds, trained.state)
+    return SslVictimResult(tuple(readings), chosen, floor, trained.losses, seconds, trained.state)
 
 
 def readout_epochs(epochs: int, readouts: int) -> tuple[int, ...]:
@@ -153,7 +137,7 @@ def read_out(
     seed: int = 0,
 ) -> Readout:
     """Probe and neighbours on an encoder's features of whole frames; all on its device."""
-    known, asked = encoded(net, images), encoded(net, test_images)
-    probe = linear_probe(known, labels, asked, test_labels, seed=seed)
-    knn = knn_accuracy(known, labels, asked, test_labels)
+    features, test_features = encoded(net, images), encoded(net, test_images)
+    probe = linear_probe(features, labels, test_features, test_labels, seed=seed)
+    knn = knn_accuracy(features, labels, test_features, test_labels)
     return Readout(probe.accuracy, probe.fit, knn)

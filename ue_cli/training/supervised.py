@@ -104,8 +104,8 @@ def build_net(recipe: VictimRecipe, classes: int, *, seed: int) -> nn.Module:
         UeError: pretrained weights are no longer on the disk, or cannot be used.
     """
     if ARCHITECTURES[recipe.net].pretrained:
-        found = find_backbone(recipe.backbone)
-        return load_backbone(found, classes, frozen=recipe.net == "probe")
+        backbone = find_backbone(recipe.backbone)
+        return load_backbone(backbone, classes, frozen=recipe.net == "probe")
     if recipe.net == "small":
         return small_resnet(classes, recipe.widths, recipe.blocks, recipe.stem_stride, seed=seed)
     return NETS[recipe.net](classes, size=recipe.size, seed=seed)
@@ -121,7 +121,7 @@ def train_victim(
     seed: int,
     device: str = "cpu",
     hooks: Hooks = PLAIN,
-    known: Knowledge = NOTHING,
+    knowledge: Knowledge = NOTHING,
     on_epoch: Callable[[int, float], None] | None = None,
 ) -> VictimResult:
     """Train a network on ``images`` and test it on the whole test set after each epoch.
@@ -135,7 +135,7 @@ def train_victim(
         seed: decides the weights, the order and the augmentation; nothing global is seeded.
         device: ``cpu``, ``cuda`` or ``mps``.
         hooks: the countermeasure that the trainer takes.
-        known: what that needs beside the files.
+        knowledge: what that needs beside the files.
         on_epoch: called with the epoch from 1 and its test accuracy.
 
     Returns:
@@ -143,7 +143,7 @@ def train_victim(
     """
     began = time.perf_counter()
     labels, test_labels = labels.to(device), test_labels.to(device)
-    images = prepared(hooks, images.to(device), labels, known, seed=seed)
+    images = prepared(hooks, images.to(device), labels, knowledge, seed=seed)
     test_images = hooks.test(test_images.to(device))
     classes = int(max(labels.max().item(), test_labels.max().item())) + 1
     net = build_net(recipe, classes, seed=seed).to(device).to(memory_format=torch.channels_last)
@@ -185,9 +185,9 @@ def test_accuracy(net: nn.Module, images: Tensor, labels: Tensor, *, size: int) 
     """The share of ``images`` that ``net`` gets right, each whole frame counted once."""
     net.eval()
     right = 0
-    for some, truth in _batches(images, labels, size):
+    for batch, truth in _batches(images, labels, size):
         with autocast(images.device.type):
-            logits = net(whole(some, size))
+            logits = net(whole(batch, size))
         right += int((logits.argmax(1) == truth).sum())
     return right / len(images)
 
@@ -206,9 +206,9 @@ def _fit(
 ) -> float:
     net.eval()
     right = 0
-    for some, truth in _batches(images, labels, recipe.size):
+    for batch, truth in _batches(images, labels, recipe.size):
         with autocast(images.device.type):
-            logits = net(hooks.augment(some, recipe, draw))
+            logits = net(hooks.augment(batch, recipe, draw))
         right += int((logits.argmax(1) == truth).sum())
     return right / len(images)
 

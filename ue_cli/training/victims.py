@@ -92,9 +92,9 @@ def recipe_of(name: str, *, train_files: int, side: int) -> Recipe:
     Raises:
         UeError: ``victim-unknown``; ``backbone-missing``.
     """
-    known = find_victim(name)
-    make = encoder_recipe if ARCHITECTURES[known].encoder else victim_recipe
-    return make(known, train_files=train_files, side=side)
+    victim = find_victim(name)
+    make = encoder_recipe if ARCHITECTURES[victim].encoder else victim_recipe
+    return make(victim, train_files=train_files, side=side)
 
 
 def encoder_recipe(name: str, *, train_files: int, side: int) -> SslRecipe:

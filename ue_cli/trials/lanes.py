@@ -95,7 +95,7 @@ def _victim(
         "seed": trial.seed,
         "device": device,
         "hooks": PLAIN if trial.countermeasure is None else build(trial.countermeasure),
-        "known": knowledge,
+        "knowledge": knowledge,
         "on_epoch": lambda *_: on_epoch(),
     }
     if isinstance(recipe, SslRecipe):
@@ -108,7 +108,7 @@ def _encoding(victim: SslVictimResult, tests: int) -> Encoding:
     return Encoding(
         tests=tests,
         epochs=victim.epochs,
-        neighbours=round(victim.knn * tests),
+        neighbours=round(victim.learned.knn * tests),
         floor=round(victim.floor.probe * tests),
         floor_neighbours=round(victim.floor.knn * tests),
     )

@@ -53,7 +53,7 @@ def test_an_encoder_is_kept_with_its_readouts_and_its_floor(tmp_path: Path) -> N
     victim = ssl_victim(images, labels, tests, truths, TINY, seed=3, readouts=READOUTS, hooks=hooks)
     assert result.correct == tuple(round(30 * share) for share in victim.accuracy)
     assert result.fitted == round(64 * victim.fit)
-    counts = (victim.knn, victim.floor.probe, victim.floor.knn)
+    counts = (victim.learned.knn, victim.floor.probe, victim.floor.knn)
     assert result.encoding == Encoding(30, (1, 2), *(round(30 * share) for share in counts))
     kept, known = result.load_net(), hooks.prepare(images, labels, NOTHING, torch.Generator())
     assert isinstance(kept, Contrast)
