@@ -151,11 +151,9 @@ def _clustered(
 ) -> tuple[PhotoSet, Clusters]:
     paths = [photo.path for photo in scan.files]
     rows = list((features or _one_by_one)(paths))
-    kept = clusters is not None
+    end = "." if clusters is None else ", with the centroids kept from the first run."
     clusters = clusters or fit(rows, seed)
-    reason = f"{why}: {len(clusters.names)} pseudo-classes by the look of the photos" + (
-        ", with the centroids kept from the first run." if kept else "."
-    )
+    reason = f"{why}: {len(clusters.names)} pseudo-classes by the look of the photos{end}"
     labels = list(assign_stream(clusters, rows))
     return _labelled(scan, labels, "clusters", reason), clusters
 

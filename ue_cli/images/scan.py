@@ -71,11 +71,11 @@ class _Walk:
             folder, prefix, below_link = stack.pop()
             try:
                 with os.scandir(folder) as entries:
-                    found = list(entries)
+                    listing = list(entries)
             except OSError as error:
                 self.skip(prefix, "unreadable-folder", _cannot("opened", error))
                 continue
-            for entry in found:
+            for entry in listing:
                 child = f"{prefix}/{entry.name}" if prefix else entry.name
                 if entry.name.startswith(".") or entry.name.lower() in LITTER:
                     continue

@@ -26,7 +26,7 @@ Requested = Literal["keep", "png", "webp", "jpeg"]
 JPEG_COEFFICIENTS = "jpeg-coefficients"
 TEMPORARY_PREFIX = ".ue-tmp-"
 
-_KEPT = {"PNG", "TIFF", "BMP", "PPM", "TGA"}
+_SAME_FORMATS = {"PNG", "TIFF", "BMP", "PPM", "TGA"}
 _EXTENSIONS = {"PNG": ".png", "WEBP": ".webp", "JPEG": ".jpg"}
 _WEBP_SIDE = 16383
 # Measured on photos with a perturbation: level 6 takes 4 times as long as 2 and saves 5 %, WebP's
@@ -73,7 +73,7 @@ def _kept(decoded: Decoded) -> tuple[str, str | None]:
         if compression == tiff_write.compression_for(decoded.info):
             return "TIFF", None
         return "TIFF", f"The TIFF's compression ({compression}) became deflate."
-    if source in _KEPT:
+    if source in _SAME_FORMATS:
         return source, None
     return "PNG", f"Written as PNG: {source} files are read here but not written."
 

@@ -134,12 +134,12 @@ def jpeg_end(data: bytes | bytearray, start: int) -> int | None:
 
 def find_picture(data: bytes | bytearray, start: int = 0) -> int | None:
     """Offset of the first thing from ``start`` on that begins like a picture or a film."""
-    found = []
+    offsets = []
     for magic, depth in _STARTS:
         at = data.find(magic, start)
         if at >= 0:
-            found.append(max(at - depth, start))
-    return min(found, default=None)
+            offsets.append(max(at - depth, start))
+    return min(offsets, default=None)
 
 
 def picture_end(data: bytes | bytearray, start: int, limit: int) -> int:

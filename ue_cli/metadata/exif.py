@@ -175,11 +175,11 @@ def _verdict(tiff: Tiff, entry: Entry, policy: MetadataPolicy) -> str:
 
 def _picture_spans(tiff: Tiff, ifd: int) -> list[Span]:
     """Where the pictures that a directory describes lie."""
-    found = {entry.tag: entry for entry in tiff.entries(ifd)}
+    entries = {entry.tag: entry for entry in tiff.entries(ifd)}
     spans = []
     for offsets, counts in _PICTURES:
-        if offsets in found and counts in found:
-            starts, sizes = tiff.integers(found[offsets]), tiff.integers(found[counts])
+        if offsets in entries and counts in entries:
+            starts, sizes = tiff.integers(entries[offsets]), tiff.integers(entries[counts])
             spans += [(a, min(a + n, len(tiff.data))) for a, n in zip(starts, sizes, strict=False)]
     return [(begin, end) for begin, end in spans if begin < end]
 
@@ -188,13 +188,13 @@ def _chain(tiff: Tiff, queue: list[int], tables: list[int]) -> tuple[list[Span],
     """The spans of the directories from ``queue`` on, values included, and of their pictures."""
     directories: list[Span] = []
     pictures: list[Span] = []
-    seen = set(tables)
+    offsets = set(tables)
     queue = queue[:_MAX_DIRECTORIES]
-    while queue and len(seen) < len(tables) + _MAX_DIRECTORIES:
+    while queue and len(offsets) < len(tables) + _MAX_DIRECTORIES:
         ifd = queue.pop(0)
-        if ifd in seen or tiff.count(ifd) < 0:
+        if ifd in offsets or tiff.count(ifd) < 0:
             continue
-        seen.add(ifd)
+        offsets.add(ifd)
         directories.append(tiff.table(ifd))
         pictures += _picture_spans(tiff, ifd)
         for entry in tiff.entries(ifd):

@@ -80,11 +80,11 @@ def finish_jpeg(
         SkipFile: either stream is damaged, or ``written`` has another size.
     """
     header, _, trailer_at, _ = _take_apart(original)
-    _, frame, _, made = _take_apart(written)
-    if made != size:
+    _, frame, _, (rows, columns) = _take_apart(written)
+    if (rows, columns) != size:
         raise SkipFile(
             "damaged-jpeg",
-            f"The JPEG writer made {made[1]}×{made[0]} pixels of {size[1]}×{size[0]}.",
+            f"The JPEG writer made {columns}×{rows} pixels of {size[1]}×{size[0]}.",
         )
     header, removed = filter_header(header, policy)
     if trailer := original[trailer_at:]:
@@ -127,12 +127,12 @@ def _hides_jpeg(marker: int, payload: bytes) -> bool:
 
 
 def _starts(data: bytes) -> list[int]:
-    found = []
+    offsets = []
     at = data.find(JPEG_START)
     while at >= 0:
-        found.append(at)
+        offsets.append(at)
         at = data.find(JPEG_START, at + 1)
-    return found
+    return offsets
 
 
 def _describe_trailer(trailer: bytes) -> str:
