@@ -118,16 +118,14 @@ def _unit(vector: NDArray[np.float64]) -> NDArray[np.float64]:
     return vector * (0.5**0.5 / length) if length else vector
 
 
-def fit(rows: Iterable[FloatArray | None], seed: int, count: int | None = None) -> Clusters:
+def fit(rows: Iterable[FloatArray | None]) -> Clusters:
     """k-means with k-means++ starts (Arthur & Vassilvitskii 2007) on features of many images.
 
     Args:
         rows: one per image, None where there is none; read once. Beyond 20,000 images an even
             random sample of them is used.
-        seed: of the sample and of the starts.
-        count: k; by `cluster_count` of the number of images if None.
     """
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng(0)
     sample: list[FloatArray] = []
     images = 0
     for row in rows:
@@ -138,7 +136,7 @@ def fit(rows: Iterable[FloatArray | None], seed: int, count: int | None = None) 
             sample.append(row)
         elif (slot := int(rng.integers(images))) < _FIT_AT_MOST:
             sample[slot] = row
-    k = min(count or cluster_count(images), max(images, 1))
+    k = cluster_count(images)
     if not sample:
         return Clusters(np.zeros((1, _WIDTH), np.float32))
     data = np.stack(sample)

@@ -181,13 +181,12 @@ def _present(**options: Any) -> dict[str, Any]:
     return {key: value for key, value in options.items() if value}
 
 
-def write_atomic(path: Path, data: bytes, *, fsync: bool = True) -> None:
+def write_atomic(path: Path, data: bytes) -> None:
     """Write a file that is there whole or not at all, through power loss too.
 
     Args:
         path: where; its folder exists.
         data: what.
-        fsync: wait until the bytes are on the disk before the name appears.
 
     Raises:
         UeError: ``disk-full`` or ``write-failed``; nothing is left behind.
@@ -198,8 +197,7 @@ def write_atomic(path: Path, data: bytes, *, fsync: bool = True) -> None:
         with temporary.open("xb") as file:
             file.write(data)
             file.flush()
-            if fsync:
-                os.fsync(file.fileno())
+            os.fsync(file.fileno())
         temporary.replace(path)
     except BaseException as error:
         with contextlib.suppress(OSError):
@@ -221,18 +219,6 @@ def _write_error(path: Path, error: OSError) -> UeError:
         f"{path.name} could not be written in {path.parent}: {error.strerror or error}.",
         "Check the folder's permissions and that its disk is there, then run the command again.",
     )
-
-
-def sync_folder(folder: Path) -> None:
-    """Put a folder's entries on the disk, where the system can: a rename is an entry."""
-    if os.name != "posix":
-        return
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        with contextlib.suppress(OSError):  # some network file systems refuse
-            os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def sweep(folder: Path) -> int:

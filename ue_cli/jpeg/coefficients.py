@@ -42,13 +42,11 @@ class JpegResult:
         data: the file.
         pixels: what it decodes to.
         difference: between those and the original's.
-        rounds: decodes until the budget held; 1 where the first attempt did.
     """
 
     data: bytes
     pixels: Pixels
     difference: Difference
-    rounds: int
 
 
 def protect_jpeg(
@@ -91,7 +89,7 @@ def protect_jpeg(
         require_shape(pixels, decoded)
         difference = measure(pixels, decoded)
         if difference.linf <= budget.levels:
-            return JpegResult(written, decoded, difference, attempt)
+            return JpegResult(written, decoded, difference)
         if share is None:
             break
         worst = _by_tile(worst_channel(pixels, decoded), grid, around=attempt > 3)

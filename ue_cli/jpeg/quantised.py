@@ -9,7 +9,7 @@ from __future__ import annotations
 import ctypes
 import re
 import struct
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from jpeglib._bind import CJpegLib
@@ -58,10 +58,6 @@ class JpegCoefficients:
     optimised: bool
     header: tuple[tuple[int, bytes], ...]
     identifiers: bytes
-
-    def with_planes(self, planes: tuple[Coefficients, ...]) -> JpegCoefficients:
-        """The same file with other coefficients."""
-        return replace(self, planes=planes)
 
 
 def read_coefficients(data: bytes) -> JpegCoefficients:

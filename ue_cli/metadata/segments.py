@@ -101,25 +101,6 @@ def finish_jpeg(
     return b"".join([SOI, _join(clean), *frame]), tuple(removed)
 
 
-def second_soi(data: bytes) -> list[int]:
-    """Offsets at which another JPEG starts, in metadata segments or behind the picture.
-
-    A color profile only counts where a whole JPEG parses: three chance bytes are not a picture.
-
-    Raises:
-        SkipFile: ``damaged-jpeg``.
-    """
-    found: list[int] = []
-    end = len(data)
-    for piece in walk_jpeg(data):
-        end = piece.end
-        if _is_metadata(piece.marker):
-            inner = data[piece.payload : piece.end]
-            if _hides_jpeg(piece.marker, inner):
-                found += [piece.payload + at for at in _starts(inner)]
-    return found + [end + at for at in _starts(data[end:])]
-
-
 def _hides_jpeg(marker: int, payload: bytes) -> bool:
     if marker == APP2 and payload.startswith(ICC):
         return any(jpeg_end(payload, at) is not None for at in _starts(payload))
