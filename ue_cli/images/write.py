@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import errno
 import io
 import os
 import secrets
@@ -14,11 +13,11 @@ from typing import Any, Literal
 import numpy as np
 from PIL import Image, PngImagePlugin
 
-from ue_cli.errors import UeError
 from ue_cli.images import png_deep, tiff_write
 from ue_cli.images.decode import Decoded
 from ue_cli.images.opening import DEFAULT_MAX_PIXELS, pillow
 from ue_cli.metadata.info import Info
+from ue_cli.storage import explain_write
 from ue_cli.types import PixelArray
 
 Requested = Literal["keep", "png", "webp", "jpeg"]
@@ -193,32 +192,17 @@ def write_atomic(path: Path, data: bytes) -> None:
     """
     # The temporary name is short: one made from a name of 255 bytes would not fit.
     temporary = path.with_name(f"{TEMPORARY_PREFIX}{secrets.token_hex(8)}")
-    try:
-        with temporary.open("xb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    except BaseException as error:
-        with contextlib.suppress(OSError):
-            temporary.unlink()
-        if isinstance(error, OSError):
-            raise _write_error(path, error) from None
-        raise
-
-
-def _write_error(path: Path, error: OSError) -> UeError:
-    if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
-        return UeError(
-            "disk-full",
-            f"There is no room left to write {path.name} in {path.parent} ({error.strerror}).",
-            "Make room, then run the same command again: it goes on where it stopped.",
-        )
-    return UeError(
-        "write-failed",
-        f"{path.name} could not be written in {path.parent}: {error.strerror or error}.",
-        "Check the folder's permissions and that its disk is there, then run the command again.",
-    )
+    with explain_write(path):
+        try:
+            with temporary.open("xb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            temporary.replace(path)
+        except BaseException:
+            with contextlib.suppress(OSError):
+                temporary.unlink()
+            raise
 
 
 def sweep(folder: Path) -> int:
