@@ -27,6 +27,12 @@ def test_ruff_would_format_nothing() -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
+def test_names_say_what_they_hold() -> None:
+    done = run("scripts/names.py", "--at-most", "0.005")
+    assert done.returncode == 0, done.stdout
+    assert run("scripts/names.py", "--at-most", "-1").returncode == 1
+
+
 @pytest.mark.slow
 def test_mypy_strict_finds_nothing() -> None:
     done = run("-m", "mypy")

@@ -488,7 +488,7 @@ def perturb(
     )
     perturbed = images.permute(0, 2, 3, 1).cpu().numpy().copy()
     for index, label in enumerate(names):
-        picture = Decoded(perturbed[index], None, "PNG", "RGB", 1, True, Info())
+        picture = Decoded(perturbed[index], None, "PNG", 1, True, Info())
         try:
             perturbed[index] = within_look(b"", picture, label, b"", shared)[0].pixels
         except SkipFile as skip:

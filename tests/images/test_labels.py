@@ -2,6 +2,7 @@
 
 import json
 import unicodedata
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -33,8 +34,15 @@ def labels(found: PhotoSet) -> dict[str, str | None]:
     return {photo.name: photo.label for photo in found.photos}
 
 
+def clustered(
+    root: Path, rule: str = "auto", clusters: Clusters | None = None
+) -> tuple[PhotoSet, Clusters | None]:
+    features = partial(map, thumbnail_features)
+    return label(scan(root), rule, features=features, clusters=clusters)
+
+
 def labelled(root: Path, rule: str = "auto") -> PhotoSet:
-    return label(scan(root), rule)[0]
+    return clustered(root, rule)[0]
 
 
 def refusal(root: Path, rule: str = "auto") -> UeError:
@@ -161,13 +169,13 @@ def test_photos_that_look_alike_share_a_pseudo_class(tmp_path: Path) -> None:
         paint(tmp_path / f"red{k}.png", (200, 20, 20), k)
         paint(tmp_path / f"blue{k}.jpg", (20, 20, 200), k)
     tree(tmp_path, "broken.jpg")
-    found, clusters = label(scan(tmp_path), seed=7)
+    found, clusters = clustered(tmp_path)
     assert clusters is not None and found.label_rule == "clusters"
     assert found.classes == ("cluster-00", "cluster-01")
     reds = {photo.label for photo in found.photos if photo.name.startswith("red")}
     blues = {photo.label for photo in found.photos if photo.name.startswith("blue")}
     assert len(reds) == len(blues) == 1 and reds != blues
-    again = label(scan(tmp_path), seed=7)[0]
+    again = clustered(tmp_path)[0]
     assert again == found
 
 
@@ -175,31 +183,24 @@ def test_a_later_photo_takes_the_nearest_kept_centroid(tmp_path: Path) -> None:
     for k in range(6):
         paint(tmp_path / f"red{k}.png", (200, 20, 20), k)
         paint(tmp_path / f"blue{k}.png", (20, 20, 200), k)
-    before, clusters = label(scan(tmp_path))
+    before, clusters = clustered(tmp_path)
     assert clusters is not None
     kept = Clusters.from_json(json.loads(json.dumps(clusters.to_json())))
     np.testing.assert_array_equal(kept.centroids, clusters.centroids)
     for k in range(30):
         paint(tmp_path / f"blue-late{k}.png", (20, 20, 200), 100 + k)
-    after, same = label(scan(tmp_path), clusters=kept)
+    after, same = clustered(tmp_path, clusters=kept)
     assert same is kept
     old, new = labels(before), labels(after)
     assert {name: new[name] for name in old} == old
     assert new["blue-late3.png"] == old["blue0.png"]
 
 
-def test_features_can_be_computed_elsewhere(tmp_path: Path) -> None:
-    for k in range(5):
-        paint(tmp_path / f"{k}.png", (40 * k, 20, 20), k)
-    direct = label(scan(tmp_path))[0]
-    assert label(scan(tmp_path), features=lambda p: [thumbnail_features(q) for q in p])[0] == direct
-
-
 def test_the_number_of_clusters_follows_the_rule() -> None:
     assert [cluster_count(n) for n in (0, 3, 4, 50, 200, 10**6)] == [1, 1, 2, 5, 10, 10]
     alike = np.ones((20, 96), np.float32)
-    assert len(set(assign_stream(fit(alike, 0), alike))) == 1
-    assert list(assign_stream(fit([None], 0), [None, None])) == ["cluster-00", "cluster-00"]
+    assert len(set(assign_stream(fit(alike), alike))) == 1
+    assert list(assign_stream(fit([None]), [None, None])) == ["cluster-00", "cluster-00"]
 
 
 def test_features_of_another_version_are_refused() -> None:

@@ -38,14 +38,14 @@ def test_a_walk_is_sorted_and_passes_over_litter(tmp_path: Path) -> None:
     tree(tmp_path, "Thumbs.db", "b/desktop.ini", "__MACOSX/._a.png", "b/._1.jpg", ".DS_Store")
     found = scan(tmp_path)
     assert names(found) == ["a.png", "b/1.jpg", "b/2.jpg", "z/deep/er/x"]
-    assert not found.skipped and not found.has_manifest and found.files[0].label is None
+    assert not found.skipped and found.files[0].label is None
     assert found.files[0].path.read_bytes() == b"x"
 
 
 def test_label_files_and_the_manifest_are_no_images(tmp_path: Path) -> None:
     tree(tmp_path, "labels.csv", "train/metadata.jsonl", "dog/metadata.csv", MANIFEST, "a.jpg")
     found = scan(tmp_path)
-    assert found.sidecars == ("labels.csv", "train/metadata.jsonl") and found.has_manifest
+    assert found.sidecars == ("labels.csv", "train/metadata.jsonl")
     assert names(found) == ["a.jpg", "dog/metadata.csv"]
 
 

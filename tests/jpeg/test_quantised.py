@@ -148,7 +148,7 @@ def test_out_of_range_coefficients_are_refused() -> None:
     planes = tuple(plane.copy() for plane in read.planes)
     planes[0][0, 0, 0, 1] = 5000
     with pytest.raises(NotInCoefficientDomain):
-        write_coefficients(read.with_planes(planes))
+        write_coefficients(replace(read, planes=planes))
 
 
 @settings(deadline=None, max_examples=150)

@@ -22,7 +22,7 @@ from ue_cli.images.square import Frame, shrink_axis
 from ue_cli.owner.collection_info import collection_folder, find_collection
 from ue_cli.owner.manifest import MANIFEST_FILE, read_manifest
 from ue_cli.protection.prepare import BANK_FILE
-from ue_cli.protection.published import PUBLIC, read_found
+from ue_cli.protection.published import PUBLIC, load_perturbation
 from ue_cli.types import Bank, FloatArray
 
 
@@ -49,7 +49,7 @@ def read_public(options: EvaluateOptions) -> PublicFile | None:
     carry it: classes that joined later may have got other entries than they would get today.
 
     Raises:
-        UeError: see `hub.resolve` and `read_found`.
+        UeError: see `hub.resolve` and `load_perturbation`.
     """
     if options.bank is None:
         for flag, value in (("--order", options.order), ("--units", options.units)):
@@ -61,7 +61,7 @@ def read_public(options: EvaluateOptions) -> PublicFile | None:
                 )
         return None
     file = resolve(options.bank)
-    public = read_found(file, None, order=options.order, units=options.units)
+    public = load_perturbation(file, None, order=options.order, units=options.units)
     bank, name, sha256 = public.bank, public.name, public.sha256
     path = collection_bank(options.dataset, options.home)
     carried = None if path is None else load_bank(Path(path))

@@ -118,30 +118,28 @@ def _unit(vector: NDArray[np.float64]) -> NDArray[np.float64]:
     return vector * (0.5**0.5 / length) if length else vector
 
 
-def fit(rows: Iterable[FloatArray | None], seed: int, count: int | None = None) -> Clusters:
+def fit(rows: Iterable[FloatArray | None]) -> Clusters:
     """k-means with k-means++ starts (Arthur & Vassilvitskii 2007) on features of many images.
 
     Args:
         rows: one per image, None where there is none; read once. Beyond 20,000 images an even
             random sample of them is used.
-        seed: of the sample and of the starts.
-        count: k; by `cluster_count` of the number of images if None.
     """
-    rng = np.random.default_rng(seed)
-    kept: list[FloatArray] = []
-    seen = 0
+    rng = np.random.default_rng(0)
+    sample: list[FloatArray] = []
+    images = 0
     for row in rows:
         if row is None:
             continue
-        seen += 1
-        if len(kept) < _FIT_AT_MOST:
-            kept.append(row)
-        elif (slot := int(rng.integers(seen))) < _FIT_AT_MOST:
-            kept[slot] = row
-    k = min(count or cluster_count(seen), max(seen, 1))
-    if not kept:
+        images += 1
+        if len(sample) < _FIT_AT_MOST:
+            sample.append(row)
+        elif (slot := int(rng.integers(images))) < _FIT_AT_MOST:
+            sample[slot] = row
+    k = cluster_count(images)
+    if not sample:
         return Clusters(np.zeros((1, _WIDTH), np.float32))
-    data = np.stack(kept)
+    data = np.stack(sample)
     centroids = _starts(data, k, rng)
     for _ in range(50):
         nearest = _distances(data, centroids).argmin(axis=1)

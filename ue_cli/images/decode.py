@@ -56,7 +56,6 @@ class Decoded:
         pixels: (H, W, C), uint8 or uint16, C 1 or 3, contiguous, in *stored* orientation.
         alpha: (H, W) of the same dtype, or None.
         format: ``JPEG``, ``PNG``, ``WEBP``, ``TIFF``, ``BMP``, ... as Pillow names it.
-        mode: Pillow's mode of the file, before palettes are expanded.
         orientation: EXIF, 1 to 8; 1 where there is none or it is invalid.
         lossless: whether the file's own codec keeps pixels exactly.
         info: metadata.
@@ -66,7 +65,6 @@ class Decoded:
     pixels: PixelArray
     alpha: PixelArray | None
     format: str
-    mode: str
     orientation: int
     lossless: bool
     info: Info = field(repr=False)
@@ -116,7 +114,6 @@ def decode(
 
 def _decode(image: ImageFile.ImageFile, raw: bytes) -> Decoded:
     name = {"MPO": "JPEG", "DIB": "BMP"}.get(image.format or "", image.format or "")
-    mode = image.mode
     info, orientation, undo = read_tiff_info(image) if name == "TIFF" else (None, 1, 1)
     lossless = (
         name not in _LOSSY
@@ -139,7 +136,6 @@ def _decode(image: ImageFile.ImageFile, raw: bytes) -> Decoded:
         pixels=_contiguous(pixels[..., :colours]),
         alpha=alpha,
         format=name,
-        mode=mode,
         orientation=orientation,
         lossless=lossless,
         info=info,

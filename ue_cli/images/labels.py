@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from ue_cli.errors import UeError
-from ue_cli.images.clusters import Clusters, assign_stream, fit, thumbnail_features
+from ue_cli.images.clusters import Clusters, assign_stream, fit
 from ue_cli.images.scan import SIDECARS, SPLITS, Scan
 from ue_cli.types import FloatArray, Photo, PhotoSet
 
@@ -24,11 +24,10 @@ Features = Callable[[Sequence[Path]], Iterable[FloatArray | None]]
 
 def label(
     scan: Scan,
-    rule: str = "auto",
+    rule: str,
     *,
-    features: Features | None = None,
-    clusters: Clusters | None = None,
-    seed: int = 0,
+    features: Features,
+    clusters: Clusters | None,
 ) -> tuple[PhotoSet, Clusters | None]:
     """Give every file of a scan a class, and say why by that rule.
 
@@ -42,7 +41,6 @@ def label(
         rule: one of `RULES`, or the path of a ``.csv`` or ``.jsonl`` label file.
         features: computes `thumbnail_features` of many files in order, in parallel for instance.
         clusters: kept from an earlier run: its centroids are used as they are.
-        seed: of the clustering.
 
     Returns:
         The labelled set, and the clusters if pseudo-classes were made.
@@ -53,7 +51,7 @@ def label(
     if rule == "single":
         return _labelled(scan, [SINGLE] * len(scan.files), "single", "It was asked for."), None
     if rule == "clusters":
-        return _clustered(scan, "It was asked for", features, clusters, seed)
+        return _clustered(scan, "It was asked for", features, clusters)
     if rule == "folders":
         return _by_folders(scan, "It was asked for"), None
     if rule == "metadata":
@@ -66,7 +64,7 @@ def label(
         return _by_sidecar(scan, _read_sidecars(scan), "It was asked for"), None
     if rule != "auto":
         return _by_sidecar(scan, _read_given(scan, Path(rule)), "It was asked for"), None
-    return _auto(scan, features, clusters, seed)
+    return _auto(scan, features, clusters)
 
 
 def folder_class(name: str) -> str | None:
@@ -87,14 +85,14 @@ def given_labels(scan: Scan) -> PhotoSet | None:
 
 
 def _auto(
-    scan: Scan, features: Features | None, clusters: Clusters | None, seed: int
+    scan: Scan, features: Features, clusters: Clusters | None
 ) -> tuple[PhotoSet, Clusters | None]:
     if clusters is not None:
-        return _clustered(scan, "The collection began with them", features, clusters, seed)
+        return _clustered(scan, "The collection began with them", features, clusters)
     given, why = _given(scan)
     if given is not None:
         return given, None
-    return _clustered(scan, why + ", no labels", features, clusters, seed)
+    return _clustered(scan, why + ", no labels", features, clusters)
 
 
 def _given(scan: Scan) -> tuple[PhotoSet | None, str]:
@@ -147,21 +145,15 @@ def _by_sidecar(scan: Scan, sidecar: tuple[str, dict[str, str]], why: str) -> Ph
 
 
 def _clustered(
-    scan: Scan, why: str, features: Features | None, clusters: Clusters | None, seed: int
+    scan: Scan, why: str, features: Features, clusters: Clusters | None
 ) -> tuple[PhotoSet, Clusters]:
     paths = [photo.path for photo in scan.files]
-    rows = list((features or _one_by_one)(paths))
-    kept = clusters is not None
-    clusters = clusters or fit(rows, seed)
-    reason = f"{why}: {len(clusters.names)} pseudo-classes by the look of the photos" + (
-        ", with the centroids kept from the first run." if kept else "."
-    )
+    rows = list(features(paths))
+    end = "." if clusters is None else ", with the centroids kept from the first run."
+    clusters = clusters or fit(rows)
+    reason = f"{why}: {len(clusters.names)} pseudo-classes by the look of the photos{end}"
     labels = list(assign_stream(clusters, rows))
     return _labelled(scan, labels, "clusters", reason), clusters
-
-
-def _one_by_one(paths: Sequence[Path]) -> Iterator[FloatArray | None]:
-    return map(thumbnail_features, paths)
 
 
 def _labelled(scan: Scan, labels: Sequence[str], rule: str, reason: str) -> PhotoSet:

@@ -46,10 +46,10 @@ def plan_names(names: Sequence[str], recorded: Mapping[str, str]) -> list[Naming
         recorded: input -> output of earlier runs, files that are gone included: no file that
             joins later takes over the name of another one's output.
     """
-    own = {name: out for name, out in recorded.items() if _suffix(name) == _suffix(out)}
+    assigned = {name: out for name, out in recorded.items() if _suffix(name) == _suffix(out)}
     # Outputs of another type than their input reserve that name, under no input's.
-    reserved = {f"\0{name}": out for name, out in recorded.items() if name not in own}
-    bases = output_names([(name, "") for name in names], own | reserved)
+    reserved = {f"\0{name}": out for name, out in recorded.items() if name not in assigned}
+    bases = output_names([(name, "") for name in names], assigned | reserved)
     places = {*bases, *recorded.values()}
     stems = {_key(place.rpartition(".")[0]) for place in places}
     stems |= {folder.rpartition(".")[0] for folder in _parents(places)}
@@ -77,11 +77,10 @@ def output_names(
     Returns:
         POSIX paths below OUT, in the order of ``items``, that a manifest can hold.
     """
-    kept = dict(assigned or {})
+    chosen = dict(assigned or {})
     portable = {name: _portable(name) for name, _ in items}
-    taken = {_key(out) for out in kept.values()} | {_key(MANIFEST_FILE)}
-    parents = _parents([*portable.values(), *kept.values()])
-    chosen = dict(kept)
+    taken = {_key(out) for out in chosen.values()} | {_key(MANIFEST_FILE)}
+    parents = _parents([*portable.values(), *chosen.values()])
 
     def first(item: tuple[str, str]) -> tuple[bool, bool, str]:
         # Files that need no change choose first, whatever sorts before them.

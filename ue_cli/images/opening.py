@@ -158,10 +158,10 @@ def _register_heif() -> None:
 
 
 def _too_large(size: tuple[int, int] | None, max_pixels: int) -> SkipFile:
-    found = f"{size[0]}×{size[1]} = {size[0] * size[1]:,} pixels are" if size else "The image is"
+    extent = f"{size[0]}×{size[1]} = {size[0] * size[1]:,} pixels are" if size else "The image is"
     return SkipFile(
         "too-many-pixels",
-        f"{found} more than the limit of {max_pixels:,}; raise it with --max-pixels.",
+        f"{extent} more than the limit of {max_pixels:,}; raise it with --max-pixels.",
     )
 
 

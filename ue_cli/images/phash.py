@@ -50,21 +50,20 @@ def perceptual_hashes(gray: NDArray[np.uint8]) -> NDArray[np.uint64]:
     return hashes
 
 
-def group_near(hashes: NDArray[np.uint64], near: int = NEAR) -> NDArray[np.intp]:
+def group_near(hashes: NDArray[np.uint64]) -> NDArray[np.intp]:
     """Number the groups that near-duplicates form, chains included.
 
-    Two hashes within ``near`` bits agree in one of ``near`` + 1 bands of bits at least, so only
-    those that share a band are compared.
+    Two hashes within `NEAR` bits agree in one of `NEAR` + 1 bands of bits at least, so only those
+    that share a band are compared.
 
     Args:
         hashes: (n,).
-        near: largest number of differing bits.
 
     Returns:
         (n,) group numbers from 0, in the order of each group's first member.
     """
     distinct, place = np.unique(hashes, return_inverse=True)
-    pairs = [*_near_pairs(distinct, near)]
+    pairs = [*_near_pairs(distinct)]
     left = np.concatenate([p[0] for p in pairs]) if pairs else np.zeros(0, np.intp)
     right = np.concatenate([p[1] for p in pairs]) if pairs else np.zeros(0, np.intp)
     links = coo_matrix((np.ones(len(left), np.int8), (left, right)), shape=(len(distinct),) * 2)
@@ -77,11 +76,11 @@ def group_near(hashes: NDArray[np.uint64], near: int = NEAR) -> NDArray[np.intp]
 
 
 def _near_pairs(
-    hashes: NDArray[np.uint64], near: int
+    hashes: NDArray[np.uint64],
 ) -> Iterator[tuple[NDArray[np.intp], NDArray[np.intp]]]:
     bits = (hashes[:, None] >> np.arange(BITS, dtype=np.uint64)) & np.uint64(1)
     signs = (2 * bits.astype(np.float32)) - 1  # the product of two rows is 64 − 2 × distance
-    for band in np.array_split(np.arange(BITS, dtype=np.uint64), near + 1):
+    for band in np.array_split(np.arange(BITS, dtype=np.uint64), NEAR + 1):
         mask = np.bitwise_or.reduce(np.left_shift(np.uint64(1), band))
         part = hashes & mask
         order = np.argsort(part, kind="stable")
@@ -90,5 +89,5 @@ def _near_pairs(
             for start in range(0, len(bucket) - 1, _BLOCK):
                 rows = bucket[start : start + _BLOCK]
                 likeness = signs[rows] @ signs[bucket[start:]].T
-                a, b = np.nonzero(np.triu(likeness >= BITS - 2 * near, 1))
+                a, b = np.nonzero(np.triu(likeness >= BITS - 2 * NEAR, 1))
                 yield rows[a], bucket[start:][b]

@@ -23,14 +23,12 @@ class Scan:
         files: candidates without labels, sorted by name.
         skipped: what can never be one, and why, sorted by name.
         sidecars: names of label files at the top of SRC and of its train, val and test folders.
-        has_manifest: whether SRC is the output of an earlier run.
     """
 
     root: Path
     files: tuple[Photo, ...]
     skipped: tuple[Skipped, ...]
     sidecars: tuple[str, ...]
-    has_manifest: bool
 
 
 def scan(root: Path) -> Scan:
@@ -51,7 +49,6 @@ def scan(root: Path) -> Scan:
         tuple(sorted(walk.files, key=lambda photo: photo.name)),
         tuple(sorted(walk.skipped, key=lambda entry: entry.name)),
         tuple(sorted(walk.sidecars)),
-        walk.has_manifest,
     )
 
 
@@ -63,7 +60,6 @@ class _Walk:
         self.files: list[Photo] = []
         self.skipped: list[Skipped] = []
         self.sidecars: list[str] = []
-        self.has_manifest = False
 
     def enter(self, path: str, name: str, *, linked: bool) -> None:
         stack = [(path, name, linked)]
@@ -71,11 +67,11 @@ class _Walk:
             folder, prefix, below_link = stack.pop()
             try:
                 with os.scandir(folder) as entries:
-                    found = list(entries)
+                    listing = list(entries)
             except OSError as error:
                 self.skip(prefix, "unreadable-folder", _cannot("opened", error))
                 continue
-            for entry in found:
+            for entry in listing:
                 child = f"{prefix}/{entry.name}" if prefix else entry.name
                 if entry.name.startswith(".") or entry.name.lower() in LITTER:
                     continue
@@ -92,7 +88,6 @@ class _Walk:
     def is_ours(self, prefix: str, name: str, child: str) -> bool:
         """Whether a name is a label file's or the manifest's, which are no images."""
         if not prefix and name == MANIFEST:
-            self.has_manifest = True
             return True
         if name in SIDECARS and (not prefix or prefix in SPLITS):
             self.sidecars.append(child)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import errno
 import io
 import os
 import secrets
@@ -14,11 +13,11 @@ from typing import Any, Literal
 import numpy as np
 from PIL import Image, PngImagePlugin
 
-from ue_cli.errors import UeError
 from ue_cli.images import png_deep, tiff_write
 from ue_cli.images.decode import Decoded
 from ue_cli.images.opening import DEFAULT_MAX_PIXELS, pillow
 from ue_cli.metadata.info import Info
+from ue_cli.storage import explain_write
 from ue_cli.types import PixelArray
 
 Requested = Literal["keep", "png", "webp", "jpeg"]
@@ -26,7 +25,7 @@ Requested = Literal["keep", "png", "webp", "jpeg"]
 JPEG_COEFFICIENTS = "jpeg-coefficients"
 TEMPORARY_PREFIX = ".ue-tmp-"
 
-_KEPT = {"PNG", "TIFF", "BMP", "PPM", "TGA"}
+_SAME_FORMATS = {"PNG", "TIFF", "BMP", "PPM", "TGA"}
 _EXTENSIONS = {"PNG": ".png", "WEBP": ".webp", "JPEG": ".jpg"}
 _WEBP_SIDE = 16383
 # Measured on photos with a perturbation: level 6 takes 4 times as long as 2 and saves 5 %, WebP's
@@ -73,7 +72,7 @@ def _kept(decoded: Decoded) -> tuple[str, str | None]:
         if compression == tiff_write.compression_for(decoded.info):
             return "TIFF", None
         return "TIFF", f"The TIFF's compression ({compression}) became deflate."
-    if source in _KEPT:
+    if source in _SAME_FORMATS:
         return source, None
     return "PNG", f"Written as PNG: {source} files are read here but not written."
 
@@ -181,58 +180,29 @@ def _present(**options: Any) -> dict[str, Any]:
     return {key: value for key, value in options.items() if value}
 
 
-def write_atomic(path: Path, data: bytes, *, fsync: bool = True) -> None:
+def write_atomic(path: Path, data: bytes) -> None:
     """Write a file that is there whole or not at all, through power loss too.
 
     Args:
         path: where; its folder exists.
         data: what.
-        fsync: wait until the bytes are on the disk before the name appears.
 
     Raises:
         UeError: ``disk-full`` or ``write-failed``; nothing is left behind.
     """
     # The temporary name is short: one made from a name of 255 bytes would not fit.
     temporary = path.with_name(f"{TEMPORARY_PREFIX}{secrets.token_hex(8)}")
-    try:
-        with temporary.open("xb") as file:
-            file.write(data)
-            file.flush()
-            if fsync:
+    with explain_write(path):
+        try:
+            with temporary.open("xb") as file:
+                file.write(data)
+                file.flush()
                 os.fsync(file.fileno())
-        temporary.replace(path)
-    except BaseException as error:
-        with contextlib.suppress(OSError):
-            temporary.unlink()
-        if isinstance(error, OSError):
-            raise _write_error(path, error) from None
-        raise
-
-
-def _write_error(path: Path, error: OSError) -> UeError:
-    if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
-        return UeError(
-            "disk-full",
-            f"There is no room left to write {path.name} in {path.parent} ({error.strerror}).",
-            "Make room, then run the same command again: it goes on where it stopped.",
-        )
-    return UeError(
-        "write-failed",
-        f"{path.name} could not be written in {path.parent}: {error.strerror or error}.",
-        "Check the folder's permissions and that its disk is there, then run the command again.",
-    )
-
-
-def sync_folder(folder: Path) -> None:
-    """Put a folder's entries on the disk, where the system can: a rename is an entry."""
-    if os.name != "posix":
-        return
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        with contextlib.suppress(OSError):  # some network file systems refuse
-            os.fsync(handle)
-    finally:
-        os.close(handle)
+            temporary.replace(path)
+        except BaseException:
+            with contextlib.suppress(OSError):
+                temporary.unlink()
+            raise
 
 
 def sweep(folder: Path) -> int:

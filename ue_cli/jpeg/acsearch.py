@@ -35,8 +35,8 @@ _FIT = 4  # projections of luma onto its bounds
 _OVER = 1.5  # over-relaxation of those
 _NOISE = 0.45  # standard deviations of quantisation noise that the bounds leave
 _INVERSE = np.float32(0.1)  # levels by which the decoder's inverse transform rounds
-_LUMA_KEPT = (0.85, 0.7, 0.5, 0.3, 0.0)
-_CHROMA_KEPT = (0.85, 0.65, 0.35, 0.0)  # of the tiles where no luma fits, round by round
+_LUMA_SHARES = (0.85, 0.7, 0.5, 0.3, 0.0)
+_CHROMA_SHARES = (0.85, 0.65, 0.35, 0.0)  # of the tiles where no luma fits, round by round
 
 
 @dataclass(frozen=True)
@@ -93,7 +93,7 @@ def search_waves(
     per_tile = grid.fy * grid.fx
     steps = np.zeros((len(luma_blocks), len(quantiser)), np.float32)
     check = np.arange(chroma.shape[1])
-    for kept in (*_CHROMA_KEPT, None):
+    for share in (*_CHROMA_SHARES, None):
         q = np.rint(chroma * scale / quantisers).astype(np.int16)
         planes = tuple(plane.reshape(shape) for plane in q)
         decoded = decoded_with((nothing, *planes))
@@ -113,9 +113,9 @@ def search_waves(
         )
         fails |= _to_blocks(_padded(stuck, grid, 0), grid)[at].any(1)
         failing = check[fails.reshape(-1, per_tile).any(1)]
-        if not len(failing) or kept is None:
+        if not len(failing) or share is None:
             break
-        scale[failing] *= kept
+        scale[failing] *= share
         check = dilate(failing, (grid.ty, grid.tx))
     return (_from_blocks(steps, grid, waves.luma), *planes)
 
@@ -146,11 +146,11 @@ def _fit_luma(
         return a, np.floor((most[at] - rest).min(1) * per_level)
 
     a, b = constant(steps, slice(None))
-    for kept in _LUMA_KEPT:
+    for share in _LUMA_SHARES:
         failing = np.flatnonzero(a > b)
         if not len(failing):
             break
-        steps[failing] = np.rint(fitted[failing] * np.float32(kept) / quantiser)
+        steps[failing] = np.rint(fitted[failing] * np.float32(share) / quantiser)
         a[failing], b[failing] = constant(steps[failing], failing)
     fails = a > b
     steps[:, 0] = np.where(fails, 0, np.clip(steps[:, 0], a, b))

@@ -31,7 +31,7 @@ Pixels = NDArray[np.uint8]
 _FINEST = 16  # cycles per short side that a field may have
 _CONSTANT = 0.8  # half waves of it per chroma block, up to which constant steps serve it best
 _REFINED = 700_000  # pixels up to which one more decode is spent on subsampled images
-_KEPT = (0.8, 0.5, 0.3, 0.0, 0.0)  # of an offending tile's steps, round by round
+_SHARES = (0.8, 0.5, 0.3, 0.0, 0.0)  # of an offending tile's steps, round by round
 
 
 @dataclass(frozen=True)
@@ -42,13 +42,11 @@ class JpegResult:
         data: the file.
         pixels: what it decodes to.
         difference: between those and the original's.
-        rounds: decodes until the budget held; 1 where the first attempt did.
     """
 
     data: bytes
     pixels: Pixels
     difference: Difference
-    rounds: int
 
 
 def protect_jpeg(
@@ -85,20 +83,20 @@ def protect_jpeg(
         deltas = embed(coefficients, pixels, field, budget, decode=decode)
     else:
         deltas = asked.deltas()
-    for rounds, kept in enumerate((*_KEPT, None), start=1):
+    for attempt, share in enumerate((*_SHARES, None), start=1):
         written = finish(write_coefficients(apply_deltas(coefficients, deltas)))
         decoded = decode(written)
         require_shape(pixels, decoded)
         difference = measure(pixels, decoded)
         if difference.linf <= budget.levels:
-            return JpegResult(written, decoded, difference, rounds)
-        if kept is None:
+            return JpegResult(written, decoded, difference)
+        if share is None:
             break
-        worst = _by_tile(worst_channel(pixels, decoded), grid, around=rounds > 3)
+        worst = _by_tile(worst_channel(pixels, decoded), grid, around=attempt > 3)
         if asked is None:
-            deltas = step_back(grid, deltas, worst > budget.levels, kept)
+            deltas = step_back(grid, deltas, worst > budget.levels, share)
         else:
-            asked.shrink(worst, budget.levels, give_up=kept == 0)
+            asked.shrink(worst, budget.levels, give_up=share == 0)
             deltas = asked.deltas()
     raise NotInCoefficientDomain("jpeg-budget", "its decoded pixels could not be kept in budget")
 
@@ -164,21 +162,21 @@ def embed(
     return fit_deltas(coefficients, tuple(step[:, :, None, None] for step in steps))
 
 
-def step_back(grid: Grid, deltas: Deltas, beyond: NDArray[np.bool_], kept: float) -> Deltas:
+def step_back(grid: Grid, deltas: Deltas, beyond: NDArray[np.bool_], share: float) -> Deltas:
     """Shrink the steps of some tiles.
 
     Args:
         grid: the tiling.
         deltas: the steps that went too far.
         beyond: the tiles, (tile rows, tile columns).
-        kept: the share of their steps that stays.
+        share: the share of their steps that stays.
     """
     shrunk = []
     for index, delta in enumerate(deltas):
         factor = (grid.fy, grid.fx) if index == 0 else (1, 1)
         mask = beyond.repeat(factor[0], 0).repeat(factor[1], 1)
         mask = mask[: delta.shape[0], : delta.shape[1], None, None]
-        shrunk.append(np.where(mask, np.trunc(delta * kept), delta).astype(np.int16))
+        shrunk.append(np.where(mask, np.trunc(delta * share), delta).astype(np.int16))
     return tuple(shrunk)
 
 

@@ -56,14 +56,14 @@ def carried(
     y, x = (np.arange(0, n, -(-n // 128) | 1) for n in pixels.shape[:2])
     at = np.ix_(y, x)
     delta = (decoded[at].astype(np.float64) - pixels[at]) / budget.radius(pixels.dtype)
-    meant, full, found = (
+    meant, full, waves = (
         field.sample(y + 0.5, x + 0.5)[:, :, : delta.shape[2]] for field in (target, whole, along)
     )
     share, strength = (
         float((delta * side).sum()) / norm if norm else 0.0
         for side, norm in (
             (meant, float((meant * meant).sum())),
-            (found, float((full * found).sum())),
+            (waves, float((full * waves).sum())),
         )
     )
     return share, strength

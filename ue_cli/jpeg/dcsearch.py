@@ -79,8 +79,8 @@ def search(
     for first in range(0, grid.ty, rows):
         part = slice(first, first + rows)
         room = Headroom(headroom.up[:, :, part], headroom.down[:, :, part])
-        some = np.ascontiguousarray(target[..., part, :])
-        luma[:, :, part], chroma[:, part] = _relax(some, room, limit)
+        strip = np.ascontiguousarray(target[..., part, :])
+        luma[:, :, part], chroma[:, part] = _relax(strip, room, limit)
     return _round(luma, chroma, target.sum(0), grid, steps, headroom, limit)
 
 

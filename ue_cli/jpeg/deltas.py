@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -16,7 +18,7 @@ def apply_deltas(coefficients: JpegCoefficients, deltas: Deltas) -> JpegCoeffici
     planes = tuple(plane.copy() for plane in coefficients.planes)
     for plane, delta in zip(planes, deltas, strict=True):
         plane[:, :, : delta.shape[2], : delta.shape[3]] += delta
-    return coefficients.with_planes(planes)
+    return replace(coefficients, planes=planes)
 
 
 def fit_deltas(coefficients: JpegCoefficients, deltas: Deltas) -> Deltas:

@@ -56,8 +56,8 @@ def luma_bounds(
     around: list[list[FloatArray]], grid: Grid, limit: int
 ) -> tuple[FloatArray, FloatArray]:
     """Luma levels that keep every pixel within the limit whatever the roundings, (fy, fx, n)."""
-    own = around[1][1]
-    low = np.full((grid.fy, grid.fx, own.shape[1]), -limit, np.float32)
+    centre = around[1][1]
+    low = np.full((grid.fy, grid.fx, centre.shape[1]), -limit, np.float32)
     high = np.full_like(low, limit)
 
     def include(i: slice, j: slice, least: FloatArray, most: FloatArray) -> None:
@@ -69,7 +69,7 @@ def luma_bounds(
         return np.floor(c + _SLACK), np.ceil(c - _SLACK)
 
     whole = slice(None)
-    least, most = ends(own)
+    least, most = ends(centre)
     include(whole, whole, least, most)
     for i in range(grid.fy if grid.fy == 2 else 0):
         a, b = ends(around[2 * i][1])
@@ -88,8 +88,8 @@ def luma_bounds(
     return low, high
 
 
-def _mix(own: FloatArray, other: FloatArray) -> FloatArray:
-    return own * np.float32(0.75) + other * np.float32(0.25)
+def _mix(centre: FloatArray, neighbour: FloatArray) -> FloatArray:
+    return centre * np.float32(0.75) + neighbour * np.float32(0.25)
 
 
 def _allowed(least: FloatArray, most: FloatArray, limit: int) -> tuple[FloatArray, FloatArray]:

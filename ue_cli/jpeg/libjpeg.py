@@ -107,14 +107,14 @@ _stderr_lock = threading.Lock()
 def _silenced() -> Iterator[None]:
     """Keep libjpeg's own messages off the terminal: the caller says what it found in words."""
     with _stderr_lock:
-        kept = os.dup(2)
+        stderr = os.dup(2)
         null = os.open(os.devnull, os.O_WRONLY)
         try:
             os.dup2(null, 2)
             yield
         finally:
-            os.dup2(kept, 2)
-            os.close(kept)
+            os.dup2(stderr, 2)
+            os.close(stderr)
             os.close(null)
 
 

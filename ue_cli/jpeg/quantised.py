@@ -9,7 +9,7 @@ from __future__ import annotations
 import ctypes
 import re
 import struct
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from jpeglib._bind import CJpegLib
@@ -58,10 +58,6 @@ class JpegCoefficients:
     optimised: bool
     header: tuple[tuple[int, bytes], ...]
     identifiers: bytes
-
-    def with_planes(self, planes: tuple[Coefficients, ...]) -> JpegCoefficients:
-        """The same file with other coefficients."""
-        return replace(self, planes=planes)
 
 
 def read_coefficients(data: bytes) -> JpegCoefficients:
@@ -207,8 +203,8 @@ def _splice(coefficients: JpegCoefficients, written: bytes, progressive: bool) -
             parts.append(_segment(marker, body))
     header, position = _header_segments(written)
     parts.extend(_segment(marker, body) for marker, body in header if marker == _DHT)
-    own = next(body for marker, body in header if marker in _FRAMES)[6::3]
-    names = dict(zip(own, coefficients.identifiers, strict=True))
+    identifiers = next(body for marker, body in header if marker in _FRAMES)[6::3]
+    names = dict(zip(identifiers, coefficients.identifiers, strict=True))
     while True:  # one turn per scan
         (length,) = struct.unpack_from(">H", written, position + 2)
         scan = bytearray(written[position : position + 2 + length])
@@ -229,10 +225,10 @@ def _splice(coefficients: JpegCoefficients, written: bytes, progressive: bool) -
 
 def _end_of_scan(data: bytes, position: int) -> int:
     """Offset of the marker that ends the entropy-coded data starting at ``position``."""
-    found = _MARKER.search(data, position)
-    if not found:
+    match = _MARKER.search(data, position)
+    if not match:
         raise NotInCoefficientDomain("jpeg-write", "the written file has no end")
-    return found.start()
+    return match.start()
 
 
 def _segment(marker: int, body: bytes) -> bytes:
@@ -261,8 +257,8 @@ def _header_segments(data: bytes) -> tuple[tuple[tuple[int, bytes], ...], int]:
 def _bare_stream(header: tuple[tuple[int, bytes], ...], scans: bytes) -> bytes:
     """What a decoder of coefficients needs of a file, without its application segments."""
     needed = {_DQT, _DHT, _DRI, *_FRAMES}
-    kept = [_segment(marker, body) for marker, body in header if marker in needed]
-    return b"".join([b"\xff\xd8", *kept, scans])
+    segments = [_segment(marker, body) for marker, body in header if marker in needed]
+    return b"".join([b"\xff\xd8", *segments, scans])
 
 
 def _is_ycbcr(header: tuple[tuple[int, bytes], ...], identifiers: bytes) -> bool:
@@ -281,8 +277,8 @@ def _check_sampling(sampling: tuple[tuple[int, int], ...]) -> None:
     alike = len(set(chroma)) <= 1
     if not alike or any(
         not 1 <= c <= 4 or not 1 <= y <= 4 or y % c or y // c == 3
-        for one in chroma
-        for y, c in zip(luma, one, strict=True)
+        for factors in chroma
+        for y, c in zip(luma, factors, strict=True)
     ):
         raise NotInCoefficientDomain("jpeg-sampling", f"its chroma sampling is unusual: {sampling}")
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import NamedTuple
 
 from ue_cli.errors import SkipFile
@@ -56,21 +56,19 @@ class Removed:
 
     Attributes:
         what: for the report, such as ``EXIF thumbnail``.
-        bytes_: how many bytes that was.
-        data: those bytes, for the owner's state.
+        size: how many bytes that was.
     """
 
     what: str
-    bytes_: int
-    data: bytes = field(repr=False)
+    size: int
 
     @classmethod
     def of(cls, what: str, data: bytes) -> Removed:
         """Record ``data`` as removed."""
-        return cls(what, len(data), bytes(data))
+        return cls(what, len(data))
 
     def __str__(self) -> str:
-        return f"{self.what} ({self.bytes_:,} bytes)"
+        return f"{self.what} ({self.size:,} bytes)"
 
 
 class Piece(NamedTuple):
@@ -134,12 +132,12 @@ def jpeg_end(data: bytes | bytearray, start: int) -> int | None:
 
 def find_picture(data: bytes | bytearray, start: int = 0) -> int | None:
     """Offset of the first thing from ``start`` on that begins like a picture or a film."""
-    found = []
+    offsets = []
     for magic, depth in _STARTS:
         at = data.find(magic, start)
         if at >= 0:
-            found.append(max(at - depth, start))
-    return min(found, default=None)
+            offsets.append(max(at - depth, start))
+    return min(offsets, default=None)
 
 
 def picture_end(data: bytes | bytearray, start: int, limit: int) -> int:

@@ -62,7 +62,7 @@ def filter_exif(exif: bytes, policy: MetadataPolicy) -> tuple[bytes | None, list
     elif policy.strip_gps:
         return None, [Removed.of("unreadable EXIF", exif)]
     else:
-        removed = _overwrite_found(tiff.data, [], "preview in EXIF or MakerNote")
+        removed = _overwrite_pictures(tiff.data, [])
     result = prefix + bytes(tiff.data)
     if orientation(result) != turn:
         # Only where, in a damaged file, a picture lies across the directory itself.
@@ -71,7 +71,7 @@ def filter_exif(exif: bytes, policy: MetadataPolicy) -> tuple[bytes | None, list
 
 
 def _edit(tiff: Tiff, policy: MetadataPolicy) -> list[Removed]:
-    tables = _kept_tables(tiff, policy)
+    tables = _tables(tiff, policy)
     doomed = {ifd: _doomed(tiff, ifd, policy) for ifd in tables}
     values = [
         (entry.start, entry.end)
@@ -110,7 +110,7 @@ def _edit(tiff: Tiff, policy: MetadataPolicy) -> list[Removed]:
     for ifd in tables:
         if doomed[ifd]:
             tiff.delete(ifd, doomed[ifd])
-    removed += _overwrite_found(tiff.data, spans + values, "preview in EXIF or MakerNote")
+    removed += _overwrite_pictures(tiff.data, spans + values)
     if removed:
         # The thumbnail is mostly the last thing in its block: give its bytes back.
         last = int(np.flatnonzero(used)[-1]) + 1
@@ -139,7 +139,7 @@ def _wipe(tiff: Tiff, spans: list[Span], spared: _Mask) -> bytes:
     return data
 
 
-def _kept_tables(tiff: Tiff, policy: MetadataPolicy) -> list[int]:
+def _tables(tiff: Tiff, policy: MetadataPolicy) -> list[int]:
     wanted = {_EXIF_IFD, _INTEROP_IFD} | (set() if policy.strip_gps else {_GPS_IFD})
     tables = [tiff.first]
     for ifd in tables:  # grows on the way
@@ -175,11 +175,11 @@ def _verdict(tiff: Tiff, entry: Entry, policy: MetadataPolicy) -> str:
 
 def _picture_spans(tiff: Tiff, ifd: int) -> list[Span]:
     """Where the pictures that a directory describes lie."""
-    found = {entry.tag: entry for entry in tiff.entries(ifd)}
+    entries = {entry.tag: entry for entry in tiff.entries(ifd)}
     spans = []
     for offsets, counts in _PICTURES:
-        if offsets in found and counts in found:
-            starts, sizes = tiff.integers(found[offsets]), tiff.integers(found[counts])
+        if offsets in entries and counts in entries:
+            starts, sizes = tiff.integers(entries[offsets]), tiff.integers(entries[counts])
             spans += [(a, min(a + n, len(tiff.data))) for a, n in zip(starts, sizes, strict=False)]
     return [(begin, end) for begin, end in spans if begin < end]
 
@@ -188,13 +188,13 @@ def _chain(tiff: Tiff, queue: list[int], tables: list[int]) -> tuple[list[Span],
     """The spans of the directories from ``queue`` on, values included, and of their pictures."""
     directories: list[Span] = []
     pictures: list[Span] = []
-    seen = set(tables)
+    offsets = set(tables)
     queue = queue[:_MAX_DIRECTORIES]
-    while queue and len(seen) < len(tables) + _MAX_DIRECTORIES:
+    while queue and len(offsets) < len(tables) + _MAX_DIRECTORIES:
         ifd = queue.pop(0)
-        if ifd in seen or tiff.count(ifd) < 0:
+        if ifd in offsets or tiff.count(ifd) < 0:
             continue
-        seen.add(ifd)
+        offsets.add(ifd)
         directories.append(tiff.table(ifd))
         pictures += _picture_spans(tiff, ifd)
         for entry in tiff.entries(ifd):
@@ -206,7 +206,7 @@ def _chain(tiff: Tiff, queue: list[int], tables: list[int]) -> tuple[list[Span],
     return directories, pictures
 
 
-def _overwrite_found(data: bytearray, spans: list[Span], what: str) -> list[Removed]:
+def _overwrite_pictures(data: bytearray, spans: list[Span]) -> list[Removed]:
     """Overwrite whatever still begins like a picture: MakerNote previews above all."""
     removed = []
     at = find_picture(data)
@@ -215,7 +215,7 @@ def _overwrite_found(data: bytearray, spans: list[Span], what: str) -> list[Remo
         limits = [end if start <= at else start for start, end in spans if end > at]
         end = picture_end(data, at, min(limits, default=len(data)))
         end = min(max(end, at + 4), len(data))
-        removed.append(Removed.of(what, bytes(data[at:end])))
+        removed.append(Removed.of("preview in EXIF or MakerNote", bytes(data[at:end])))
         data[at:end] = bytes(end - at)
         at = find_picture(data, end)
     return removed

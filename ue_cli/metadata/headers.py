@@ -48,7 +48,7 @@ def filter_header(
         The segments that stay, in order, with unchanged bytes unless they held a picture; and
         what was removed.
     """
-    kept: list[Segment] = []
+    segments: list[Segment] = []
     removed: list[Removed] = []
     after_dropped_vendor = has_exif = False
     for kind, run in groupby(header, key=_block_kind):
@@ -60,7 +60,7 @@ def filter_header(
                     continue
                 has_exif |= kind == "exif"
                 more, gone = _filter_block(kind, block, policy)
-                kept += more
+                segments += more
                 removed += gone
             continue
         for marker, payload in run:
@@ -68,8 +68,8 @@ def filter_header(
             after_dropped_vendor = result is None and _is_vendor(marker, payload)
             removed += gone
             if result is not None:
-                kept.append((marker, result))
-    return kept, removed
+                segments.append((marker, result))
+    return segments, removed
 
 
 def _blocks(kind: str, run: list[Segment]) -> list[list[Segment]]:
@@ -125,8 +125,8 @@ def _filter_segment(
         return payload[:12], rest
     if marker == APP2 and payload.startswith(ICC):
         return payload, []
-    for known, start, what in _PICTURE_SEGMENTS:
-        if marker == known and payload.startswith(start):
+    for picture_marker, start, what in _PICTURE_SEGMENTS:
+        if marker == picture_marker and payload.startswith(start):
             return None, [Removed.of(what, payload)]
     if marker == APP1 and payload.startswith(_XMP):
         xmp, removed = filter_xmp(payload[len(_XMP) :], policy)

@@ -54,7 +54,7 @@ def read_info(image: Image.Image, name: str, raw: bytes) -> Info:
     text: dict[str, str] = getattr(image, "text", {}) if name == "PNG" else {}
     exif = containers.strip_exif_prefix(_bytes(info.get("exif")))
     xmp = info.get("xmp", b"")
-    shown = (b"gAMA", b"cHRM", b"sRGB", b"cICP", b"tIME")
+    display_chunks = (b"gAMA", b"cHRM", b"sRGB", b"cICP", b"tIME")
     chunks = containers.png_header_chunks(raw) if name == "PNG" else []
     return Info(
         exif=exif,
@@ -62,7 +62,7 @@ def read_info(image: Image.Image, name: str, raw: bytes) -> Info:
         xmp=xmp.encode() if isinstance(xmp, str) else _bytes(xmp),
         dpi=_dpi(info.get("dpi")),
         text=tuple((k, str(v)) for k, v in text.items() if k != "XML:com.adobe.xmp"),
-        png_chunks=tuple((kind, body) for kind, body in chunks if kind in shown),
+        png_chunks=tuple((kind, body) for kind, body in chunks if kind in display_chunks),
         compression=str(info.get("compression", "")) if name == "TGA" else "",
     )
 

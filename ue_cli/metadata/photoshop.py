@@ -34,7 +34,7 @@ def filter_photoshop(data: bytes, policy: MetadataPolicy) -> tuple[bytes, list[R
         The blocks that stay, byte for byte, and what was removed. From a block that cannot be
         parsed on, the rest stays if nothing in it looks like a picture.
     """
-    kept: list[bytes] = []
+    blocks: list[bytes] = []
     removed: list[Removed] = []
     digests: list[int] = []
     iptc_changed = False
@@ -46,7 +46,7 @@ def filter_photoshop(data: bytes, policy: MetadataPolicy) -> tuple[bytes, list[R
             if has_picture(rest) or (policy.strip_gps and rest.strip(b"\0")):
                 removed.append(Removed.of("unreadable Photoshop data", rest))
             else:
-                kept.append(rest)
+                blocks.append(rest)
             break
         raw, payload = data[at : block.end], data[block.payload : block.payload_end]
         if block.kind in _THUMBNAILS:
@@ -61,19 +61,19 @@ def filter_photoshop(data: bytes, policy: MetadataPolicy) -> tuple[bytes, list[R
                 removed += dropped
                 raw = data[at : block.payload - 4] + len(records).to_bytes(4, "big")
                 raw += records + bytes(len(records) & 1)
-            kept.append(raw)
+            blocks.append(raw)
         elif has_picture(payload):
             removed.append(Removed.of("picture in Photoshop data", raw))
         else:
             if block.kind == _IPTC_DIGEST:
-                digests.append(len(kept))
-            kept.append(raw)
+                digests.append(len(blocks))
+            blocks.append(raw)
         at = block.end
     if iptc_changed:
         # The MD5 of the old records would tell readers that someone else edited the new ones.
         for index in reversed(digests):
-            del kept[index]
-    return b"".join(kept), removed
+            del blocks[index]
+    return b"".join(blocks), removed
 
 
 def _block(data: bytes, at: int) -> _Block | None:
@@ -96,7 +96,7 @@ def filter_iptc(data: bytes) -> tuple[bytes, list[Removed]]:
         The records, byte for byte but for the previews, and what was removed. What cannot be
         parsed stays if nothing in it looks like a picture.
     """
-    kept: list[bytes] = []
+    records: list[bytes] = []
     removed: list[Removed] = []
     at = 0
     while at + 5 <= len(data) and data[at] == 0x1C:
@@ -116,11 +116,11 @@ def filter_iptc(data: bytes) -> tuple[bytes, list[Removed]]:
         ):
             removed.append(Removed.of("IPTC preview", raw))
         else:
-            kept.append(raw)
+            records.append(raw)
         at = end
     rest = data[at:]
     if has_picture(rest):
         removed.append(Removed.of("IPTC preview", rest))
     else:
-        kept.append(rest)
-    return b"".join(kept), removed
+        records.append(rest)
+    return b"".join(records), removed

@@ -19,11 +19,11 @@ def filter_info(info: Info, policy: MetadataPolicy) -> tuple[Info, tuple[Removed
     removed: list[Removed] = []
     exif, xmp, photoshop, iptc = info.exif, info.xmp, info.photoshop, info.iptc
     if exif:
-        kept, gone = filter_exif(exif, policy)
-        exif, removed = kept or b"", removed + gone
+        remainder, gone = filter_exif(exif, policy)
+        exif, removed = remainder or b"", removed + gone
     if xmp:
-        kept, gone = filter_xmp(xmp, policy)
-        xmp, removed = kept or b"", removed + gone
+        remainder, gone = filter_xmp(xmp, policy)
+        xmp, removed = remainder or b"", removed + gone
     if photoshop:
         photoshop, gone = filter_photoshop(photoshop, policy)
         removed += gone
@@ -31,7 +31,7 @@ def filter_info(info: Info, policy: MetadataPolicy) -> tuple[Info, tuple[Removed
         iptc, gone = filter_iptc(iptc)
         removed += gone
     # ImageMagick keeps whole EXIF, IPTC and Photoshop blocks, thumbnails included, in PNG text.
-    text = tuple(one for one in info.text if not one[0].startswith("Raw profile type"))
+    text = tuple((key, value) for key, value in info.text if not key.startswith("Raw profile type"))
     removed += [
         Removed.of(f"PNG text {key}", value.encode())
         for key, value in info.text

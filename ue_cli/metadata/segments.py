@@ -80,11 +80,11 @@ def finish_jpeg(
         SkipFile: either stream is damaged, or ``written`` has another size.
     """
     header, _, trailer_at, _ = _take_apart(original)
-    _, frame, _, made = _take_apart(written)
-    if made != size:
+    _, frame, _, (rows, columns) = _take_apart(written)
+    if (rows, columns) != size:
         raise SkipFile(
             "damaged-jpeg",
-            f"The JPEG writer made {made[1]}×{made[0]} pixels of {size[1]}×{size[0]}.",
+            f"The JPEG writer made {columns}×{rows} pixels of {size[1]}×{size[0]}.",
         )
     header, removed = filter_header(header, policy)
     if trailer := original[trailer_at:]:
@@ -101,25 +101,6 @@ def finish_jpeg(
     return b"".join([SOI, _join(clean), *frame]), tuple(removed)
 
 
-def second_soi(data: bytes) -> list[int]:
-    """Offsets at which another JPEG starts, in metadata segments or behind the picture.
-
-    A color profile only counts where a whole JPEG parses: three chance bytes are not a picture.
-
-    Raises:
-        SkipFile: ``damaged-jpeg``.
-    """
-    found: list[int] = []
-    end = len(data)
-    for piece in walk_jpeg(data):
-        end = piece.end
-        if _is_metadata(piece.marker):
-            inner = data[piece.payload : piece.end]
-            if _hides_jpeg(piece.marker, inner):
-                found += [piece.payload + at for at in _starts(inner)]
-    return found + [end + at for at in _starts(data[end:])]
-
-
 def _hides_jpeg(marker: int, payload: bytes) -> bool:
     if marker == APP2 and payload.startswith(ICC):
         return any(jpeg_end(payload, at) is not None for at in _starts(payload))
@@ -127,12 +108,12 @@ def _hides_jpeg(marker: int, payload: bytes) -> bool:
 
 
 def _starts(data: bytes) -> list[int]:
-    found = []
+    offsets = []
     at = data.find(JPEG_START)
     while at >= 0:
-        found.append(at)
+        offsets.append(at)
         at = data.find(JPEG_START, at + 1)
-    return found
+    return offsets
 
 
 def _describe_trailer(trailer: bytes) -> str:

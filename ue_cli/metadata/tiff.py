@@ -53,13 +53,13 @@ class Tiff:
 
     def entries(self, ifd: int) -> list[Entry]:
         """The entries of a directory, those of unknown types with an empty value."""
-        found = []
+        entries = []
         for at in range(ifd + 2, ifd + 2 + 12 * max(self.count(ifd), 0), 12):
             tag, kind = self.number(at, 2), self.number(at + 2, 2)
             size = self.number(at + 4, 4) * _UNITS.get(kind, 0)
             start = at + 8 if size <= 4 else min(self.number(at + 8, 4), len(self.data))
-            found.append(Entry(tag, kind, at, start, min(start + size, len(self.data))))
-        return found
+            entries.append(Entry(tag, kind, at, start, min(start + size, len(self.data))))
+        return entries
 
     def value(self, entry: Entry) -> bytes:
         """The bytes of an entry's value."""
@@ -93,9 +93,9 @@ class Tiff:
         doomed = set(tags)
         begin, end = self.table(ifd)
         tail = begin + 2 + 12 * self.count(ifd)
-        kept = [
+        entries = [
             bytes(self.data[e.at : e.at + 12]) for e in self.entries(ifd) if e.tag not in doomed
         ]
-        count = len(kept).to_bytes(2, "little" if self._order == "<" else "big")
-        table = count + b"".join(kept) + bytes(self.data[tail:end])
+        count = len(entries).to_bytes(2, "little" if self._order == "<" else "big")
+        table = count + b"".join(entries) + bytes(self.data[tail:end])
         self.data[begin:end] = table.ljust(end - begin, b"\0")

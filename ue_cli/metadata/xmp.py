@@ -110,9 +110,9 @@ class _Reader:
             return  # the cut follows when its end is known
         if not inherited:
             spans = [
-                found.span()
-                for found in _ATTRIBUTE.finditer(match.group())
-                if found[1] != b"xmlns" and not found[1].startswith(b"xmlns:")
+                attribute.span()
+                for attribute in _ATTRIBUTE.finditer(match.group())
+                if attribute[1] != b"xmlns" and not attribute[1].startswith(b"xmlns:")
             ]
             for key, value, span in zip(attributes[::2], attributes[1::2], spans, strict=True):
                 what = self.doom(*_split(key)) or self._judge(value)
@@ -140,17 +140,17 @@ class _Reader:
 
     def cut(self) -> tuple[bytes, list[Removed]]:
         """The packet without its cuts, and what they were."""
-        kept: list[bytes] = []
+        pieces: list[bytes] = []
         sizes: dict[str, list[bytes]] = {}
         at = 0
         for cut in sorted(self.cuts, key=lambda c: c.start):
             if cut.start < at:
                 continue  # inside the one before
-            kept.append(self.packet[at : cut.start])
+            pieces.append(self.packet[at : cut.start])
             sizes.setdefault(cut.what, []).append(self.packet[cut.start : cut.end])
             at = cut.end
-        kept.append(self.packet[at:])
-        return b"".join(kept), [Removed.of(what, b"".join(d)) for what, d in sizes.items()]
+        pieces.append(self.packet[at:])
+        return b"".join(pieces), [Removed.of(what, b"".join(d)) for what, d in sizes.items()]
 
 
 def filter_xmp(xmp: bytes, policy: MetadataPolicy) -> tuple[bytes | None, list[Removed]]:
@@ -169,14 +169,14 @@ def filter_xmp(xmp: bytes, policy: MetadataPolicy) -> tuple[bytes | None, list[R
         return None, [Removed.of("XMP", xmp)]
     packet = _utf8(xmp)
     try:
-        kept, removed = _Reader(packet, _doom_for(policy), judge_values=True).cut()
+        remainder, removed = _Reader(packet, _doom_for(policy), judge_values=True).cut()
     except _Unreadable:
         if policy.strip_gps or _BASE64_BYTES.search(packet) or has_picture(xmp):
             return None, [Removed.of("unreadable XMP", xmp)]
         return xmp, []
-    if has_picture(kept):
+    if has_picture(remainder):
         return None, [Removed.of("XMP with a picture in it", xmp)]
-    return (kept if removed else xmp), removed
+    return (remainder if removed else xmp), removed
 
 
 def add_opt_out(xmp: bytes | None) -> bytes:

@@ -24,7 +24,7 @@ OVER_BUDGET = "over-budget"
 
 
 @dataclass(frozen=True, slots=True)
-class Made:
+class ProtectedImage:
     """A protected image as bytes, and all that was measured on them.
 
     Attributes:
@@ -62,19 +62,19 @@ class _Target:
 def make(
     data: bytes,
     decoded: Decoded,
-    shown: Field,
+    field: Field,
     budget: Budget,
     policy: MetadataPolicy,
     *,
     format: write.Requested,
     fill: bool,
-) -> Made:
+) -> ProtectedImage:
     """Protect one decoded image.
 
     Args:
         data: the file's bytes.
         decoded: the image in them.
-        shown: the field of the displayed image.
+        field: the field of the displayed image.
         budget: the ball.
         policy: what happens to metadata.
         format: ``keep``, ``png``, ``webp`` or ``jpeg``.
@@ -84,7 +84,7 @@ def make(
         SkipFile: the file cannot be protected; ``over-budget``: the budget could not be kept.
     """
     rows, columns = decoded.pixels.shape[:2]
-    stored = oriented(shown, decoded.orientation, rows, columns)
+    stored = oriented(field, decoded.orientation, rows, columns)
     target = _Target(*write.choose_format(decoded, format))
     if target.format == write.JPEG_COEFFICIENTS:
         try:
@@ -105,7 +105,7 @@ def _in_coefficients(
     budget: Budget,
     policy: MetadataPolicy,
     fill: bool,
-) -> Made:
+) -> ProtectedImage:
     """JPEG to JPEG: nothing is recompressed."""
     size, limit = decoded.pixels.shape[:2], decoded.pixels.size
     removed: tuple[Removed, ...] = ()
@@ -123,7 +123,7 @@ def _in_coefficients(
         data, levels, stored, budget, fill=fill, decode=look, measure=measure, finish=finish
     )
     _require_budget(result.difference, levels, budget)
-    return Made(
+    return ProtectedImage(
         data=result.data,
         pixels=result.pixels,
         difference=result.difference,
@@ -137,25 +137,25 @@ def _in_coefficients(
 
 def _as_pixels(
     decoded: Decoded, stored: Field, budget: Budget, policy: MetadataPolicy, target: _Target
-) -> Made:
+) -> ProtectedImage:
     """Any image, encoded anew from its perturbed pixels."""
     limit = decoded.pixels.size
     info, removed = filter_info(decoded.info, policy)
     perturbed = apply.perturb(decoded.pixels, stored, budget)
     data = write.encode(replace(decoded, info=info), perturbed, target.format)
-    seen = decode(data, max_pixels=limit).pixels
+    pixels = decode(data, max_pixels=limit).pixels
     notes = (*decoded.notes, *((target.note,) if target.note else ()))
     if target.format == "JPEG":
         # A JPEG encoder moves pixels by itself: what is certified is what went into it.
         encoded = measure(decoded.pixels, perturbed).linf
-        difference, route = measure(decoded.pixels, seen), "jpeg-reencoded"
+        difference, route = measure(decoded.pixels, pixels), "jpeg-reencoded"
     else:
         encoded, route = None, "lossless"
-        difference = measure(decoded.pixels, seen)
+        difference = measure(decoded.pixels, pixels)
         _require_budget(difference, decoded.pixels, budget)
-    return Made(
+    return ProtectedImage(
         data=data,
-        pixels=seen,
+        pixels=pixels,
         difference=difference,
         route=route,
         reason=target.reason,

@@ -17,7 +17,7 @@ from ue_cli.owner.key import Subkey
 from ue_cli.owner.pending import Pending
 from ue_cli.protection.options import MakingOptions
 from ue_cli.protection.pattern import PLACES, CellPattern, place
-from ue_cli.protection.resuming import KeptSearch
+from ue_cli.protection.resuming import SearchCheckpoint
 from ue_cli.types import Bank, Phases, Photo, PhotoSet
 
 MOST = 5000
@@ -56,7 +56,7 @@ def learn_cells(
     """
     method = _method(options)
     chosen = _chosen(photos, secret, options)
-    kept, images = load_readable(
+    indices, images = load_readable(
         [photo.path for photo in chosen],
         method.size,
         jobs=options.jobs,
@@ -64,25 +64,25 @@ def learn_cells(
         title="Reading photos for the surrogate",
         max_pixels=options.max_pixels,
     )
-    chosen = [chosen[index] for index in kept]
+    chosen = [chosen[index] for index in indices]
     seeds = [secret.photo_seed(photo.name) for photo in chosen]
     labels = [photo.label or "" for photo in chosen]
     old = () if frozen is None else frozen.classes
     variants, places = [], {}
-    seen: dict[str, int] = {}
+    counts: dict[str, int] = {}
     for label, seed in zip(labels, seeds, strict=True):
         if frozen is not None and label in old:
             variants.append(CellPattern(frozen).variant(label, seed))
             continue
-        variants.append(seen.get(label, 0))
+        variants.append(counts.get(label, 0))
         places[place(seed)] = variants[-1]
-        seen[label] = variants[-1] + 1
+        counts[label] = variants[-1] + 1
     if options.per == "photo":
-        per_class = max(seen.values(), default=1) if frozen is None else frozen.delta.shape[1]
+        per_class = max(counts.values(), default=1) if frozen is None else frozen.delta.shape[1]
         method = replace(method, per_class=per_class)
     method = replace(method, batches=min(method.batches, 2 * -(-len(chosen) // method.batch)))
     phases.start("Training against a surrogate", method.max_rounds)
-    search, done = KeptSearch(unfinished), 0
+    search, done = SearchCheckpoint(unfinished), 0
 
     def on_step(rounds: int, _: int, __: float) -> None:
         nonlocal done
@@ -92,7 +92,7 @@ def learn_cells(
         done = rounds
 
     names = "\0".join(name for name in photos.classes if name not in old)
-    made = method.optimise(
+    outcome = method.optimise(
         torch.from_numpy(images),
         torch.tensor([photos.classes.index(label) for label in labels]),
         photos.classes,
@@ -106,11 +106,11 @@ def learn_cells(
     )
     phases.step(method.max_rounds - done)
     if options.per == "class":
-        return made.bank
-    known = {} if frozen is None else frozen.provenance.recipe[PLACES]
-    provenance = made.bank.provenance
-    recipe = dict(provenance.recipe) | {PLACES: known | places}
-    return replace(made.bank, provenance=replace(provenance, recipe=recipe))
+        return outcome.bank
+    frozen_places = {} if frozen is None else frozen.provenance.recipe[PLACES]
+    provenance = outcome.bank.provenance
+    recipe = dict(provenance.recipe) | {PLACES: frozen_places | places}
+    return replace(outcome.bank, provenance=replace(provenance, recipe=recipe))
 
 
 def _method(options: MakingOptions) -> Alternation | Tue:

@@ -28,7 +28,7 @@ CODE_VERSION = 2
 
 
 @dataclass(frozen=True, slots=True)
-class Made:
+class Origin:
     """How a new or joined class's pattern was made, for the report.
 
     Attributes:
@@ -52,7 +52,7 @@ def make_codes(
     selection: str,
     frozen: Mapping[str, TextureCode],
     phases: Phases,
-) -> tuple[dict[str, TextureCode], Made]:
+) -> tuple[dict[str, TextureCode], Origin]:
     """Texture codes for classes that have none, beside those that have.
 
     The first classes of a collection get theirs by lot: as many codes are chosen as there are
@@ -94,7 +94,7 @@ def make_codes(
     )
     order = range(len(slots)) if frozen else assignment(secret, band, names)
     codes = {name: chosen.codes[slots[at]] for name, at in zip(sorted(names), order, strict=True)}
-    return codes, Made("cpu", chosen.csd_before, chosen.csd_after, chosen.candidates)
+    return codes, Origin("cpu", chosen.csd_before, chosen.csd_after, chosen.candidates)
 
 
 def assignment(secret: Subkey, band: str, names: Sequence[str]) -> list[int]:
@@ -110,9 +110,9 @@ def search_of(options: MakingOptions, target: Path) -> Iterator[Pending | None]:
     if options.method not in ("pue", "em", "tue"):
         yield None
         return
-    with pending(options.home, target) as found:
-        yield found
-        found.finished = True
+    with pending(options.home, target) as search:
+        yield search
+        search.finished = True
 
 
 def make_cells(
@@ -122,7 +122,7 @@ def make_cells(
     frozen: Bank | None,
     phases: Phases,
     unfinished: Pending | None,
-) -> tuple[Bank, Made]:
+) -> tuple[Bank, Origin]:
     """A bank of cells for the photos' classes; what ``frozen`` holds stays.
 
     Args:
@@ -144,7 +144,7 @@ def make_cells(
     from ue_cli.protection.learned import learn_cells
 
     bank = learn_cells(photos, secret, options, frozen, device, phases, unfinished)
-    return bank, Made(device, None, None)
+    return bank, Origin(device, None, None)
 
 
 def _separated(
@@ -154,7 +154,7 @@ def _separated(
     frozen: Bank | None,
     device: str,
     phases: Phases,
-) -> tuple[Bank, Made]:
+) -> tuple[Bank, Origin]:
     from ue_cli.methods.csd import PixelCsd
 
     method = PixelCsd(cells=options.cells, gradient=options.gradient)
@@ -168,7 +168,7 @@ def _separated(
         device=device,
         on_step=lambda *_: phases.step(),
     )
-    return bank, Made(device, None, None)
+    return bank, Origin(device, None, None)
 
 
 def learned_words(bank: Bank) -> dict[str, Any]:

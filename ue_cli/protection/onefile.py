@@ -25,7 +25,7 @@ from ue_cli.jpeg.transform import CEILING
 from ue_cli.metadata.embedded import MetadataPolicy
 from ue_cli.owner.key import Subkey
 from ue_cli.owner.manifest import safe_join
-from ue_cli.protection.embed import Made, make
+from ue_cli.protection.embed import ProtectedImage, make
 from ue_cli.protection.pattern import Pattern
 from ue_cli.report import Picture, make_flat_crop, make_thumbnail
 from ue_cli.textures.visibility import bounded, predicted, small_copy
@@ -146,47 +146,45 @@ def _protect(task: Task, shared: Shared) -> Written:
     digest = hashlib.sha256(data)
     _refuse_protected(digest.digest(), shared.protected)
     original_hmac = shared.subkey.hmac_hash(digest.hexdigest())
-    kept = task.finished
-    if kept is not None and not _is_current(kept, original_hmac, shared.out):
-        kept = None
-    if kept is not None:
+    record = task.finished
+    if record is not None and _is_current(record, original_hmac, shared.out):
         examined = None
         if task.examine:
             before = decode(data, max_pixels=shared.max_pixels)
-            after = decode(shared.out / kept.output, max_pixels=shared.max_pixels)
-            examined = _examine(task.name, kept.jod, before, after.pixels)
-        return Written(kept, examined, fresh=False)
+            after = decode(shared.out / record.output, max_pixels=shared.max_pixels)
+            examined = _examine(task.name, record.jod, before, after.pixels)
+        return Written(record, examined, fresh=False)
 
     decoded = decode(data, max_pixels=shared.max_pixels)
     seed = shared.subkey.photo_seed(task.name)
-    made, jod, (carried, strength) = within_look(data, decoded, task.label, seed, shared)
-    output = task.naming.final(made.extension)
+    image, jod, (carried, strength) = within_look(data, decoded, task.label, seed, shared)
+    output = task.naming.final(image.extension)
     target = safe_join(shared.out, output)
     _make_folder(target.parent)
-    write.write_atomic(target, made.data)
-    examined = _examine(task.name, jod, decoded, made.pixels) if task.examine else None
+    write.write_atomic(target, image.data)
+    examined = _examine(task.name, jod, decoded, image.pixels) if task.examine else None
     record = FileRecord(
         name=task.name,
         output=output,
         label=task.label,
-        route=made.route,
-        route_reason=made.reason,
+        route=image.route,
+        route_reason=image.reason,
         width=decoded.width,
         height=decoded.height,
-        linf=made.difference.linf,
+        linf=image.difference.linf,
         linf_limit=shared.budget.radius(decoded.pixels.dtype),
-        linf_encoding=made.linf_encoding,
-        mean_abs=made.difference.mean_abs,
-        mse=made.difference.mse,
-        sha256=hashlib.sha256(made.data).hexdigest(),
+        linf_encoding=image.linf_encoding,
+        mean_abs=image.difference.mean_abs,
+        mse=image.difference.mse,
+        sha256=hashlib.sha256(image.data).hexdigest(),
         original_hmac=original_hmac,
         bytes_in=len(data),
-        bytes_out=len(made.data),
+        bytes_out=len(image.data),
         jod=jod,
         carried=carried,
         strength=strength,
-        removed=tuple(str(one) for one in made.removed),
-        notes=(*made.notes, *_small(decoded)),
+        removed=tuple(str(removal) for removal in image.removed),
+        notes=(*image.notes, *_small(decoded)),
     )
     return Written(record, examined, fresh=True)
 
@@ -202,7 +200,7 @@ def _small(decoded: Decoded) -> tuple[str, ...]:
 
 def within_look(
     data: bytes, decoded: Decoded, label: str, seed: bytes, shared: Shared
-) -> tuple[Made, float, tuple[float, float]]:
+) -> tuple[ProtectedImage, float, tuple[float, float]]:
     """One photo at the amplitudes that its look allows, as measured on what was made.
 
     Args:
@@ -230,7 +228,7 @@ def within_look(
     field = whole.softened() if stays and least is not None else whole
     target = bounded(field, picture, size, shared.budget, shared.look, ceiling=ceiling)
     for attempt in range(1, ATTEMPTS + 1):
-        made = make(
+        image = make(
             data,
             decoded,
             target,
@@ -239,15 +237,15 @@ def within_look(
             format=shared.format,
             fill=least is None,
         )
-        jod = predicted(picture, decoded.pixels, made.pixels, decoded.orientation, shared.budget)
+        jod = predicted(picture, decoded.pixels, image.pixels, decoded.orientation, shared.budget)
         if least is None or jod >= least - TOLERANCE:
             rows, columns = decoded.pixels.shape[:2]
             meant, full, along = (
                 oriented(f, decoded.orientation, rows, columns)
                 for f in (target, whole, whole.softened())
             )
-            arrived = carried(meant, full, along, decoded.pixels, made.pixels, shared.budget)
-            return made, jod, arrived
+            arrived = carried(meant, full, along, decoded.pixels, image.pixels, shared.budget)
+            return image, jod, arrived
         # What is lost goes about with the square of the amplitude, until rounding to whole levels
         # holds it: each attempt goes farther below.
         target = target.scaled(0.95**attempt * math.sqrt((10 - least) / (10 - jod)))

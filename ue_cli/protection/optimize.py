@@ -95,11 +95,11 @@ def optimise(options: OptimizeOptions, phases: Phases) -> OptimizeResult:
     check_source(options.src)
     _check_file(options)
     phases.start("Scanning", 1)
-    found = scan(options.src)
+    source = scan(options.src)
     phases.step()
-    if not found.files:
+    if not source.files:
         raise no_files(options.src)
-    photos, _ = label_photos(found, options, None, phases)
+    photos, _ = label_photos(source, options, None, phases)
     phases.note(f"Labels: {photos.label_reason}")
     if len(photos.classes) == 1:
         phases.note(
@@ -175,9 +175,9 @@ def _portable(bank: Bank, photos: PhotoSet, secret: Subkey, options: OptimizeOpt
     places: dict[str, int] = recipe.pop(PLACES, {})
     samples = {}
     for photo in photos.photos if places else ():
-        own = places.get(place(secret.photo_seed(photo.name)))
-        if own is not None:
-            samples[sample_key(photo.label or "", photo.name)] = own
+        sample = places.get(place(secret.photo_seed(photo.name)))
+        if sample is not None:
+            samples[sample_key(photo.label or "", photo.name)] = sample
     drawn = "the owner's key" if options.seed is None else f"seed {options.seed}"
     recipe |= {"photos": len(photos.photos), "drawn from": drawn}
     if samples:

@@ -107,13 +107,13 @@ def choose_cells(
     if method == "csd":
         _refuse("--method csd draws for every photo by itself", "pue, em or tue", {"per": per})
     if method != "tue":
-        own = {
+        tue_options = {
             "preset": preset,
             "surrogate": surrogate,
             "contrastive-weight": contrastive_weight,
             "csd-weight": csd_weight,
         }
-        _refuse(f"--method {method} is not tue", "tue", own)
+        _refuse(f"--method {method} is not tue", "tue", tue_options)
         return MethodChoice(
             method=method,
             space="pixel",

@@ -54,11 +54,11 @@ class TexturePattern:
     def field(self, label: str, seed: bytes, photo: Decoded, small: PixelArray) -> Field:
         """See `Pattern.field`; a photo's name does not matter here."""
         code = self.codes[label]
-        own = self.secret.pixel_seed(turned(photo.pixels, photo.orientation))
+        pixel_seed = self.secret.pixel_seed(turned(photo.pixels, photo.orientation))
         if self.bandwidth > 0:
-            phasors = local_phasors(own, code, small.astype(np.float64), self.bandwidth)
+            phasors = local_phasors(pixel_seed, code, small.astype(np.float64), self.bandwidth)
         else:
-            phasors = keyed_phasors(own, code)
+            phasors = keyed_phasors(pixel_seed, code)
         return TextureField(code, phasors, photo.height, photo.width)
 
 
@@ -77,8 +77,8 @@ SAMPLES = "samples"
 
 def sample_key(label: str, name: str) -> str:
     """A photo's name in ``SAMPLES``: of its class and its name in the folder."""
-    said = f"{label}\0{name}".encode("utf-8", "surrogatepass")
-    return sha256(said).hexdigest()[:16]
+    text = f"{label}\0{name}".encode("utf-8", "surrogatepass")
+    return sha256(text).hexdigest()[:16]
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +98,6 @@ class CellPattern:
 
     def variant(self, label: str, seed: bytes) -> int:
         """Which of its class's patterns a photo carries: its own, or one by its seed."""
-        own = self.bank.provenance.recipe.get(PLACES, {}).get(place(seed))
-        drawn: int = int.from_bytes(seed[:8], "big") if own is None else own
+        variant = self.bank.provenance.recipe.get(PLACES, {}).get(place(seed))
+        drawn: int = int.from_bytes(seed[:8], "big") if variant is None else variant
         return drawn % len(self.bank.delta[0])

@@ -22,7 +22,7 @@ from ue_cli.owner.pending import Pending
 from ue_cli.owner.state import Collection
 from ue_cli.protection.making import (
     CODE_VERSION,
-    Made,
+    Origin,
     learned_words,
     make_cells,
     make_codes,
@@ -43,7 +43,7 @@ SIZED = 16
 """Photos whose headers are read to learn how large the photos are."""
 
 
-def known_collection(options: ProtectOptions) -> tuple[str, CollectionInfo | None]:
+def output_collection(options: ProtectOptions) -> tuple[str, CollectionInfo | None]:
     """The collection that OUT already belongs to, its fingerprint first; None where OUT is new.
 
     Raises:
@@ -71,12 +71,12 @@ def require_same(
     Raises:
         UeError: ``options-differ``.
     """
-    own = {"method": options.method, "levels": options.budget.levels}
-    wanted = own | _byte_options(options, public)
-    made = info.options | {"method": info.method, "levels": info.levels}
-    differing = [name for name, value in wanted.items() if made.get(name) != value]
+    wanted = {"method": options.method, "levels": options.budget.levels}
+    wanted |= _byte_options(options, public)
+    previous = info.options | {"method": info.method, "levels": info.levels}
+    differing = [name for name, value in wanted.items() if previous.get(name) != value]
     if differing:
-        before = made | _called(info.recipe)
+        before = previous | _called(info.recipe)
         today = wanted | _called({} if public is None else public.recipe())
         was, now_ = (
             ", ".join(_flag(name, flags.get(name)) for name in differing)
@@ -94,7 +94,7 @@ def _flag(name: str, value: object) -> str:
 
 
 def label_photos(
-    found: Scan, options: MakingOptions, info: CollectionInfo | None, phases: Phases
+    scan: Scan, options: MakingOptions, info: CollectionInfo | None, phases: Phases
 ) -> tuple[PhotoSet, Clusters | None]:
     """Label a scan, by the collection's own rule where there is one."""
     rule, clusters = options.labels, None
@@ -111,7 +111,7 @@ def label_photos(
             phases.step()
         return rows
 
-    return label(found, rule, features=features, clusters=clusters)
+    return label(scan, rule, features=features, clusters=clusters)
 
 
 def _features(task: tuple[int, Path]) -> FloatArray | None:
@@ -129,7 +129,7 @@ def create_collection(
     clusters: Clusters | None,
     public: PublicPerturbation | None,
     phases: Phases,
-) -> tuple[Collection, Pattern, Made]:
+) -> tuple[Collection, Pattern, Origin]:
     """Make a new collection's perturbation and its state, before the first image is written."""
     with search_of(options, options.out) as unfinished:
         return _created(options, owner, photos, clusters, public, phases, unfinished)
@@ -143,7 +143,7 @@ def _created(
     public: PublicPerturbation | None,
     phases: Phases,
     unfinished: Pending | None,
-) -> tuple[Collection, Pattern, Made]:
+) -> tuple[Collection, Pattern, Origin]:
     info = CollectionInfo(
         id=new_id() if unfinished is None else unfinished.id,
         created=now(),
@@ -162,16 +162,16 @@ def _created(
         collection = Collection.create(options.home, owner, info, {BANK_FILE: _bytes(bank)})
         return collection, CellPattern(bank), _taken(public, bank, photos)
     if options.space == "pixel":
-        bank, made = make_cells(photos, secret, options, None, phases, unfinished)
+        bank, origin = make_cells(photos, secret, options, None, phases, unfinished)
         info = replace(info, recipe=info.recipe | learned_words(bank))
         collection = Collection.create(options.home, owner, info, {BANK_FILE: _bytes(bank)})
-        return collection, CellPattern(bank), made
+        return collection, CellPattern(bank), origin
     secret, recipe = info.texture_secret(owner), recipe_from_json(info.recipe)
-    codes, made = make_codes(photos.classes, secret, recipe, options.selection, {}, phases)
-    info = replace(info, recipe=info.recipe | {"candidates": made.candidates})
+    codes, origin = make_codes(photos.classes, secret, recipe, options.selection, {}, phases)
+    info = replace(info, recipe=info.recipe | {"candidates": origin.candidates})
     collection = Collection.create(options.home, owner, info)
     collection.add_codes({name: code.to_json() for name, code in codes.items()})
-    return collection, TexturePattern(codes, recipe.bandwidth, secret), made
+    return collection, TexturePattern(codes, recipe.bandwidth, secret), origin
 
 
 def join_collection(
@@ -181,7 +181,7 @@ def join_collection(
     photos: PhotoSet,
     public: PublicPerturbation | None,
     phases: Phases,
-) -> tuple[Pattern, Made | None]:
+) -> tuple[Pattern, Origin | None]:
     """Make what classes that are new to a collection carry; whatever it has stays frozen."""
     if options.space == "pixel":
         bank = load_bank(collection.folder / BANK_FILE)
@@ -192,18 +192,18 @@ def join_collection(
         if all(name in bank.classes for name in photos.classes):
             return CellPattern(bank), None
         with search_of(options, options.out) as unfinished:
-            bank, made = make_cells(photos, collection.subkey, options, bank, phases, unfinished)
+            bank, origin = make_cells(photos, collection.subkey, options, bank, phases, unfinished)
             save_bank(bank, collection.folder / BANK_FILE)
-        return CellPattern(bank), made
+        return CellPattern(bank), origin
     frozen = {name: TextureCode.from_json(x) for name, x in collection.info.codes.items()}
     # What was usual when the collection began holds for all of its photos and classes.
     recipe, secret = recipe_from_json(collection.info.recipe), collection.info.texture_secret(owner)
     joining = [name for name in photos.classes if name not in frozen]
     if not joining:
         return TexturePattern(frozen, recipe.bandwidth, secret), None
-    codes, made = make_codes(joining, secret, recipe, options.selection, frozen, phases)
+    codes, origin = make_codes(joining, secret, recipe, options.selection, frozen, phases)
     collection.add_codes({name: code.to_json() for name, code in codes.items()})
-    return TexturePattern(frozen | codes, recipe.bandwidth, secret), made
+    return TexturePattern(frozen | codes, recipe.bandwidth, secret), origin
 
 
 def _bytes(bank: Bank) -> bytes:
@@ -213,8 +213,8 @@ def _bytes(bank: Bank) -> bytes:
         return path.read_bytes()
 
 
-def _taken(public: PublicPerturbation, bank: Bank, photos: PhotoSet) -> Made:
-    return Made("cpu", None, None, cautions=public_cautions(public, bank, photos))
+def _taken(public: PublicPerturbation, bank: Bank, photos: PhotoSet) -> Origin:
+    return Origin("cpu", None, None, cautions=public_cautions(public, bank, photos))
 
 
 def _byte_options(options: ProtectOptions, public: PublicPerturbation | None) -> dict[str, Any]:

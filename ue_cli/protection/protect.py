@@ -18,14 +18,14 @@ from ue_cli.owner.manifest import ManifestWriter, safe_join
 from ue_cli.owner.places import check_places, check_private, no_files
 from ue_cli.owner.state import Collection, ProtectedHashes
 from ue_cli.protection.aftercare import certify_after
-from ue_cli.protection.making import Made
+from ue_cli.protection.making import Origin
 from ue_cli.protection.onefile import Shared, Task, Written, protect_file, set_up
 from ue_cli.protection.options import ProtectOptions
 from ue_cli.protection.prepare import (
     create_collection,
     join_collection,
-    known_collection,
     label_photos,
+    output_collection,
     require_same,
 )
 from ue_cli.protection.publicnotes import describe
@@ -52,31 +52,31 @@ def protect(options: ProtectOptions, phases: Phases) -> ProtectResult:
     check_private(options.src, options.out, report_folder(options.out), options.home)
     public = read_perturbation(options)
     phases.start("Scanning", 1)
-    found = scan(options.src)
+    source = scan(options.src)
     phases.step()
-    if not found.files:
+    if not source.files:
         raise no_files(options.src)
-    fingerprint, info = known_collection(options)
+    fingerprint, info = output_collection(options)
     if info is not None:
         require_same(options, info, public)
-    photos, clusters = label_photos(found, options, info, phases)
+    photos, clusters = label_photos(source, options, info, phases)
     phases.note(f"Labels: {photos.label_reason}")
     if public is not None and public.chosen:
         phases.note(f"Perturbation: {public.chosen}")
     if options.dry_run:
-        return _plan(found, photos, public, options, started)
+        return _plan(source, photos, public, options, started)
 
     owner = load_or_create_key(options.home)
-    made: Made | None
+    origin: Origin | None
     if info is None:
-        collection, pattern, made = create_collection(
+        collection, pattern, origin = create_collection(
             options, owner, photos, clusters, public, phases
         )
     else:
         collection = Collection.open(options.home, owner, fingerprint)
     with collection:
         if info is not None:
-            pattern, made = join_collection(collection, owner, options, photos, public, phases)
+            pattern, origin = join_collection(collection, owner, options, photos, public, phases)
         options.out.mkdir(exist_ok=True)
         shared = Shared(
             out=options.out,
@@ -89,7 +89,7 @@ def protect(options: ProtectOptions, phases: Phases) -> ProtectResult:
             max_pixels=options.max_pixels,
             protected=ProtectedHashes(options.home).load(),
         )
-        run = Run(skipped=list(found.skipped))
+        run = Run(skipped=list(source.skipped))
         secret = options.space == "texture"
         with ManifestWriter(
             options.out,
@@ -99,15 +99,17 @@ def protect(options: ProtectOptions, phases: Phases) -> ProtectResult:
         ) as manifest:
             sweep(options.out)  # OUT is ours from here on: nobody else's drafts lie in it
             _write_files(photos, collection, manifest, shared, options, run, phases)
-            if run.fresh + run.kept:
+            if run.fresh + run.earlier_files:
                 manifest.finish()
             elif not manifest.entries:
                 manifest.discard()
-        if run.fresh + run.kept:
-            result = write_summary(options, photos, collection, run, made, public, started, phases)
+        if run.fresh + run.earlier_files:
+            result = write_summary(
+                options, photos, collection, run, origin, public, started, phases
+            )
         elif info is None:
             collection.discard()
-    if run.fresh + run.kept:
+    if run.fresh + run.earlier_files:
         return certify_after(options, result, phases) if options.certify else result
     if info is None:
         with suppress(OSError):  # it was there before, with something harmless in it
@@ -139,7 +141,7 @@ def _write_files(
             _drop_renamed(task, outcome.record, manifest, options)
             collection.append(outcome.record)
         else:
-            run.kept += 1
+            run.earlier_files += 1
         manifest.add(outcome.record.output, outcome.record.sha256)
         if outcome.examined is not None:
             run.examined[task.name] = outcome.examined
@@ -208,7 +210,7 @@ def _nothing_usable(run: Run) -> UeError:
 
 
 def _plan(
-    found: Scan,
+    source: Scan,
     photos: PhotoSet,
     public: PublicPerturbation | None,
     options: ProtectOptions,
@@ -219,10 +221,10 @@ def _plan(
         out=options.out,
         report=None,
         fingerprint=None,
-        found=len(photos.photos),
+        candidates=len(photos.photos),
         fresh=0,
-        kept=0,
-        skipped=found.skipped,
+        earlier_files=0,
+        skipped=source.skipped,
         classes=photos.classes,
         label_rule=photos.label_rule,
         label_reason=photos.label_reason,

@@ -46,7 +46,7 @@ def public_cautions(
         bank: what it became.
         photos: of this run.
     """
-    found = [
+    cautions = [
         Caution(
             PUBLIC_CAUTION,
             f"Anyone who has the same perturbation ({public.name}, SHA-256 {public.sha256[:12]}…) "
@@ -57,7 +57,7 @@ def public_cautions(
         )
     ]
     if mixed := mixed_classes(bank):
-        found.append(
+        cautions.append(
             Caution(
                 "mixed-classes",
                 f"The perturbation has {len(public.bank.classes)} entries for {len(bank.classes)} "
@@ -67,7 +67,7 @@ def public_cautions(
             )
         )
     if other := _made_for_others(public.bank, photos):
-        found.append(
+        cautions.append(
             Caution(
                 "other-data",
                 f"The perturbation was learned on other photos than these: {other}. That can do "
@@ -76,7 +76,7 @@ def public_cautions(
                 "then. Else choose another one, or leave --perturbation out.",
             )
         )
-    return tuple(found)
+    return tuple(cautions)
 
 
 def _made_for_others(bank: Bank, photos: PhotoSet) -> str:
@@ -84,14 +84,15 @@ def _made_for_others(bank: Bank, photos: PhotoSet) -> str:
     if bank.provenance.method == "csd":  # which looks at no photo
         return ""
     samples = bank.provenance.recipe.get(SAMPLES, {})
-    known = any(sample_key(photo.label or "", photo.name) in samples for photo in photos.photos)
-    if samples and not known:
+    match = any(sample_key(photo.label or "", photo.name) in samples for photo in photos.photos)
+    if samples and not match:
         return f"of its {len(samples):,} files none is here, by class and name"
     named = [name for name in bank.classes if not name.isdigit()]
     if named and not any(has_name(bank.classes, name) for name in photos.classes):
-        return f"none of its classes ({_some(named)}) is one of these ({_some(photos.classes)})"
+        theirs, ours = _first_names(named), _first_names(photos.classes)
+        return f"none of its classes ({theirs}) is one of these ({ours})"
     return ""
 
 
-def _some(names: Sequence[str]) -> str:
+def _first_names(names: Sequence[str]) -> str:
     return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")

@@ -62,32 +62,31 @@ class PublicPerturbation:
 
     def recipe(self) -> dict[str, Any]:
         """For the collection's state and the report."""
-        own = self.bank.provenance
+        provenance = self.bank.provenance
+        recipe = provenance.recipe
         words = {"perturbation": self.name, "SHA-256": self.sha256, PUBLIC: True}
         if self.chosen:
             words["chosen"] = self.chosen
-        if own.method != "published":
-            words["made by"] = f"{own.method} in {own.space} space, {own.created_by}"
-        elif own.recipe.get("sha256") != self.sha256:
-            words["converted from"] = (
-                f"{own.recipe.get('file')}, SHA-256 {own.recipe.get('sha256')}"
+        if provenance.method != "published":
+            words["made by"] = (
+                f"{provenance.method} in {provenance.space} space, {provenance.created_by}"
             )
-        return words | {
-            name: own.recipe[name] for name in ("format", "units") if name in own.recipe
-        }
+        elif recipe.get("sha256") != self.sha256:
+            words["converted from"] = f"{recipe.get('file')}, SHA-256 {recipe.get('sha256')}"
+        return words | {name: recipe[name] for name in ("format", "units") if name in recipe}
 
 
 def read_perturbation(options: ProtectOptions) -> PublicPerturbation | None:
     """What ``--perturbation`` names; None where a private one is to be made.
 
     Raises:
-        UeError: see `read_found`.
+        UeError: see `load_perturbation`.
     """
     if options.perturbation is None:
         return None
-    found, *rest = resolve_every(options.perturbation)
-    public = read_found(
-        found,
+    file, *rest = resolve_every(options.perturbation)
+    public = load_perturbation(
+        file,
         options.budget,
         order=options.order,
         units=options.units,
@@ -96,14 +95,14 @@ def read_perturbation(options: ProtectOptions) -> PublicPerturbation | None:
     if not rest:
         return public
     chosen = (
-        f"{found.name} comes first of {len(rest) + 1} for {options.perturbation}. The rule: "
+        f"{file.name} comes first of {len(rest) + 1} for {options.perturbation}. The rule: "
         f"{RULE}. After it: {', '.join(other.name for other in rest)}."
     )
     return replace(public, chosen=chosen)
 
 
-def read_found(
-    found: PerturbationFile,
+def load_perturbation(
+    file: PerturbationFile,
     budget: Budget | None,
     *,
     order: str | None = None,
@@ -113,7 +112,7 @@ def read_found(
     """Read a perturbation that others have, too.
 
     Args:
-        found: its file.
+        file: where it lies, and what is known of it.
         budget: the ball to be in; None: that of the file, for an array the least that holds it.
         order: of an array's rows; see `read_order`.
         units: of an array's values; None: found from them.
@@ -122,40 +121,40 @@ def read_found(
     Raises:
         UeError: with exit code 4, or 2 for flags that only a published array needs.
     """
-    if found.path.suffix.lower() in SUFFIXES:
+    if file.path.suffix.lower() in SUFFIXES:
         if budget is None and units == "epsilon":
             raise UeError(
                 "perturbation-units",
-                f"{found.path.name} is said to hold multiples of epsilon, and no budget is given.",
+                f"{file.path.name} is said to hold multiples of epsilon, and no budget is given.",
                 "Multiply its values by the budget, and say --units levels.",
                 exit_code=ExitCode.PERTURBATION_UNAVAILABLE,
             )
         rows = None if order is None else read_order(order)
         widest = budget or Budget(MOST_LEVELS)
-        bank = read_published(found.path, widest, order=rows, units=units, rescale=rescale)
+        bank = read_published(file.path, widest, order=rows, units=units, rescale=rescale)
         if budget is None:
             bank = replace(bank, budget=Budget(int(np.abs(bank.delta.astype(np.int16)).max())))
     else:
-        bank = load_bank(found.path)
-        _check_bank(found.path, bank)
+        bank = load_bank(file.path)
+        _check_bank(file.path, bank)
         for flag, value in (("--order", order), ("--units", units)):
             if value is not None:
                 raise UeError(
                     "flags-clash",
-                    f"{found.path.name} says itself what it holds, but {flag} {value} was given.",
+                    f"{file.path.name} says itself what it holds, but {flag} {value} was given.",
                     f"Leave {flag} out: it is for {', '.join(SUFFIXES)} files.",
                 )
         bank = with_budget(bank, budget or bank.budget, rescale=rescale)
     if bank.provenance.space != "pixel":
         raise UeError(
             "perturbation-space",
-            f"A perturbation in pixel space was expected; {found.path.name} is one in "
+            f"A perturbation in pixel space was expected; {file.path.name} is one in "
             f"{bank.provenance.space} space.",
             "Choose another one: ue fetch-perturbations lists some.",
             exit_code=ExitCode.PERTURBATION_UNAVAILABLE,
         )
     return PublicPerturbation(
-        bank, found.address or found.path.name, found.sha256, found.source, found.card
+        bank, file.address or file.path.name, file.sha256, file.source, file.card
     )
 
 
@@ -167,7 +166,7 @@ def _check_bank(path: Path, bank: Bank) -> None:
     if bank.provenance.method == "csd" and most == 1:
         return  # bundled ones say there, in words, how many became one
     if not isinstance(samples, dict) or not all(
-        type(own) is int and 0 <= own < most for own in samples.values()
+        type(variant) is int and 0 <= variant < most for variant in samples.values()
     ):
         raise unusable(
             path,
@@ -191,25 +190,27 @@ def fit_to_photos(
     places = {} if frozen is None else dict(frozen.provenance.recipe.get(PLACES, {}))
     per_class = None
     if public.bank.delta.shape[1] > 1:
-        own = public.bank.provenance.recipe.get(SAMPLES, {})
-        per_class = _give_samples(photos, secret, own, places)
+        samples = public.bank.provenance.recipe.get(SAMPLES, {})
+        per_class = _give_samples(photos, secret, samples, places)
     bank = transfer_bank(public.bank, photos.classes, per_class=per_class, frozen=frozen)
-    said = {PUBLIC: True, "file": public.name, "sha256": public.sha256}
-    recipe = dict(bank.provenance.recipe) | said | ({PLACES: places} if places else {})
+    recipe = dict(bank.provenance.recipe)
+    recipe |= {PUBLIC: True, "file": public.name, "sha256": public.sha256}
+    if places:
+        recipe[PLACES] = places
     recipe["source"] = {k: v for k, v in recipe["source"].items() if k != SAMPLES}
     return replace(bank, provenance=replace(bank.provenance, recipe=recipe))
 
 
 def _give_samples(
-    photos: PhotoSet, secret: Subkey, own: Mapping[str, int], places: dict[str, int]
+    photos: PhotoSet, secret: Subkey, samples: Mapping[str, int], places: dict[str, int]
 ) -> int:
     """Add to ``places`` the photos that have none; returns how many samples a class needs."""
     waiting: dict[str, list[str]] = {}
     following: dict[str, int] = {}
     for photo in photos.photos:
         label, key = photo.label or "", place(secret.photo_seed(photo.name))
-        if key not in places and (known := own.get(sample_key(label, photo.name))) is not None:
-            places[key] = known
+        if key not in places and (sample := samples.get(sample_key(label, photo.name))) is not None:
+            places[key] = sample
         if key in places:
             following[label] = max(following.get(label, 0), places[key] + 1)
         else:

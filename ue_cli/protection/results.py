@@ -23,14 +23,14 @@ class Run:
 
     Attributes:
         fresh: how many files were written.
-        kept: how many earlier outputs still stood.
+        earlier_files: how many earlier outputs still stood.
         skipped: what was left alone.
         examined: the report's sample, by name.
         worst: the ``WORST`` photos, as far as they are not in the sample.
     """
 
     fresh: int = 0
-    kept: int = 0
+    earlier_files: int = 0
     skipped: list[Skipped] = field(default_factory=list)
     examined: dict[str, Examined] = field(default_factory=dict)
     worst: list[Examined] = field(default_factory=list)
@@ -58,8 +58,8 @@ class ProtectResult:
         out: OUT.
         report: the report's folder.
         fingerprint: of the collection.
-        found: candidate files.
-        fresh, kept: files written now, and finished earlier.
+        candidates: how many files there were to protect.
+        fresh, earlier_files: files written now, and finished earlier.
         skipped: files left alone.
         classes: class names.
         label_rule, label_reason: as in `PhotoSet`.
@@ -78,9 +78,9 @@ class ProtectResult:
     out: Path
     report: Path | None
     fingerprint: str | None
-    found: int
+    candidates: int
     fresh: int
-    kept: int
+    earlier_files: int
     skipped: tuple[Skipped, ...]
     classes: tuple[str, ...]
     label_rule: str
@@ -98,7 +98,7 @@ class ProtectResult:
     @property
     def exit_code(self) -> ExitCode:
         """A bug before the budget, and the budget before other skipped files."""
-        codes = {one.code for one in self.skipped}
+        codes = {skip.code for skip in self.skipped}
         if BUG in codes:
             return ExitCode.BUG
         if OVER_BUDGET in codes or (self.budget is not None and not self.budget.passed):
@@ -117,9 +117,9 @@ class ProtectResult:
             "out": str(self.out),
             "report": str(self.report) if self.report else None,
             "collection": self.fingerprint,
-            "found": self.found,
+            "found": self.candidates,
             "protected": self.fresh,
-            "kept": self.kept,
+            "kept": self.earlier_files,
             "skipped": [{"name": s.name, "code": s.code, "reason": s.reason} for s in self.skipped],
             "classes": list(self.classes),
             "labels": {"rule": self.label_rule, "reason": self.label_reason},

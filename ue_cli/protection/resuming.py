@@ -15,7 +15,7 @@ _SHARE = 0.05
 """Of the time of a search that may go into keeping its state."""
 
 
-class KeptSearch:
+class SearchCheckpoint:
     """A `methods.rounds.Checkpoint` in the owner's state.
 
     Args:
@@ -37,9 +37,9 @@ class KeptSearch:
         if raw is None:
             return None
         try:
-            found = torch.load(BytesIO(raw), map_location="cpu", weights_only=True)
-            state: Mapping[str, Any] = found["state"]
-            self.resumed = found["key"] == key
+            checkpoint = torch.load(BytesIO(raw), map_location="cpu", weights_only=True)
+            state: Mapping[str, Any] = checkpoint["state"]
+            self.resumed = checkpoint["key"] == key
         except Exception:  # which errors damaged bytes raise there is not fixed
             return None
         return state if self.resumed else None

@@ -18,7 +18,7 @@ from ue_cli.images.decode import DECODER
 from ue_cli.owner.manifest import read_manifest
 from ue_cli.owner.state import Collection
 from ue_cli.protection.advice import certify_command, evaluate_command
-from ue_cli.protection.making import Made
+from ue_cli.protection.making import Origin
 from ue_cli.protection.options import ProtectOptions
 from ue_cli.protection.publicnotes import describe
 from ue_cli.protection.published import PublicPerturbation
@@ -48,7 +48,7 @@ def write_summary(
     photos: PhotoSet,
     collection: Collection,
     run: Run,
-    made: Made | None,
+    origin: Origin | None,
     public: PublicPerturbation | None,
     started: float,
     phases: Phases,
@@ -59,7 +59,7 @@ def write_summary(
     sums = tally(collection.records())
     classes = Counter(record.label for record in collection.records())
     skipped = tuple(sorted(run.skipped, key=lambda skip: skip.name))
-    cautions = () if made is None else made.cautions
+    cautions = () if origin is None else origin.cautions
     cautions += _cautions(options, photos, run, classes, sums.stripped, budget)
     examined = [run.examined[name] for name in sorted(run.examined)]
     pictures = [photo.picture for photo in (*examined, *run.worst)]
@@ -73,8 +73,8 @@ def write_summary(
         source=photos.root.name,
         output=options.out.name,
         output_sha256=output_sha256,
-        device="CPU" if made is None else made.device.upper(),
-        method=_method(options, collection, made),
+        device="CPU" if origin is None else origin.device.upper(),
+        method=_method(options, collection, origin),
         collection=collection.fingerprint,
         decoder=DECODER,
         labels=Labels(photos.label_rule, photos.label_reason, dict(sorted(classes.items()))),
@@ -83,7 +83,7 @@ def write_summary(
         counts={
             "found": len(photos.photos),
             "protected in this run": run.fresh,
-            "kept from an earlier run": run.kept,
+            "kept from an earlier run": run.earlier_files,
             "skipped": len(skipped),
         },
         skipped=skipped,
@@ -105,9 +105,9 @@ def write_summary(
         out=options.out,
         report=folder,
         fingerprint=collection.fingerprint,
-        found=len(photos.photos),
+        candidates=len(photos.photos),
         fresh=run.fresh,
-        kept=run.kept,
+        earlier_files=run.earlier_files,
         skipped=skipped,
         classes=photos.classes,
         label_rule=photos.label_rule,
@@ -135,7 +135,9 @@ def _outdated(report: Report, folder: Path) -> tuple[Caution, ...]:
     return tuple(Caution(code, gap, f"Make it again: {to}") for code, gap, to in gaps if gap)
 
 
-def _method(options: ProtectOptions, collection: Collection, made: Made | None) -> dict[str, str]:
+def _method(
+    options: ProtectOptions, collection: Collection, origin: Origin | None
+) -> dict[str, str]:
     method = options.method.upper()
     words = {
         "method": method if options.selection == "csd" else "random codes (a baseline)",
@@ -144,8 +146,9 @@ def _method(options: ProtectOptions, collection: Collection, made: Made | None) 
         "epsilon": f"{options.budget.levels}/255",
     }
     words |= {name: str(value) for name, value in collection.info.recipe.items()}
-    if made is not None and made.csd_before is not None and made.csd_after is not None:
-        words["CSD of the codes"] = f"{made.csd_before:.3f} as drawn, {made.csd_after:.3f} chosen"
+    if origin is not None and origin.csd_before is not None and origin.csd_after is not None:
+        before, after = origin.csd_before, origin.csd_after
+        words["CSD of the codes"] = f"{before:.3f} as drawn, {after:.3f} chosen"
     return words
 
 
@@ -157,10 +160,10 @@ def _cautions(
     removed: int,
     budget: BudgetCertificate,
 ) -> tuple[Caution, ...]:
-    found: list[Caution] = []
+    cautions: list[Caution] = []
     published = options.perturbation is not None
     if reencoded := budget.reencoded:
-        found.append(
+        cautions.append(
             Caution(
                 "re-encoded",
                 f"{reencoded} files were compressed anew as JPEG, which moves pixels outside any "
@@ -169,7 +172,7 @@ def _cautions(
             )
         )
     if budget.faint_count:
-        found.append(
+        cautions.append(
             Caution(
                 "faint",
                 f"{budget.faint_count} of {budget.files} files are faint: small or strongly "
@@ -180,7 +183,7 @@ def _cautions(
             )
         )
     if options.method in ("pue", "em", "tue"):
-        found.append(
+        cautions.append(
             Caution(
                 "learned-cells",
                 f"{options.method.upper()} was measured on benchmark files with hundreds of images "
@@ -189,7 +192,7 @@ def _cautions(
             )
         )
     if len(classes) == 1:
-        found.append(
+        cautions.append(
             Caution(
                 "one-class",
                 "All photos carry one texture. A model that is trained on them beside other "
@@ -199,7 +202,7 @@ def _cautions(
             )
         )
     if photos.label_rule == "clusters":
-        found.append(
+        cautions.append(
             Caution(
                 "pseudo-classes",
                 "The classes were guessed from the look of the photos. A trainer who labels them "
@@ -209,7 +212,7 @@ def _cautions(
         )
     bare = Counter(p.label or "" for p in photos.photos if p.name in {s.name for s in run.skipped})
     if partly := sorted(name for name in bare if classes.get(name)):
-        found.append(
+        cautions.append(
             Caution(
                 "part-of-a-class",
                 f"{sum(bare[name] for name in partly)} files of the classes "
@@ -219,7 +222,7 @@ def _cautions(
             )
         )
     if few := sorted(name for name, count in classes.items() if count < FEW_PER_CLASS):
-        found.append(
+        cautions.append(
             Caution(
                 "few-images",
                 f"Fewer than {FEW_PER_CLASS} photos in {len(few)} of {len(classes)} classes. The "
@@ -228,7 +231,7 @@ def _cautions(
             )
         )
     if options.out.absolute().parent == options.src.absolute().parent:
-        found.append(
+        cautions.append(
             Caution(
                 "originals-near",
                 "The originals lie beside the protected folder.",
@@ -236,7 +239,7 @@ def _cautions(
             )
         )
     if removed:
-        found.append(
+        cautions.append(
             Caution(
                 "embedded-copies",
                 "Embedded copies of the unprotected picture, such as thumbnails, were removed "
@@ -244,7 +247,7 @@ def _cautions(
                 "Nothing to do: your originals keep theirs.",
             )
         )
-    return tuple(found)
+    return tuple(cautions)
 
 
 def _versions() -> dict[str, str]:

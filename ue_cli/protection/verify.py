@@ -68,10 +68,10 @@ def verify(out: Path, original: Path, *, home: Path, jobs: int, phases: Phases) 
     manifest = read_manifest(out)
     records, levels = _records(home, manifest)
     problems = [] if manifest.complete else [_unfinished()]
-    found = scan(out)
+    folder = scan(out)
     text = "It is not in the manifest: nobody vouches that it is protected."
-    strays = {photo.name: text for photo in found.files}
-    strays |= {s.name: f"It is not in the manifest. {s.reason}" for s in found.skipped}
+    strays = {photo.name: text for photo in folder.files}
+    strays |= {s.name: f"It is not in the manifest. {s.reason}" for s in folder.skipped}
     for name in strays.keys() - manifest.entries.keys():
         problems.append(Problem(name, "stray", strays[name]))
     tasks = list(_tasks(out, original, manifest, records, problems))
@@ -119,11 +119,11 @@ def _tasks(
     problems: list[Problem],
 ) -> Iterator[Task]:
     sources = {photo.name: photo.path for photo in scan(original).files}
-    seen = set()
+    names = set()
     for path, sha256 in sorted(manifest.entries.items()):
         record = records.get(path)
         name = record.name if record else source_name(path, sources)
-        seen.add(name)
+        names.add(name)
         try:
             place = safe_join(out, path)
         except UeError as error:
@@ -133,7 +133,7 @@ def _tasks(
         limit = max(MAX_PIXELS, record.width * record.height) if record else MAX_PIXELS
         yield Task(path, place, sha256, sources.get(name), encoded_only, limit)
     for name, source in sources.items():
-        if name not in seen:
+        if name not in names:
             yield Task(name, None, "", source, False)
 
 

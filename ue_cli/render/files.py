@@ -26,7 +26,7 @@ def protect_rows(result: ProtectResult) -> tuple[Rows, Lists]:
     skipped = listed("Skipped", [f"{s.name}: {s.reason}" for s in result.skipped])
     if result.dry_run or result.budget is None:
         rows = [
-            ("Would protect", f"up to {result.found} files, ε = {result.levels}/255"),
+            ("Would protect", f"up to {result.candidates} files, ε = {result.levels}/255"),
             ("Into", printable(str(result.out))),
             ("Classes", labels),
             *_public(result),
@@ -117,6 +117,6 @@ def _protected(result: ProtectResult) -> str:
         faint = f", {budget.faint_count} of them faint: count those as unprotected"
     else:
         faint = ""
-    earlier = f", {result.kept} finished earlier" if result.kept else ""
+    earlier = f", {result.earlier_files} finished earlier" if result.earlier_files else ""
     skipped = f", {len(result.skipped)} skipped" if result.skipped else ""
     return f"{result.fresh} files{faint}{earlier}{skipped}"

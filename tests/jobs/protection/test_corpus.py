@@ -20,7 +20,7 @@ from ue_cli.errors import SkipFile
 from ue_cli.images.decode import Decoded, decode
 from ue_cli.metadata.embedded import MetadataPolicy
 from ue_cli.owner.key import Subkey
-from ue_cli.protection.embed import Made, make
+from ue_cli.protection.embed import ProtectedImage, make
 from ue_cli.protection.pattern import TexturePattern
 from ue_cli.textures.presets import FILLING
 from ue_cli.textures.texture import draw_code
@@ -66,7 +66,9 @@ OPTIONS: dict[str, list[dict[str, Any]]] = {
 available = [name for name, feature in OPTIONAL if features.check(feature)]
 
 
-def protect(data: bytes, decoded: Decoded, format: Any, levels: int, look: Look = STRONG) -> Made:
+def protect(
+    data: bytes, decoded: Decoded, format: Any, levels: int, look: Look = STRONG
+) -> ProtectedImage:
     small = small_copy(decoded.pixels, decoded.orientation)
     size = decoded.height, decoded.width
     shown = PATTERN.field("a class", bytes(32), decoded, small)
@@ -79,7 +81,7 @@ def protect(data: bytes, decoded: Decoded, format: Any, levels: int, look: Look 
     return make(data, decoded, target, budget, policy, format=format, fill=fill)
 
 
-def check(made: Made, before: Decoded, levels: int) -> None:
+def check(made: ProtectedImage, before: Decoded, levels: int) -> None:
     """Budget on the decoded bytes, whatever the route was."""
     after = decode(made.data, max_pixels=LIMIT)
     assert after.pixels.shape == before.pixels.shape

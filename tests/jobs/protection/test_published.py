@@ -32,7 +32,7 @@ from ue_cli.protection.pattern import SAMPLES, CellPattern, sample_key
 from ue_cli.protection.prepare import typical_short_side
 from ue_cli.protection.protect import protect
 from ue_cli.protection.publicnotes import describe, public_cautions
-from ue_cli.protection.published import PublicPerturbation, read_found, read_perturbation
+from ue_cli.protection.published import PublicPerturbation, load_perturbation, read_perturbation
 from ue_cli.textures.visibility import small_copy
 from ue_cli.types import Bank, Budget, Photo, PhotoSet
 
@@ -252,22 +252,22 @@ def test_a_card_is_told_with_its_controls(tmp_path: Path) -> None:
     path = tmp_path / "small.safetensors"
     save_bank(bank(), path)
     write_card(card_of(path, bank(), measured=(MEASURED, MEASURED)), tmp_path / "small.json")
-    note = describe(read_found(resolve(str(path)), None))
+    note = describe(load_perturbation(resolve(str(path)), None))
     assert (note.card, note.limits, note.chosen) == ("small", ("Public.",), "")
     assert len(note.claims) == 2
     for words in ("8,000 PNG of cifar10", "64.0 % (65.0 %)", "30.0 % (50.0 %)", "2026-11-22"):
         assert words in note.claims[0]
     assert "not on yours" in note.claims[0]
     (tmp_path / "small.json").unlink()
-    bare = describe(read_found(resolve(str(path)), None))
+    bare = describe(load_perturbation(resolve(str(path)), None))
     assert (bare.card, bare.claims, bare.limits) == (None, (), ())
 
 
 def test_a_converted_one_names_the_file_that_it_was(tmp_path: Path) -> None:
     path, own = published(tmp_path / "noise.pt"), tmp_path / "own.safetensors"
-    first = read_found(resolve(str(path)), Budget(8))
+    first = load_perturbation(resolve(str(path)), Budget(8))
     save_bank(first.bank, own)
-    again = read_found(resolve(str(own)), Budget(8))
+    again = load_perturbation(resolve(str(own)), Budget(8))
     assert again.digest == first.digest  # photos protected with one can be joined with the other
     assert "converted from" not in first.recipe()
     assert again.recipe()["converted from"] == f"noise.pt, SHA-256 {first.sha256}"
@@ -334,7 +334,7 @@ def test_a_bank_whose_samples_are_no_patterns_of_it_is_refused(tmp_path: Path, s
     source = replace(made.provenance, recipe={SAMPLES: said})
     save_bank(replace(made, delta=made.delta.repeat(2, axis=1), provenance=source), file)
     with pytest.raises(UeError, match="numbers from 0 to 1") as caught:
-        read_found(resolve(str(file)), Budget(8))
+        load_perturbation(resolve(str(file)), Budget(8))
     assert caught.value.exit_code == 4
 
 
@@ -342,7 +342,7 @@ def test_a_bank_that_changes_nothing_is_refused(tmp_path: Path) -> None:
     made = bank()
     save_bank(replace(made, delta=np.zeros_like(made.delta)), tmp_path / "x.safetensors")
     with pytest.raises(UeError, match="all its values are zero"):
-        read_found(resolve(str(tmp_path / "x.safetensors")), Budget(8))
+        load_perturbation(resolve(str(tmp_path / "x.safetensors")), Budget(8))
 
 
 def other_data(bank: Bank, *names: str) -> list[str]:
