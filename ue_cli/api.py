@@ -71,6 +71,7 @@ def protect(
     opt_out: bool = False,
     strict: bool = False,
     overwrite: bool = False,
+    rehash: bool = False,
     dry_run: bool = False,
     certify: bool = False,
     device: str = "auto",
@@ -101,8 +102,9 @@ def protect(
         opt_out: write the IPTC/PLUS field that forbids AI training.
         strict: count any file that carries too little as one that was not protected.
         overwrite: write finished files anew.
+        rehash: read every original, also where its size and time are as an earlier run left them.
         dry_run: only say what would be done.
-        certify: make the certificate in the end, where that is quick.
+        certify: certify the written files as well.
         device: pixel space, pue, em and tue: ``auto``, ``cpu``, ``cuda`` or ``mps``.
         jobs: processes; None: one per usable CPU.
         max_pixels: larger images are refused.
@@ -148,6 +150,7 @@ def protect(
         opt_out=opt_out,
         strict=strict,
         overwrite=overwrite,
+        rehash=rehash,
         dry_run=dry_run,
         certify=certify,
         jobs=process_count(jobs),

@@ -122,6 +122,14 @@ def protect(
             rich_help_panel=MORE,
         ),
     ] = False,
+    rehash: Annotated[
+        bool,
+        typer.Option(
+            "--rehash",
+            help="Read every original again, whatever its size and time say.",
+            rich_help_panel=MORE,
+        ),
+    ] = False,
     certify: Annotated[
         bool,
         typer.Option(
@@ -172,6 +180,7 @@ def protect(
             max_pixels=max_pixels,
             jobs=process_count(jobs),
             overwrite=overwrite,
+            rehash=rehash,
             dry_run=dry_run,
             strict=strict,
             certify=certify,

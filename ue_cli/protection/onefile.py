@@ -5,7 +5,8 @@ from __future__ import annotations
 import errno
 import hashlib
 import math
-from dataclasses import dataclass, field
+import time
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -36,6 +37,8 @@ BUG = "bug"
 
 ATTEMPTS = 6
 """Smaller and smaller amplitudes for a file whose encoding adds to what is seen."""
+SETTLED = 2 * 10**9
+"""ns after which a file system tells a later change by its time: FAT counts in two seconds."""
 SMALLEST = 32
 """Pixels of the short side that any measured picture had."""
 TOLERANCE = 0.01
@@ -142,6 +145,7 @@ def protect_file(task: Task) -> Written | Skipped:
 
 
 def _protect(task: Task, shared: Shared) -> Written:
+    modified = _modified(task.path)
     data = read_file(task.path, shared.max_pixels)
     digest = hashlib.sha256(data)
     _refuse_protected(digest.digest(), shared.protected)
@@ -153,7 +157,7 @@ def _protect(task: Task, shared: Shared) -> Written:
             before = decode(data, max_pixels=shared.max_pixels)
             after = decode(shared.out / record.output, max_pixels=shared.max_pixels)
             examined = _examine(task.name, record.jod, before, after.pixels)
-        return Written(record, examined, fresh=False)
+        return Written(replace(record, modified=modified), examined, fresh=False)
 
     decoded = decode(data, max_pixels=shared.max_pixels)
     seed = shared.subkey.photo_seed(task.name)
@@ -185,6 +189,7 @@ def _protect(task: Task, shared: Shared) -> Written:
         strength=strength,
         removed=tuple(str(removal) for removal in image.removed),
         notes=(*image.notes, *_small(decoded)),
+        modified=modified,
     )
     return Written(record, examined, fresh=True)
 
@@ -270,13 +275,38 @@ def _refuse_protected(digest: bytes, protected: NDArray[np.bytes_]) -> None:
         )
 
 
-def _is_current(record: FileRecord, original_hmac: str, out: Path) -> bool:
-    """Whether an earlier output still stands for this original, and is still there."""
+def is_unchanged(task: Task, out: Path) -> bool:
+    """Whether sizes and times say that original and output are as an earlier run left them."""
+    record = task.finished
+    if record is None or record.modified == 0:
+        return False
     try:
-        size = safe_join(out, record.output).lstat().st_size
+        status = task.path.stat()
     except OSError:
         return False
-    return record.original_hmac == original_hmac and size == record.bytes_out
+    same = status.st_size == record.bytes_in and status.st_mtime_ns == record.modified
+    return same and _has_output(record, out)
+
+
+def _is_current(record: FileRecord, original_hmac: str, out: Path) -> bool:
+    """Whether an earlier output still stands for this original, and is still there."""
+    return record.original_hmac == original_hmac and _has_output(record, out)
+
+
+def _has_output(record: FileRecord, out: Path) -> bool:
+    try:
+        return safe_join(out, record.output).lstat().st_size == record.bytes_out
+    except OSError:
+        return False
+
+
+def _modified(path: Path) -> int:
+    """When a file was last written, in ns since 1970; 0 where it may change within that tick."""
+    try:
+        modified = path.stat().st_mtime_ns
+    except OSError:
+        return 0
+    return modified if time.time_ns() - modified > SETTLED else 0
 
 
 def _examine(name: str, jod: float, before: Decoded, after: PixelArray) -> Examined:

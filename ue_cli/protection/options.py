@@ -203,6 +203,7 @@ class ProtectOptions(MakingOptions):
         strip_gps, strip_metadata, opt_out: what happens to the metadata.
         strict: any faint file counts as not protected.
         overwrite: write finished files anew.
+        rehash: read every original, also where its size and time are as an earlier run left them.
         dry_run: only say what would be done.
         certify: make the certificate, too.
         home_given: ``home`` was asked for; commands that are shown have to name it.
@@ -222,6 +223,7 @@ class ProtectOptions(MakingOptions):
     opt_out: bool = False
     strict: bool = False
     overwrite: bool = False
+    rehash: bool = False
     dry_run: bool = False
     certify: bool = False
     home_given: bool = False

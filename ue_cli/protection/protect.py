@@ -19,7 +19,14 @@ from ue_cli.owner.places import check_places, check_private, no_files
 from ue_cli.owner.state import Collection, ProtectedHashes
 from ue_cli.protection.aftercare import certify_after
 from ue_cli.protection.making import Origin
-from ue_cli.protection.onefile import Shared, Task, Written, protect_file, set_up
+from ue_cli.protection.onefile import (
+    Shared,
+    Task,
+    Written,
+    is_unchanged,
+    protect_file,
+    set_up,
+)
 from ue_cli.protection.options import ProtectOptions
 from ue_cli.protection.prepare import (
     create_collection,
@@ -129,7 +136,20 @@ def _write_files(
     phases.start("Protecting", len(photos.photos))
     pool = WorkerPool(protect_file, options.jobs, set_up, (shared,))
     sample = _sample([photo.name for photo in photos.photos], collection)
-    for task, outcome in pool.run(_tasks(photos, collection, sample, options.overwrite)):
+
+    def changed() -> Iterator[Task]:
+        """Go on with what has to be read; the rest stays as it is."""
+        for task in _tasks(photos, collection, sample, options.overwrite):
+            record = task.finished
+            trusted = not options.rehash and not task.examine
+            if record is not None and trusted and is_unchanged(task, options.out):
+                phases.step()
+                run.earlier_files += 1
+                manifest.add(record.output, record.sha256)
+            else:
+                yield task
+
+    for task, outcome in pool.run(changed()):
         phases.step()
         if isinstance(outcome, Crashed):
             outcome = Skipped(task.name, "crashed", "Reading it ended the process; left alone.")
@@ -142,14 +162,22 @@ def _write_files(
             collection.append(outcome.record)
         else:
             run.earlier_files += 1
+            if outcome.record != task.finished:
+                collection.append(outcome.record)
         manifest.add(outcome.record.output, outcome.record.sha256)
         if outcome.examined is not None:
             run.examined[task.name] = outcome.examined
     worst = _worst(photos, collection) - run.examined.keys()
     again = [task for task in _tasks(photos, collection, worst, False) if task.examine]
     for _, outcome in pool.run(again) if again else ():
-        if isinstance(outcome, Written) and outcome.examined is not None:
-            run.worst.append(outcome.examined)
+        if not isinstance(outcome, Written) or outcome.examined is None:
+            continue
+        run.worst.append(outcome.examined)
+        if outcome.fresh:  # neither its size nor its time had told that it is another
+            run.earlier_files -= 1
+            run.fresh += 1
+            collection.append(outcome.record)
+            manifest.add(outcome.record.output, outcome.record.sha256)
 
 
 def _drop_renamed(

@@ -29,7 +29,8 @@ ROWS = 500
 
 _FILES = ' "files": [\n'
 """The line of ``report.json`` after which there is one line per file."""
-_RECORD = tuple(field.name for field in fields(FileRecord) if field.name != "original_hmac")
+_PRIVATE = ("original_hmac", "modified")
+_RECORD = tuple(field.name for field in fields(FileRecord) if field.name not in _PRIVATE)
 _COMPACT = json.JSONEncoder(ensure_ascii=False, allow_nan=False)
 
 T = TypeVar("T")
@@ -122,7 +123,9 @@ def read_report(folder: Path) -> tuple[Report, tuple[FileRecord, ...]] | None:
             return None
         value["budget"].pop("passed")
         files = (json.loads(row.rstrip(",\n")) for row in rows)
-        records = tuple(rebuild(FileRecord, file | {"original_hmac": ""}) for file in files)
+        records = tuple(
+            rebuild(FileRecord, file | {"original_hmac": "", "modified": 0}) for file in files
+        )
         return rebuild(Report, value), records
     except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError):
         return None

@@ -69,6 +69,8 @@ class FileRecord:
         sha256: of the protected file's bytes.
         original_hmac: HMAC(subkey, SHA-256 of the original's bytes), hex.
         bytes_in, bytes_out: file sizes.
+        modified: when the original was last written, in ns since 1970; 0 where it was read too soon
+            after that to tell a later change by its time. Private.
         removed: embedded copies that were dropped, e.g. ``EXIF thumbnail (7,412 bytes)``.
         jod: predicted quality beside the original (`Look`), of the decoded file.
         carried: share of the perturbation that was meant for it, ⟨δ, target⟩ / ⟨target, target⟩.
@@ -97,3 +99,4 @@ class FileRecord:
     strength: float = 1.0
     removed: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    modified: int = 0
