@@ -271,3 +271,16 @@ def test_sweep_removes_ours_only(tmp_path: Path) -> None:
         (tmp_path / name).write_bytes(b"x")
     assert sweep(tmp_path) == 2
     assert sorted(p.name for p in tmp_path.rglob("*")) == [".other", "a.png", "dog"]
+
+
+def test_a_file_has_its_name_only_once_it_is_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "photo.png"
+    path.write_bytes(b"earlier")
+    meanwhile = []
+    monkeypatch.setattr(os, "fsync", lambda _: meanwhile.append(path.read_bytes()))
+    write_atomic(path, b"later")
+    assert meanwhile == [b"earlier"]
+    assert path.read_bytes() == b"later"
+    assert list(tmp_path.iterdir()) == [path]
