@@ -12,11 +12,10 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
+from tests import shared_photos
 from ue_cli.errors import SkipFile
 from ue_cli.images.decode import DECODER, Decoded, decode
 from ue_cli.images.opening import read_size
-
-CORPUS = Path(__file__).parents[3] / "shared" / "data" / "photos.tar.xz"
 
 
 def picture(mode: str = "RGB", size: tuple[int, int] = (9, 6), seed: int = 0) -> Image.Image:
@@ -262,10 +261,10 @@ def test_the_decoder_has_a_name() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(not CORPUS.is_file(), reason="the camera-files corpus is not here")
+@shared_photos.needed
 def test_every_camera_file_is_decoded_or_refused() -> None:
     seen = 0
-    with tarfile.open(CORPUS) as archive:
+    with tarfile.open(shared_photos.ARCHIVE) as archive:
         for member in archive:
             stream = archive.extractfile(member) if "camera-files" in member.name else None
             if stream is not None:

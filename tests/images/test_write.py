@@ -4,6 +4,8 @@ import dataclasses
 import errno
 import io
 import os
+import resource
+import signal
 import stat
 from collections.abc import Callable
 from pathlib import Path
@@ -245,8 +247,6 @@ def test_a_failed_write_leaves_the_old_file(
 
 
 def test_a_file_size_limit_reads_as_a_full_disk(tmp_path: Path) -> None:
-    resource = pytest.importorskip("resource")
-    signal = pytest.importorskip("signal")
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     resource.setrlimit(resource.RLIMIT_FSIZE, (1000, before[1]))

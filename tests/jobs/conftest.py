@@ -194,3 +194,16 @@ def short(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ssl_recipes, "_SMALL", ssl_recipes._SMALL | tiny)
     monkeypatch.setattr(ssl_recipes, "_NARROW", {name: {} for name in ssl_recipes.SSL_NAMES})
     monkeypatch.setattr(trialplan, "_MEASURE", 0.01)
+
+
+@pytest.fixture
+def forbid(monkeypatch: pytest.MonkeyPatch) -> Callable[[Path], None]:
+    """Make a folder one that this user may not write to; root may, whatever its mode."""
+    allowed = os.access
+    closed: set[Path] = set()
+
+    def access(path: str | Path, mode: int) -> bool:
+        return allowed(path, mode) and not (Path(path) in closed and mode & os.W_OK)
+
+    monkeypatch.setattr(os, "access", access)
+    return closed.add

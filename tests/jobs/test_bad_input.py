@@ -19,9 +19,6 @@ from PIL import Image
 
 from tests.jobs.conftest import Done, picture, pixels, run_here, run_ue, tree
 
-POSIX = pytest.mark.skipif(os.name != "posix", reason="needs POSIX files")
-pytestmark = POSIX
-
 
 def encoded(format: str, mode: str = "RGB", **options: object) -> bytes:
     rng = np.random.default_rng(len(format))

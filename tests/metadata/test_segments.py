@@ -5,13 +5,13 @@ from __future__ import annotations
 import io
 import re
 import tarfile
-from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageCms
 
+from tests import shared_photos
 from tests.metadata.hidden_pictures import (
     LONG,
     PREVIEW,
@@ -32,7 +32,6 @@ from ue_cli.metadata import MetadataPolicy
 from ue_cli.metadata.embedded import jpeg_end, walk_jpeg
 from ue_cli.metadata.segments import finish_jpeg
 
-DATA = Path(__file__).parents[3].parent / "shared" / "data" / "photos.tar.xz"
 SIZE = (40, 56)
 PICTURE, WRITTEN = jpeg(10, SIZE), jpeg(11, SIZE, quality=60)
 KEEP = MetadataPolicy()
@@ -279,10 +278,10 @@ def test_a_damaged_header_is_refused_or_clean(
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(not DATA.exists(), reason="../shared/data/photos.tar.xz is absent")
+@shared_photos.needed
 def test_real_cameras_files_keep_their_picture_and_lose_its_copies() -> None:
     checked = 0
-    with tarfile.open(DATA) as archive:
+    with tarfile.open(shared_photos.ARCHIVE) as archive:
         for member in archive:
             stream = archive.extractfile(member)
             data = stream.read() if stream else b""

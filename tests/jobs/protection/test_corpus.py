@@ -14,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, features
 
+from tests import shared_photos
 from tests.jobs.conftest import run_ue, tree
 from ue_cli.banks.apply import GrayField
 from ue_cli.errors import SkipFile
@@ -181,11 +182,10 @@ def test_sixteen_bits_are_kept() -> None:
 @pytest.fixture(scope="module")
 def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The shared photos and camera files, unpacked."""
-    archive = Path(__file__).resolve().parents[4] / "shared" / "data" / "photos.tar.xz"
-    if not archive.is_file():
-        pytest.skip("the shared photos are not here (../shared/data/photos.tar.xz)")
+    if not shared_photos.ARCHIVE.is_file():
+        pytest.skip(f"{shared_photos.ARCHIVE} is absent")
     root = tmp_path_factory.mktemp("corpus")
-    with tarfile.open(archive) as tar:
+    with tarfile.open(shared_photos.ARCHIVE) as tar:
         tar.extractall(root, filter="data")
     return root
 

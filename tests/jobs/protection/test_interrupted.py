@@ -21,8 +21,6 @@ from PIL import Image
 
 from tests.jobs.conftest import Done, picture, run_ue, tree, ue_command
 
-pytestmark = pytest.mark.skipif(os.name != "posix", reason="needs POSIX signals")
-
 PHOTOS = 10
 
 
