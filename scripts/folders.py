@@ -14,7 +14,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from ue_cli.owner.key import KEY_FILE, OwnerKey, load_key
+from ue_cli.owner.key import OwnerKey, install_key, load_key
 from ue_cli.owner.state import Collection
 from ue_cli.protection.options import ProtectOptions
 from ue_cli.protection.protect import protect
@@ -134,9 +134,7 @@ def protect_folder(source: Path, work: Path, key: str | None = None, **options: 
     """
     home = work / "home"
     if key is not None:
-        home.mkdir(mode=0o700, parents=True)
-        (home / KEY_FILE).touch(mode=0o600)
-        (home / KEY_FILE).write_bytes(OwnerKey(sha256(key.encode()).digest()).to_bytes())
+        install_key(home, OwnerKey(sha256(key.encode()).digest()))
     asked = ProtectOptions(
         src=source, out=work / "out", home=home, **({"jobs": 1, "certify": False} | options)
     )

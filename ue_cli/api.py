@@ -176,6 +176,7 @@ def certify(
     min_test: int = MIN_TEST,
     seed: int = 0,
     side: int | None = None,
+    max_pixels: int = MAX_PIXELS,
     device: str = "auto",
     jobs: int | None = None,
     report: Place | None = None,
@@ -200,6 +201,7 @@ def certify(
         min_test: fewest clean test images.
         seed: of the split, the trainings and everything that is drawn.
         side: pixels to which trainers resize what they read; None: as most files have, 64 at most.
+        max_pixels: larger images are refused.
         device: ``auto``, ``cpu``, ``cuda`` or ``mps``.
         jobs: trainings side by side on a CPU; None: one per usable CPU.
         report: the report's folder; None: ``dataset.report``.
@@ -212,12 +214,13 @@ def certify(
     Raises:
         UeError: the data set cannot be certified; finished trainings are kept.
     """
+    from ue_cli.training.architectures import FROM_SCRATCH, find_victim
     from ue_cli.training.backend import resolve_device
 
+    trained = tuple(find_victim(name, FROM_SCRATCH) for name in victims)
     available = resolve_device(device)  # before anything imports torch without a sentence for it
     from ue_cli.certification.certify import certify as run
     from ue_cli.certification.options import CertifyOptions
-    from ue_cli.training.architectures import FROM_SCRATCH, find_victim
 
     options = CertifyOptions(
         dataset=Path(dataset),
@@ -228,7 +231,7 @@ def certify(
         report=_path(report),
         preset=preset,
         runs=runs,
-        victims=tuple(find_victim(name, FROM_SCRATCH) for name in victims),
+        victims=trained,
         q=q,
         draws=draws,
         sigma=sigma,
@@ -238,6 +241,7 @@ def certify(
         min_test=min_test,
         seed=seed,
         side=side,
+        max_pixels=max_pixels,
         device=available,
         jobs=process_count(jobs),
     )
@@ -252,14 +256,17 @@ def evaluate(
     tier: Literal["quick", "standard", "full"] = "quick",
     against: Sequence[str] = (),
     victims: Sequence[str] = (),
-    coverage: Sequence[int] = (100,),
+    coverage: Sequence[int] | str = (100,),
     seeds: int | None = None,
     epochs: int | None = None,
     bank: str | None = None,
+    order: str | None = None,
+    units: Units | None = None,
     test_share: float = TEST_SHARE,
     min_test: int = MIN_TEST,
     seed: int = 0,
     side: int | None = None,
+    max_pixels: int = MAX_PIXELS,
     device: str = "auto",
     jobs: int | None = None,
     report: Place | None = None,
@@ -276,14 +283,18 @@ def evaluate(
         tier: how much is tried.
         against: countermeasures by name; none: the tier's.
         victims: who learns from the files, by name; none: the tier's.
-        coverage: per cents of the files that stay protected, originals in place of the rest.
+        coverage: per cents of the files that stay protected, originals in place of the rest;
+            ``"100,90"`` too.
         seeds: trainings of each kind; None: the tier's.
         epochs: passes over the files; None: the victim's recipe.
         bank: a perturbation that the adversary has and subtracts.
+        order: of ``bank``, as in `protect`.
+        units: of ``bank``, as in `protect`.
         test_share: as in `certify`.
         min_test: as in `certify`.
         seed: as in `certify`.
         side: as in `certify`.
+        max_pixels: as in `certify`.
         device: ``auto``, ``cpu``, ``cuda`` or ``mps``.
         jobs: trainings side by side on a CPU; None: one per usable CPU.
         report: the report's folder; None: ``dataset.report``.
@@ -313,14 +324,19 @@ def evaluate(
         tier=tier,
         against=tuple(against),
         victims=tuple(victims),
-        coverage=parse_coverage(",".join(map(str, coverage))),
+        coverage=parse_coverage(
+            coverage if isinstance(coverage, str) else ",".join(map(str, coverage))
+        ),
         seeds=seeds,
         epochs=epochs,
         bank=bank,
+        order=order,
+        units=units,
         test_share=test_share,
         min_test=min_test,
         seed=seed,
         side=side,
+        max_pixels=max_pixels,
         device=available,
         jobs=process_count(jobs),
         dry_run=dry_run,
@@ -345,6 +361,7 @@ def optimize(
     seed: int | None = None,
     device: str = "auto",
     jobs: int | None = None,
+    max_pixels: int = MAX_PIXELS,
     overwrite: bool = False,
     home: Place | None = None,
     watch: Watch | None = None,
@@ -367,6 +384,7 @@ def optimize(
         seed: of every draw, so that anybody can repeat it; None: the owner's key.
         device: ``auto``, ``cpu``, ``cuda`` or ``mps``.
         jobs: processes; None: one per usable CPU.
+        max_pixels: larger images are refused.
         overwrite: replace a bank of that name.
         home: as in `protect`.
         watch: as in `protect`.
@@ -400,6 +418,7 @@ def optimize(
         seed=seed,
         device=device,
         jobs=process_count(jobs),
+        max_pixels=max_pixels,
         overwrite=overwrite,
     )
     return optimise(options, watch or Silent())

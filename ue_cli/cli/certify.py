@@ -26,9 +26,8 @@ from ue_cli.cli.subject import (
     TestShareOption,
 )
 from ue_cli.datasets.limits import MAX_PIXELS, MIN_TEST, TEST_SHARE
-from ue_cli.defaults import home_folder, process_count
 from ue_cli.errors import ExitCode
-from ue_cli.training.architectures import FROM_SCRATCH, find_victim
+from ue_cli.training.architectures import FROM_SCRATCH
 
 if TYPE_CHECKING:
     from ue_cli.output import Output
@@ -100,39 +99,33 @@ def certify(
     """Certify how much a model can learn from a protected folder, beside a clean control."""
 
     def work(output: Output) -> ExitCode:
-        from ue_cli.training.backend import resolve_device
-
-        victims = tuple(find_victim(name, FROM_SCRATCH) for name in victim or ())
-        chosen = resolve_device(device)  # before anything imports torch without a sentence for it
-        from ue_cli.certification.certify import certify as run
-        from ue_cli.certification.options import CertifyOptions
+        from ue_cli import api
         from ue_cli.render.training import certify_rows
 
-        options = CertifyOptions(
-            dataset=dataset,
-            original=original,
-            test=test,
-            home=home_folder(home),
-            home_given=home is not None,
-            report=report,
-            preset=preset.value,
-            runs=runs,
-            victims=victims,
-            q=q,
-            draws=draws,
-            sigma=sigma,
-            confidence=confidence,
-            scaling=smoothing.value if smoothing is not None else None,
-            test_share=test_share,
-            min_test=min_test,
-            seed=seed,
-            side=side,
-            device=chosen,
-            jobs=process_count(jobs),
-            max_pixels=max_pixels,
-        )
         with output.phases() as phases:
-            result = run(options, phases)
+            result = api.certify(
+                dataset,
+                original,
+                test=test,
+                preset=preset.value,
+                runs=runs,
+                victims=victim or (),
+                q=q,
+                draws=draws,
+                sigma=sigma,
+                confidence=confidence,
+                smoothing=smoothing.value if smoothing else None,
+                test_share=test_share,
+                min_test=min_test,
+                seed=seed,
+                side=side,
+                max_pixels=max_pixels,
+                device=device,
+                report=report,
+                jobs=jobs,
+                home=home,
+                watch=phases,
+            )
         rows, lists = certify_rows(result)
         output.result(result.to_json(), rows, lists=lists)
         return ExitCode.DONE  # whatever the verdicts: they are results

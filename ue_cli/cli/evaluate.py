@@ -29,7 +29,6 @@ from ue_cli.cli.subject import (
 )
 from ue_cli.countermeasures.registry import SPECS, TIERS
 from ue_cli.datasets.limits import MAX_PIXELS, MIN_TEST, TEST_SHARE
-from ue_cli.defaults import home_folder, process_count
 from ue_cli.errors import ExitCode
 from ue_cli.training.architectures import CLASSIFIERS, VICTIMS
 
@@ -136,40 +135,35 @@ def evaluate(
     """
 
     def work(output: Output) -> ExitCode:
-        from ue_cli.training.backend import resolve_device
-
-        chosen = resolve_device(device)  # before anything imports torch without a sentence for it
-        from ue_cli.evaluation.evaluate import evaluate as run
-        from ue_cli.evaluation.options import EvaluateOptions, parse_coverage
+        from ue_cli import api
         from ue_cli.render.training import evaluate_rows
 
-        options = EvaluateOptions(
-            dataset=dataset,
-            original=original,
-            test=test,
-            home=home_folder(home),
-            report=report,
-            tier=tier.value,
-            against=tuple(against or ()),
-            victims=tuple(victim or ()),
-            coverage=parse_coverage(coverage),
-            seeds=seeds,
-            epochs=epochs,
-            bank=bank,
-            order=order,
-            units=units.value if units else None,
-            test_share=test_share,
-            min_test=min_test,
-            seed=seed,
-            side=side,
-            device=chosen,
-            jobs=process_count(jobs),
-            max_pixels=max_pixels,
-            dry_run=dry_run,
-            home_given=home is not None,
-        )
         with output.phases() as phases:
-            result = run(options, phases)
+            result = api.evaluate(
+                dataset,
+                original,
+                test=test,
+                tier=tier.value,
+                against=against or (),
+                victims=victim or (),
+                coverage=coverage,
+                seeds=seeds,
+                epochs=epochs,
+                bank=bank,
+                order=order,
+                units=units.value if units else None,
+                test_share=test_share,
+                min_test=min_test,
+                seed=seed,
+                side=side,
+                max_pixels=max_pixels,
+                device=device,
+                report=report,
+                dry_run=dry_run,
+                jobs=jobs,
+                home=home,
+                watch=phases,
+            )
         rows, lists = evaluate_rows(result)
         output.result(result.to_json(), rows, lists=lists)
         return ExitCode.DONE  # whatever the verdicts: they are results

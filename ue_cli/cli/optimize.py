@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shlex
-from dataclasses import asdict
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -23,7 +22,6 @@ from ue_cli.cli.run import (
     run_command,
 )
 from ue_cli.datasets.limits import MAX_PIXELS
-from ue_cli.defaults import home_folder, process_count
 from ue_cli.errors import ExitCode
 
 if TYPE_CHECKING:
@@ -132,35 +130,30 @@ def optimize(
     """
 
     def work(output: Output) -> ExitCode:
-        from ue_cli.protection.optimize import OptimizeOptions, optimise
-        from ue_cli.protection.options import choose_cells
-        from ue_cli.types import Budget
+        from ue_cli import api
 
-        choice = choose_cells(
-            method.value if method else None,
-            cells=cells,
-            gradient=gradient.value if gradient else None,
-            per=per.value if per else None,
-            preset=preset.value if preset else None,
-            surrogate=surrogate.value if surrogate else None,
-            contrastive_weight=contrastive_weight,
-            csd_weight=csd_weight,
-        )
-        options = OptimizeOptions(
-            **asdict(choice),
-            src=src,
-            file=file,
-            home=home_folder(home),
-            budget=Budget.parse(epsilon),
-            labels=labels,
-            seed=seed,
-            device=device,
-            max_pixels=max_pixels,
-            jobs=process_count(jobs),
-            overwrite=overwrite,
-        )
         with output.phases() as phases:
-            result = optimise(options, phases)
+            result = api.optimize(
+                src,
+                file,
+                method=method.value if method else "csd",
+                epsilon=epsilon,
+                labels=labels,
+                cells=cells,
+                per=per.value if per else None,
+                preset=preset.value if preset else None,
+                surrogate=surrogate.value if surrogate else None,
+                gradient=gradient.value if gradient else None,
+                contrastive_weight=contrastive_weight,
+                csd_weight=csd_weight,
+                seed=seed,
+                device=device,
+                jobs=jobs,
+                max_pixels=max_pixels,
+                overwrite=overwrite,
+                home=home,
+                watch=phases,
+            )
         output.result(result.to_json(), _rows(result, src))
         return ExitCode.DONE
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -24,7 +23,6 @@ from ue_cli.cli.run import (
     run_command,
 )
 from ue_cli.datasets.limits import MAX_PIXELS
-from ue_cli.defaults import beside, home_folder, process_count
 from ue_cli.errors import ExitCode
 
 if TYPE_CHECKING:
@@ -145,48 +143,38 @@ def protect(
     """Write a protected copy of a folder of images, and a report beside it."""
 
     def work(output: Output) -> ExitCode:
-        from ue_cli.protection.options import ProtectOptions, choose_method
-        from ue_cli.protection.protect import protect as run
+        from ue_cli import api
         from ue_cli.render.files import protect_rows
-        from ue_cli.types import Budget, Look
 
-        choice = choose_method(
-            method.value if method else None,
-            space=space.value if space else None,
-            perturbation=perturbation,
-            order=order,
-            units=units.value if units else None,
-            rescale=rescale,
-        )
-        options = ProtectOptions(
-            src=src,
-            out=out if out is not None else beside(src, "-protected"),
-            home=home_folder(home),
-            home_given=home is not None,
-            budget=Budget.parse(epsilon),
-            look=Look.parse(look),
-            collection=collection,
-            labels=labels,
-            **asdict(choice),
-            perturbation=perturbation,
-            order=order,
-            units=units.value if units else None,
-            rescale=rescale,
-            device=device,
-            format=format.value,
-            strip_gps=strip_gps,
-            strip_metadata=strip_metadata,
-            opt_out=opt_out,
-            max_pixels=max_pixels,
-            jobs=process_count(jobs),
-            overwrite=overwrite,
-            rehash=rehash,
-            dry_run=dry_run,
-            strict=strict,
-            certify=certify,
-        )
         with output.phases() as phases:
-            result = run(options, phases)
+            result = api.protect(
+                src,
+                out,
+                look=look,
+                epsilon=epsilon,
+                collection=collection,
+                labels=labels,
+                method=method.value if method else None,
+                space=space.value if space else None,
+                perturbation=perturbation,
+                order=order,
+                units=units.value if units else None,
+                rescale=rescale,
+                format=format.value,
+                strip_gps=strip_gps,
+                strip_metadata=strip_metadata,
+                opt_out=opt_out,
+                strict=strict,
+                overwrite=overwrite,
+                rehash=rehash,
+                dry_run=dry_run,
+                certify=certify,
+                device=device,
+                jobs=jobs,
+                max_pixels=max_pixels,
+                home=home,
+                watch=phases,
+            )
         rows, lists = protect_rows(result)
         output.result(result.to_json(), rows, lists=lists, exit_code=result.exit_code)
         return result.exit_code
