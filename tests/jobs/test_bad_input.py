@@ -296,3 +296,16 @@ def test_names_are_text_and_not_markup_on_the_terminal(named: Ran) -> None:
     done = run_ue(named.home, "protect", named.src, "-o", named.out, "--dry-run", people=True)
     assert done.code == 0
     assert "[b]x" in done.out and "\udcff" not in done.out
+
+
+@pytest.mark.parametrize("command", ["protect", "optimize", "certify", "evaluate", "verify"])
+def test_an_empty_path_is_not_the_current_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: str
+) -> None:
+    picture(tmp_path / "photos" / "cats" / "0.png", 0)
+    monkeypatch.chdir(tmp_path / "photos")
+    before = tree(tmp_path)
+    more = ["-o", tmp_path / "bank.safetensors"] if command == "optimize" else []
+    done = run_here(tmp_path / "home", command, "", *more)
+    assert (done.code, done.envelope["error"]["code"]) == (2, "usage")
+    assert tree(tmp_path) == before

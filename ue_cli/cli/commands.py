@@ -22,6 +22,7 @@ from ue_cli.cli.run import (
     HomeOption,
     JobsOption,
     JsonOption,
+    folder,
     run_command,
 )
 from ue_cli.defaults import home_folder, process_count
@@ -66,7 +67,7 @@ app.command(cls=PanelCommand)(optimize)
 
 @app.command()
 def verify(
-    out: Annotated[Path, typer.Argument(help="The protected folder.")],
+    out: Annotated[Path, typer.Argument(parser=folder, help="The protected folder.")],
     original: Annotated[Path, typer.Option("--original", help="The originals' folder.")],
     jobs: JobsOption = None,
     home: HomeOption = None,

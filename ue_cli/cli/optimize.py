@@ -19,6 +19,7 @@ from ue_cli.cli.run import (
     LabelsOption,
     MaxPixelsOption,
     MethodOption,
+    folder,
     run_command,
 )
 from ue_cli.datasets.limits import MAX_PIXELS
@@ -60,7 +61,7 @@ class Gradient(StrEnum):
 
 
 def optimize(
-    src: Annotated[Path, typer.Argument(help="Folder of images, never written to.")],
+    src: Annotated[Path, typer.Argument(parser=folder, help="Folder of images, never written to.")],
     file: Annotated[
         Path,
         typer.Option("--out", "-o", metavar="FILE", help="Bank to write, a .safetensors file."),

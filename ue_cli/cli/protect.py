@@ -20,6 +20,7 @@ from ue_cli.cli.run import (
     MethodOption,
     OrderOption,
     UnitsOption,
+    folder,
     run_command,
 )
 from ue_cli.datasets.limits import MAX_PIXELS
@@ -46,7 +47,7 @@ class Format(StrEnum):
 
 
 def protect(
-    src: Annotated[Path, typer.Argument(help="Folder of images, never written to.")],
+    src: Annotated[Path, typer.Argument(parser=folder, help="Folder of images, never written to.")],
     out: Annotated[
         Path | None,
         typer.Option("--out", "-o", help="Folder to publish. [default: SRC-protected]"),

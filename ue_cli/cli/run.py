@@ -98,6 +98,18 @@ UnitsOption = Annotated[
     ),
 ]
 
+
+def folder(text: str) -> Path:
+    """A folder's path; an empty one, of an unset shell variable, is not the current folder.
+
+    Raises:
+        typer.BadParameter: it is empty.
+    """
+    if not text:
+        raise typer.BadParameter("It should name a folder, but is empty; use . for this one.")
+    return Path(text)
+
+
 _UsageError: type[Exception] = typer.BadParameter.__bases__[0]  # typer does not export it
 
 

@@ -7,9 +7,10 @@ from typing import Annotated
 
 import typer
 
+from ue_cli.cli.run import folder
 from ue_cli.datasets.limits import SIDE, SIDES
 
-DatasetArgument = Annotated[Path, typer.Argument(help="The protected folder.")]
+DatasetArgument = Annotated[Path, typer.Argument(parser=folder, help="The protected folder.")]
 OriginalOption = Annotated[
     Path | None,
     typer.Option(
