@@ -7,28 +7,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.records import RECORD
 from ue_cli.certificates.budget import FAINT, HISTOGRAM_BINS, certify, is_faint, measure
 from ue_cli.errors import UeError
-from ue_cli.types import Budget, FileRecord, PixelArray
-
-RECORD = FileRecord(
-    name="a.jpg",
-    output="a.jpg",
-    label="a",
-    route="jpeg-coefficients",
-    route_reason="",
-    width=10,
-    height=10,
-    linf=8,
-    linf_limit=8,
-    linf_encoding=None,
-    mean_abs=5.0,
-    mse=30.0,
-    sha256="00",
-    original_hmac="00",
-    bytes_in=1,
-    bytes_out=1,
-)
+from ue_cli.types import Budget, PixelArray
 
 
 @settings(deadline=None, max_examples=60)
@@ -99,7 +81,7 @@ def test_floats_are_refused() -> None:
 
 def test_the_certificate_sums_up_files_of_both_depths() -> None:
     records = [
-        RECORD,
+        replace(RECORD, mean_abs=5.0),
         replace(RECORD, name="b.tif", linf=1799, linf_limit=2056, mean_abs=1.0, jod=9.6),
         replace(RECORD, name="c.jpg", linf=40, linf_encoding=7, mean_abs=6.0, jod=9.5),
     ]

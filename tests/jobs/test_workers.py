@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 import signal
+from dataclasses import replace
 from multiprocessing import get_context
 from multiprocessing.synchronize import Event
 from pathlib import Path
 
 import pytest
 
+from tests.records import RECORD
 from ue_cli.certificates.budget import certify
 from ue_cli.errors import ExitCode, UeError
 from ue_cli.protection.results import ProtectResult
@@ -89,25 +91,7 @@ def test_nothing_to_do() -> None:
 
 
 def record(name: str, strength: float) -> FileRecord:
-    return FileRecord(
-        name=name,
-        output=name,
-        label="a",
-        route="lossless",
-        route_reason="",
-        width=1,
-        height=1,
-        linf=1,
-        linf_limit=8,
-        linf_encoding=None,
-        mean_abs=1.0,
-        mse=1.0,
-        sha256="00",
-        original_hmac="00",
-        bytes_in=1,
-        bytes_out=1,
-        strength=strength,
-    )
+    return replace(RECORD, name=name, output=name, strength=strength)
 
 
 def result(*skipped: str, faint: int = 0, strict: bool = False) -> ProtectResult:

@@ -11,12 +11,14 @@ import stat
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from tests.records import RECORD
 from ue_cli.errors import UeError
 from ue_cli.owner.collection_info import (
     CollectionInfo,
@@ -52,23 +54,12 @@ def info() -> CollectionInfo:
 
 
 def record(name: str, digest: int = 0) -> FileRecord:
-    return FileRecord(
+    return replace(
+        RECORD,
         name=name,
         output=name,
-        label="cats",
-        route="lossless",
         route_reason='says "sha256": "' + "f" * 64 + '"',
-        width=4,
-        height=3,
-        linf=8,
-        linf_limit=8,
-        linf_encoding=None,
-        mean_abs=5.5,
-        mse=30.25,
         sha256=f"{digest:064x}",
-        original_hmac="ab" * 32,
-        bytes_in=10,
-        bytes_out=12,
         removed=("EXIF thumbnail (7,412 bytes)",),
     )
 

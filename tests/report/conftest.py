@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from tests.records import RECORD
 from ue_cli.certificates.budget import certify
 from ue_cli.certificates.fidelity import fidelity, summarise
 from ue_cli.report import (
@@ -47,25 +48,6 @@ from ue_cli.types import (
 )
 
 HOSTILE = "a/<img src=x onerror=alert(1)> [b]x \"' & 🦊\n\u202e\udc80.jpg"
-
-RECORD = FileRecord(
-    name="birds/a.jpg",
-    output="birds/a.jpg",
-    label="birds",
-    route="jpeg-coefficients",
-    route_reason="",
-    width=640,
-    height=480,
-    linf=8,
-    linf_limit=8,
-    linf_encoding=None,
-    mean_abs=5.25,
-    mse=33.0,
-    sha256="ab" * 32,
-    original_hmac="5ec2e7" * 10,
-    bytes_in=100_000,
-    bytes_out=103_000,
-)
 
 
 @pytest.fixture(scope="session")

@@ -33,6 +33,13 @@ def contents(folder: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in folder.iterdir()}
 
 
+@pytest.fixture
+def folder(tmp_path: Path, report: Report, album: Album, records: list[FileRecord]) -> Path:
+    """A report's folder, before anything was certified or evaluated."""
+    write_report(tmp_path, report, album, records)
+    return tmp_path
+
+
 def test_the_order_of_the_commands_does_not_matter_and_again_gives_the_same_page(
     tmp_path: Path,
     report: Report,
@@ -63,18 +70,14 @@ def test_the_order_of_the_commands_does_not_matter_and_again_gives_the_same_page
 
 
 def test_the_sections_come_in_the_order_in_which_an_owner_asks(
-    tmp_path: Path,
-    report: Report,
-    album: Album,
-    records: list[FileRecord],
+    folder: Path,
     certification: Certification,
     evaluation: Evaluation,
 ) -> None:
-    write_report(tmp_path, report, album, records)
-    bare = check_safe(render(tmp_path))
-    write_certificate(tmp_path, certification)
-    write_evaluation(tmp_path, evaluation)
-    page = check_safe(render(tmp_path))
+    bare = check_safe(render(folder))
+    write_certificate(folder, certification)
+    write_evaluation(folder, evaluation)
+    page = check_safe(render(folder))
     order = ["look", "budget", "worth", "certified", "limits", "warnings", "files", "origin"]
     for either in (bare, page):
         sections = [v for tag, name, v in either.attributes if (tag, name) == ("section", "id")]
@@ -88,37 +91,30 @@ def test_the_sections_come_in_the_order_in_which_an_owner_asks(
     assert "nothing here says" not in page.text
 
 
-def test_the_worst_photos_come_first(
-    tmp_path: Path, report: Report, album: Album, records: list[FileRecord]
-) -> None:
-    write_report(tmp_path, report, album, records)
-    text = check_safe(render(tmp_path)).text
+def test_the_worst_photos_come_first(folder: Path, album: Album) -> None:
+    text = check_safe(render(folder)).text
     assert text.index("9.41 JOD, a/<img") < text.index("The others") < text.index("9.80 JOD, b.jpg")
-    assert [picture.jod for picture in read_pictures(tmp_path).pictures] == [9.41, 9.8]
-    assert read_pictures(tmp_path).pictures[1] == album.pictures[1]
-    (tmp_path / "pictures.json").write_text("{")
-    assert check_safe(render(tmp_path)).tags.count("img") == 0
+    assert [picture.jod for picture in read_pictures(folder).pictures] == [9.41, 9.8]
+    assert read_pictures(folder).pictures[1] == album.pictures[1]
+    (folder / "pictures.json").write_text("{")
+    assert check_safe(render(folder)).tags.count("img") == 0
 
 
 def test_the_numbers_on_the_page_are_those_in_the_json(
-    tmp_path: Path,
-    report: Report,
-    album: Album,
-    records: list[FileRecord],
+    folder: Path,
     certification: Certification,
     evaluation: Evaluation,
 ) -> None:
-    write_report(tmp_path, report, album, records)
-    write_certificate(tmp_path, certification)
-    write_evaluation(tmp_path, evaluation)
+    write_certificate(folder, certification)
+    write_evaluation(folder, evaluation)
     names = ("report.json", "certificate.json", "evaluation.json")
-    saved, certificate, effect = (json.loads((tmp_path / name).read_text()) for name in names)
+    saved, certificate, effect = (json.loads((folder / name).read_text()) for name in names)
     budget, runs = saved["budget"], certificate["measured"]["runs"]
     cell = effect["measured"]["cells"][effect["headlines"][0]["worst"]]
     tests = effect["measured"]["tests"]
     best = max(max(training["correct"]) for training in cell["protected"])
     control = min(training["correct"][-1] for training in cell["control"])
-    assert check_safe(render(tmp_path)).values == [
+    assert check_safe(render(folder)).values == [
         str(budget["files"]),
         f"{budget['jod_median']:.2f}",
         f"{budget['linf']:g}",
@@ -134,23 +130,19 @@ def test_the_numbers_on_the_page_are_those_in_the_json(
         "Informative",
     ]
     # A number that is changed in the JSON changes on the page.
-    text = (tmp_path / "report.json").read_text()
-    (tmp_path / "report.json").write_text(text.replace('"jod_median": 10.0', '"jod_median": 9.87'))
-    assert "9.87 JOD in the median" in check_safe(render(tmp_path)).text
+    text = (folder / "report.json").read_text()
+    (folder / "report.json").write_text(text.replace('"jod_median": 10.0', '"jod_median": 9.87'))
+    assert "9.87 JOD in the median" in check_safe(render(folder)).text
 
 
 def test_what_is_about_other_files_is_left_out_and_that_is_said(
-    tmp_path: Path,
-    report: Report,
-    album: Album,
-    records: list[FileRecord],
+    folder: Path,
     certification: Certification,
     evaluation: Evaluation,
 ) -> None:
-    write_report(tmp_path, report, album, records)
-    write_certificate(tmp_path, replace(certification, output_sha256="0" * 64))
-    write_evaluation(tmp_path, replace(evaluation, output_sha256=None))
-    text = check_safe(render(tmp_path)).text
+    write_certificate(folder, replace(certification, output_sha256="0" * 64))
+    write_evaluation(folder, replace(evaluation, output_sha256=None))
+    text = check_safe(render(folder)).text
     assert "certificate.json of 2026-01-02T04:05:06+00:00 is about other files" in text
     assert "evaluation.json of 2026-01-03T04:05:06+00:00 is about other files" in text
     assert "A gap of 30.6 points." not in text and "The worst case is <u>." not in text
